@@ -1,0 +1,57 @@
+# make demo         the main job: GPT-2's weights, written and timed
+# make test         all that must hold, the documentation's examples included
+# make bench        speed against NumPy, torch and oneMKL; bench-quick is the same with fewer rounds
+# make lint         ruff, mypy, cython-lint, clang-format
+# make build        the extension modules, in place
+# make sanitize     the tests of the C core under the address and undefined-behaviour sanitizers
+# make clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+BUILD_REQUIRES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])
+
+.PHONY: build test bench bench-quick lint demo sanitize clean
+
+build: .venv/build-requires
+	$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
+
+demo: .venv/installed-cli build
+	$(BIN)/python -m bench.demo
+
+bench: .venv/installed-bench build
+	$(BIN)/pytest bench
+
+bench-quick: .venv/installed-bench build
+	$(BIN)/pytest bench --benchmark-min-rounds=2 --benchmark-max-time=0.1
+
+lint: .venv/installed-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/cython-lint fastinit
+	$(BIN)/clang-format --dry-run -Werror $(wildcard src_c/*.[ch] tests/c/*.[ch])
+
+test: .venv/installed-test build
+	$(BIN)/pytest
+
+sanitize: export FASTINIT_SANITIZE = address,undefined
+sanitize: .venv/installed-test
+	$(BIN)/python setup.py --quiet build --build-base build/sanitize
+	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
+		PYTHONPATH=$$(echo build/sanitize/lib.*) $(BIN)/pytest tests/test_bit_generator.py tests/test_sampling.py
+
+clean:
+	rm -rf build fastinit/*.so
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+.venv/build-requires: pyproject.toml | $(BIN)/python
+	$(PIP) $$($(BIN)/python -c '$(BUILD_REQUIRES)')
+	touch $@
+
+# Built in place first, so that pip finds nothing left to compile.
+.venv/installed-%: .venv/build-requires | build
+	$(PIP) --no-build-isolation --editable '.[$*]'
+	touch $@

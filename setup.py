@@ -1,0 +1,66 @@
+"""The C core, compiled once for each instruction set, and the Cython modules over it. All else is in pyproject.toml."""
+
+import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+# A file here is compiled with more than the target's baseline; dispatch.c demands each of these features at run time.
+ISA_FLAGS = {
+    "isa_avx2": ["-march=x86-64-v3"],
+    "isa_avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+    "isa_avx512ifma": ["-march=x86-64-v4", "-mavx512ifma", "-mprefer-vector-width=512"],
+}
+FLAGS = ["-std=c11", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math"]  # no errno: gcc vectorises sqrt
+# These come after the CFLAGS of the environment and undo a -ffast-math or -Ofast there. At the link, too: it would
+# switch flush-to-zero on for the whole process.
+EXACT = ["-O3", "-fno-fast-math", "-fno-unsafe-math-optimizations", "-ffp-contract=off"]
+WARNINGS = ["-Wall", "-Wextra", "-Werror"] if os.environ.get("FASTINIT_WERROR") == "1" else []
+SANITIZE = os.environ.get("FASTINIT_SANITIZE")
+SANITIZERS = [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all", "-g", "-O1"] if SANITIZE else []
+
+CORE = sorted(Path("src_c").glob("*.c"))
+MODULES = sorted(Path("fastinit").glob("*.pyx"))
+
+
+class BuildExt(build_ext):
+    """Links the C core into ``fastinit._dispatch``, each file compiled with its own flags."""
+
+    def build_extension(self, extension):
+        if extension.name == "fastinit._dispatch":
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                extension.extra_objects = [*pool.map(self.compile_core, CORE)]
+        super().build_extension(extension)
+
+    def compile_core(self, source):
+        flags = [*self.understood(ISA_FLAGS.get(source.stem, [])), *FLAGS, *EXACT, *WARNINGS, *SANITIZERS]
+        [built] = self.compiler.compile([str(source)], self.build_temp, extra_postargs=flags)
+        return built
+
+    def understood(self, flags):
+        """The flags, or none of them where the compiler or its target lacks one: the file then makes an empty table."""
+        probe = [*self.compiler.compiler_so, *flags, "-fsyntax-only", "-x", "c", os.devnull]
+        return flags if subprocess.run(probe, capture_output=True).returncode == 0 else []
+
+
+def extension(module):
+    return Extension(
+        f"fastinit.{module.stem}",
+        [str(module)],
+        include_dirs=["src_c", numpy.get_include()],
+        depends=[str(path) for path in Path("src_c").iterdir()],
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
+        extra_compile_args=[*FLAGS, *EXACT, *WARNINGS, *SANITIZERS],
+        extra_link_args=[*EXACT, *SANITIZERS],
+    )
+
+
+setup(
+    cmdclass={"build_ext": BuildExt},
+    ext_modules=cythonize([extension(m) for m in MODULES], build_dir="build", language_level=3),
+)
