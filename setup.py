@@ -1,4 +1,4 @@
-"""The C core, compiled once for each instruction set, and the Cython modules over it. All else is in pyproject.toml."""
+"""The C core, compiled once for each instruction set, and the Cython modules. The rest: pyproject.toml."""
 
 import os
 import subprocess
@@ -10,15 +10,15 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-# A file here is compiled with more than the target's baseline; dispatch.c demands each of these features at run time.
+# What a file is compiled with beyond the target's baseline; dispatch.c demands the same of the CPU.
 ISA_FLAGS = {
     "isa_avx2": ["-march=x86-64-v3"],
     "isa_avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
     "isa_avx512ifma": ["-march=x86-64-v4", "-mavx512ifma", "-mprefer-vector-width=512"],
 }
-FLAGS = ["-std=c11", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math"]  # no errno: gcc vectorises sqrt
-# These come after the CFLAGS of the environment and undo a -ffast-math or -Ofast there. At the link, too: it would
-# switch flush-to-zero on for the whole process.
+FLAGS = ["-std=c11", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math"]  # errno: scalar sqrt
+# These come after the CFLAGS of the environment and undo a -ffast-math or -Ofast there, in the link as well:
+# it would switch flush-to-zero on for the whole process.
 EXACT = ["-O3", "-fno-fast-math", "-fno-unsafe-math-optimizations", "-ffp-contract=off"]
 WARNINGS = ["-Wall", "-Wextra", "-Werror"] if os.environ.get("FASTINIT_WERROR") == "1" else []
 SANITIZE = os.environ.get("FASTINIT_SANITIZE")
@@ -43,7 +43,7 @@ class BuildExt(build_ext):
         return built
 
     def understood(self, flags):
-        """The flags, or none of them where the compiler or its target lacks one: the file then makes an empty table."""
+        """The flags, or none where the compiler or target lacks one: the file then makes an empty table."""
         probe = [*self.compiler.compiler_so, *flags, "-fsyntax-only", "-x", "c", os.devnull]
         return flags if subprocess.run(probe, capture_output=True).returncode == 0 else []
 

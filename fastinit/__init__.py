@@ -1,0 +1,86 @@
+"""Random numbers and initial weights at the speed of memory, the same on every machine.
+
+`fastinit.random` stands where ``numpy.random`` stood; `fastinit.init` has fans, gains and initialisers;
+`fastinit.checkpoint` writes whole models. Each is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, Literal, overload
+
+from fastinit._threads import get_num_threads, set_num_threads
+
+__all__ = ["CONTRACT", "__version__", "get_num_threads", "set_num_threads", "show_config"]
+
+__version__ = "0.1.0"
+
+CONTRACT = 1
+"""The version of the stream contract: the same number, the same bits."""
+
+_SUBMODULES = ("checkpoint", "cli", "fans", "init", "random")
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _SUBMODULES:
+        from importlib import import_module
+
+        return import_module(f"fastinit.{name}")
+    raise AttributeError(f"module 'fastinit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_SUBMODULES])
+
+
+@overload
+def show_config(mode: Literal["stdout"] = "stdout") -> None: ...
+@overload
+def show_config(mode: Literal["dicts"]) -> dict[str, Any]: ...
+def show_config(mode: str = "stdout") -> dict[str, Any] | None:
+    """Say what was built, what this CPU has, and what was picked.
+
+    Parameters
+    ----------
+    mode : {"stdout", "dicts"}
+        Print it, or return it as a dict (both words are those of `numpy.show_config`).
+
+    Returns
+    -------
+    dict or None
+        ``version``, ``contract``, ``python``, ``numpy``, ``compiler``; ``built`` and ``supported``, lists of
+        instruction sets from the plainest to the best; ``isa``, the one in use; and ``threads``.
+
+    Raises
+    ------
+    ValueError
+        For another mode.
+
+    Examples
+    --------
+    >>> import fastinit
+    >>> config = fastinit.show_config(mode="dicts")
+    >>> config["isa"] in config["built"] and config["isa"] in config["supported"]
+    True
+    """
+    import sys
+
+    import numpy as np
+
+    from fastinit import _dispatch
+
+    if mode not in ("stdout", "dicts"):
+        raise ValueError(f"mode must be 'stdout' or 'dicts', not {mode!r}")
+    config = {
+        "version": __version__,
+        "contract": CONTRACT,
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "numpy": np.__version__,
+        **_dispatch.config(),
+        "threads": get_num_threads(),
+    }
+    if mode == "dicts":
+        return config
+    for name, value in config.items():
+        print(f"{name:<10} {' '.join(value) if isinstance(value, list) else value}")
+    return None

@@ -1,0 +1,189 @@
+"""The threads that large fills are shared between. Results never depend on them.
+
+Python's own threads over kernels that release the GIL: OpenMP's runtime hangs after a fork, and fights a
+second one in the same process.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+Piece = TypeVar("Piece")
+
+_lock = threading.RLock()  # a finaliser may fill an array in the middle of anything
+_number: int | None = None
+_pool: ThreadPoolExecutor | None = None
+
+
+def get_num_threads() -> int:
+    """How many threads a large fill is shared between.
+
+    Until `set_num_threads` is called, this is the environment's ``FASTINIT_NUM_THREADS``, or else the number
+    of CPUs that this process may run on.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        ``FASTINIT_NUM_THREADS`` is not a positive whole number.
+
+    See Also
+    --------
+    set_num_threads
+
+    Examples
+    --------
+    >>> import fastinit
+    >>> fastinit.get_num_threads() >= 1
+    True
+    """
+    global _number
+    if _number is None:
+        _number = _default_number()
+    return _number
+
+
+def set_num_threads(n: int) -> None:
+    """Share large fills between `n` threads from now on, the calling one included.
+
+    Parameters
+    ----------
+    n : int
+        At least 1. More threads than CPUs gain nothing.
+
+    Raises
+    ------
+    TypeError
+        `n` is not an integer.
+    ValueError
+        `n` is less than 1.
+
+    See Also
+    --------
+    get_num_threads
+
+    Examples
+    --------
+    >>> import fastinit
+    >>> before = fastinit.get_num_threads()
+    >>> fastinit.set_num_threads(3)
+    >>> fastinit.get_num_threads()
+    3
+    >>> fastinit.set_num_threads(before)
+    """
+    global _number
+    if isinstance(n, bool):
+        raise TypeError("the number of threads must be an integer, not bool")
+    n = operator.index(n)
+    if n < 1:
+        raise ValueError(f"the number of threads must be at least 1, not {n}")
+    with _lock:
+        _number = n
+        _drop_pool()
+
+
+def run(function: Callable[[Piece], object], pieces: Iterable[Piece]) -> None:
+    """Call ``function(piece)`` for every piece, in the calling thread and as many others as are free.
+
+    When it returns, every piece has ended. The first exception of any piece is raised then, and pieces that
+    had not begun by the time it happened are left out.
+
+    It waits for pieces that another thread has begun, never for a thread to become free: so a piece may call
+    `run` itself, and any number of threads may call it at once.
+
+    Parameters
+    ----------
+    function : callable
+        Worth a thread only where it releases the GIL.
+    pieces : iterable
+
+    Examples
+    --------
+    >>> from fastinit._threads import run
+    >>> seen = set()
+    >>> run(seen.add, range(5))
+    >>> seen == {0, 1, 2, 3, 4}
+    True
+    """
+    waiting = deque(pieces)
+    ended: SimpleQueue[None] = SimpleQueue()
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        while True:
+            try:
+                piece = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                if not errors:
+                    function(piece)
+            except BaseException as error:
+                errors.append(error)
+            finally:
+                ended.put(None)
+
+    count = len(waiting)
+    _call_in_pool(work, min(get_num_threads(), count) - 1)
+    work()
+    for _ in range(count):
+        ended.get()
+    if errors:
+        raise errors.pop(0)  # not errors[0]: the traceback holds this frame, and with it the list
+
+
+def _default_number() -> int:
+    text = os.environ.get("FASTINIT_NUM_THREADS")
+    if text is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise ValueError(f"FASTINIT_NUM_THREADS must be a whole number of at least 1, not {text!r}")
+    return int(text)
+
+
+def _call_in_pool(function: Callable[[], None], times: int) -> None:
+    """Have `times` other threads call `function`, or fewer: the caller's own thread can do all the work."""
+    global _pool
+    try:
+        for _ in range(times):
+            with _lock:
+                if _pool is None:
+                    from concurrent.futures import ThreadPoolExecutor
+
+                    _pool = ThreadPoolExecutor(max(get_num_threads() - 1, 1), "fastinit")
+                _pool.submit(function)
+    except (
+        ImportError,
+        RuntimeError,
+    ):  # no more threads: the interpreter is ending, or the system's limit
+        return
+
+
+def _drop_pool() -> None:
+    global _pool
+    if _pool is not None:
+        _pool.shutdown(wait=False)
+    _pool = None
+
+
+def _after_fork() -> None:
+    """A child has the pool without its threads, and perhaps a lock whose holder is gone."""
+    global _lock, _pool
+    _lock = threading.RLock()
+    _pool = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

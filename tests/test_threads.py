@@ -1,0 +1,226 @@
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import fastinit
+from fastinit import _threads
+
+
+@pytest.fixture(autouse=True)
+def same_number_afterwards():
+    before = fastinit.get_num_threads()
+    yield
+    fastinit.set_num_threads(before)
+
+
+@pytest.fixture(params=[1, 2, 7])
+def threads(request):
+    fastinit.set_num_threads(request.param)
+    return request.param
+
+
+def python(program, **environment):
+    """What a fresh interpreter prints."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-W",
+            "ignore::DeprecationWarning",
+            "-c",
+            program,
+        ],  # fork beside threads, on purpose
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stderr == ""
+    assert done.returncode == 0
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 100])
+def test_every_piece_runs_once(threads, count):
+    seen = []
+    _threads.run(seen.append, range(count))
+    assert sorted(seen) == list(range(count))
+
+
+def test_pieces_run_at_the_same_time(threads):
+    together = threading.Barrier(threads)
+    _threads.run(lambda _: together.wait(30), range(threads))
+
+
+def test_first_exception_is_raised_after_every_piece_ended(threads):
+    running = set()
+    failed = threading.Event()
+
+    def piece(i):
+        running.add(i)
+        if i == 0:
+            failed.set()
+            raise LookupError("piece 0")
+        failed.wait(30)
+        time.sleep(0.01)
+        running.remove(i)
+
+    with pytest.raises(LookupError, match="piece 0"):
+        _threads.run(piece, range(20))
+    assert running == {0}
+
+
+def test_pieces_left_after_an_exception_do_not_begin():
+    begun = []
+
+    def piece(i):
+        begun.append(i)
+        raise LookupError(i)
+
+    fastinit.set_num_threads(1)
+    with pytest.raises(LookupError):
+        _threads.run(piece, range(20))
+    assert begun == [0]
+
+
+def test_an_exception_keeps_no_array_alive(threads):
+    import gc
+    import weakref
+
+    array = np.zeros(3)
+    watch = weakref.ref(array)
+
+    def piece(array):
+        raise LookupError
+
+    gc.disable()
+    try:
+        with pytest.raises(LookupError) as caught:
+            _threads.run(piece, [array])
+        del array, caught
+        assert watch() is None
+    finally:
+        gc.enable()
+
+
+def test_pieces_may_call_run_themselves(threads):
+    total = []
+    _threads.run(lambda i: _threads.run(lambda j: total.append((i, j)), range(9)), range(9))
+    assert sorted(total) == [(i, j) for i in range(9) for j in range(9)]
+
+
+def test_many_callers_at_once_while_the_number_changes(threads):
+    sums = [[] for _ in range(8)]
+
+    def caller(mine):
+        for _ in range(50):
+            _threads.run(mine.append, range(10))
+
+    callers = [threading.Thread(target=caller, args=[mine]) for mine in sums]
+    for thread in callers:
+        thread.start()
+    while any(thread.is_alive() for thread in callers):
+        for n in (1, 4, 2):
+            fastinit.set_num_threads(n)
+    assert [sum(mine) for mine in sums] == [50 * 45] * 8
+
+
+def test_set_num_threads_is_what_get_num_threads_says(threads):
+    assert fastinit.get_num_threads() == threads
+    fastinit.set_num_threads(np.int64(5))
+    assert fastinit.get_num_threads() == 5
+
+
+@pytest.mark.parametrize("n", [0, -3])
+def test_fewer_than_one_thread_is_refused(n):
+    with pytest.raises(ValueError, match=f"at least 1, not {n}"):
+        fastinit.set_num_threads(n)
+
+
+@pytest.mark.parametrize("n", [True, 2.0, "2", None, np.True_])
+def test_a_number_of_threads_that_is_no_integer_is_refused(n):
+    with pytest.raises(TypeError, match="integer"):
+        fastinit.set_num_threads(n)
+
+
+SAY_NUMBER = "import fastinit; print(fastinit.get_num_threads())"
+
+
+def test_the_environment_sets_the_number():
+    assert python(SAY_NUMBER, FASTINIT_NUM_THREADS="6") == "6"
+
+
+def test_the_default_is_the_cpus_that_the_process_may_use():
+    pin = """
+import os
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+os.environ.pop("FASTINIT_NUM_THREADS", None)
+"""
+    assert python(pin + SAY_NUMBER) == "1"
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "two", "1.5", "²"])
+def test_a_bad_environment_is_an_error_that_names_the_variable(text):
+    report = "import fastinit\ntry: fastinit.get_num_threads()\nexcept ValueError as error: print(error)"
+    said = python(report, FASTINIT_NUM_THREADS=text)
+    assert said == f"FASTINIT_NUM_THREADS must be a whole number of at least 1, not {text!r}"
+
+
+SUM = """
+import os, sys, threading
+from fastinit import _threads, set_num_threads
+set_num_threads(4)
+def total():
+    seen = []
+    together = threading.Barrier(4)
+    def piece(i):
+        together.wait(30)  # passes only if four threads really run
+        seen.append(i)
+    _threads.run(piece, range(4))
+    return sum(seen)
+"""
+
+
+def test_the_pool_is_rebuilt_after_a_fork():
+    fork = """
+assert total() == 6
+child = os.fork()
+if child == 0:
+    os._exit(total())
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), total())
+"""
+    assert python(SUM + fork) == "6 6"
+
+
+def test_a_fork_while_another_thread_holds_the_lock():
+    fork = """
+_threads._lock.acquire()
+def in_thread():
+    child = os.fork()
+    if child == 0:
+        os._exit(total())
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+thread = threading.Thread(target=in_thread)
+thread.start()
+thread.join()
+"""
+    assert python(SUM + fork) == "6"
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_run_works_while_the_interpreter_ends(warm):
+    last = """
+import atexit
+from fastinit import _threads, set_num_threads
+set_num_threads(4)
+seen = []
+def late():
+    _threads.run(seen.append, range(5))
+    print(sorted(seen))
+atexit.register(late)
+"""
+    assert python(last + ("_threads.run(abs, range(5))" if warm else "")) == "[0, 1, 2, 3, 4]"
