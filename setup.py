@@ -19,7 +19,7 @@ ISA_FLAGS = {
 FLAGS = ["-std=c11", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math"]  # errno: scalar sqrt
 # These come after the CFLAGS of the environment and undo a -ffast-math or -Ofast there, in the link as well:
 # it would switch flush-to-zero on for the whole process.
-EXACT = ["-O3", "-fno-fast-math", "-fno-unsafe-math-optimizations", "-ffp-contract=off"]
+SAFE_MATH = ["-O3", "-fno-fast-math", "-fno-unsafe-math-optimizations", "-ffp-contract=off"]
 WARNINGS = ["-Wall", "-Wextra", "-Werror"] if os.environ.get("FASTINIT_WERROR") == "1" else []
 SANITIZE = os.environ.get("FASTINIT_SANITIZE")
 SANITIZERS = [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all", "-g", "-O1"] if SANITIZE else []
@@ -38,7 +38,7 @@ class BuildExt(build_ext):
         super().build_extension(extension)
 
     def compile_core(self, source):
-        flags = [*self.understood(ISA_FLAGS.get(source.stem, [])), *FLAGS, *EXACT, *WARNINGS, *SANITIZERS]
+        flags = [*self.understood(ISA_FLAGS.get(source.stem, [])), *FLAGS, *SAFE_MATH, *WARNINGS, *SANITIZERS]
         [built] = self.compiler.compile([str(source)], self.build_temp, extra_postargs=flags)
         return built
 
@@ -55,8 +55,8 @@ def extension(module):
         include_dirs=["src_c", numpy.get_include()],
         depends=[str(path) for path in Path("src_c").iterdir()],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
-        extra_compile_args=[*FLAGS, *EXACT, *WARNINGS, *SANITIZERS],
-        extra_link_args=[*EXACT, *SANITIZERS],
+        extra_compile_args=[*FLAGS, *SAFE_MATH, *WARNINGS, *SANITIZERS],
+        extra_link_args=[*SAFE_MATH, *SANITIZERS],
     )
 
 

@@ -164,10 +164,7 @@ def _call_in_pool(function: Callable[[], None], times: int) -> None:
 
                     _pool = ThreadPoolExecutor(max(get_num_threads() - 1, 1), "fastinit")
                 _pool.submit(function)
-    except (
-        ImportError,
-        RuntimeError,
-    ):  # no more threads: the interpreter is ending, or the system's limit
+    except (ImportError, RuntimeError):  # the interpreter is ending, or the system has no more threads
         return
 
 
