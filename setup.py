@@ -16,10 +16,10 @@ ISA_FLAGS = {
     "isa_avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
     "isa_avx512ifma": ["-march=x86-64-v4", "-mavx512ifma", "-mprefer-vector-width=512"],
 }
-FLAGS = ["-std=c11", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math"]  # errno: scalar sqrt
-# These come after the CFLAGS of the environment and undo a -ffast-math or -Ofast there, in the link as well:
-# it would switch flush-to-zero on for the whole process.
-SAFE_MATH = ["-O3", "-fno-fast-math", "-fno-unsafe-math-optimizations", "-ffp-contract=off"]
+FLAGS = ["-std=c11", "-O3", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math"]
+# These come after the CFLAGS of the environment, which may hold -ffast-math. With that or -Ofast
+# at the link, too, gcc would switch flush-to-zero on for the whole process.
+SAFE_MATH = ["-fno-fast-math", "-fno-unsafe-math-optimizations", "-ffp-contract=off"]
 WARNINGS = ["-Wall", "-Wextra", "-Werror"] if os.environ.get("FASTINIT_WERROR") == "1" else []
 SANITIZE = os.environ.get("FASTINIT_SANITIZE")
 SANITIZERS = [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all", "-g", "-O1"] if SANITIZE else []
@@ -56,7 +56,7 @@ def extension(module):
         depends=[str(path) for path in Path("src_c").iterdir()],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         extra_compile_args=[*FLAGS, *SAFE_MATH, *WARNINGS, *SANITIZERS],
-        extra_link_args=[*SAFE_MATH, *SANITIZERS],
+        extra_link_args=["-O3", *SAFE_MATH, *SANITIZERS],
     )
 
 

@@ -25,7 +25,7 @@ def threads(request):
 
 
 def python(program, **environment):
-    """What a fresh interpreter prints. Python 3.12 warns of a fork beside threads, which is the point here."""
+    """What a fresh interpreter prints. Python 3.12 warns of a fork beside threads, on purpose here."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program],
         env={**os.environ, **environment},
