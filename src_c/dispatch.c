@@ -9,8 +9,7 @@ static int never(void) { return 0; }
 #ifdef __x86_64__
 #include <cpuid.h>
 
-/* The words of CPUID that name the features of the x86-64 levels, and what the operating system saves (XCR0).
- */
+/* The words of CPUID that name the features of the x86-64 levels, and what the operating system saves. */
 typedef struct features {
     unsigned leaf1_ecx, leaf7_ebx, extended_ecx, xcr0;
 } features;
