@@ -35,11 +35,11 @@ lint: .venv/installed-lint
 test: .venv/installed-test build
 	$(BIN)/pytest
 
-sanitize: export FASTINIT_SANITIZE = address,undefined
 sanitize: .venv/installed-test
-	$(BIN)/python setup.py --quiet build --build-base build/sanitize
-	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
-		PYTHONPATH=$$(echo build/sanitize/lib.*) $(BIN)/pytest tests/test_bit_generator.py tests/test_sampling.py
+	FASTINIT_SANITIZE=address,undefined $(BIN)/python setup.py --quiet build --build-base build/sanitize
+	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
+		ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$$(echo build/sanitize/lib.*) \
+		$(BIN)/pytest tests/test_bit_generator.py tests/test_sampling.py
 
 clean:
 	rm -rf build fastinit/*.so

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# From the lowest; a module imports from its own layer and the ones before. A package stands for what it holds.
+# From the lowest; a module imports from its own layer and earlier ones. A package stands for what it holds.
 LAYERS = [
     {"fastinit._kernels", "fastinit._threads"},
     {"fastinit._dispatch"},
