@@ -1,0 +1,341 @@
+"""What a tensor will be, known before a byte of it exists, and how to fill it: whole, by range, by block."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fastinit import _dtypes, _sampling
+
+__all__ = ["Constant", "DeltaOrthogonal", "Draws", "Ones", "Orthogonal", "Plan", "Sparse"]
+
+Array = npt.NDArray[Any]
+Shape = tuple[int, ...]
+Block = tuple[range, ...]
+
+_F32_MAX = float(np.finfo(np.float32).max)
+
+
+class Plan:
+    """A tensor that an initialiser will make.
+
+    Made by `Initializer.plan`; nothing is allocated for it.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    tag : {"f16", "bf16", "f32", "f64"}
+    size : int
+        Number of elements.
+    fans : tuple of int or None
+        ``(fan_in, fan_out)`` where the initialiser depends on them.
+    mean, std : float or None
+        Expected mean and standard deviation of the elements, before they are rounded to the dtype.
+    distribution : {"uniform", "normal", "truncated_normal", "constant", "whole"}
+    parameters : tuple of float
+        Of the distribution: (low, high), (mean, std), (low, high, mean, std), (value,).
+    whole : bool
+        A range of elements costs as much as the whole tensor.
+    exact : bool
+        The bits are the same on every machine. Not where LAPACK computes them.
+    random : bool
+        It draws from a generator.
+    """
+
+    __slots__ = ("distribution", "fans", "mean", "parameters", "shape", "size", "std", "tag")
+    whole: ClassVar[bool] = False
+    exact: ClassVar[bool] = True
+    random: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        shape: Shape,
+        tag: str,
+        distribution: str = "whole",
+        parameters: tuple[float, ...] = (),
+        *,
+        mean: float | None = None,
+        std: float | None = None,
+        fans: tuple[int, int] | None = None,
+    ) -> None:
+        self.shape, self.tag = shape, tag
+        self.size = math.prod(shape)
+        self.distribution, self.parameters = distribution, parameters
+        self.mean, self.std, self.fans = mean, std, fans
+
+    def fill(self, out: Array, rng: Any, start: int = 0) -> None:
+        """Write elements [start, start + out.size) of the tensor in C order; `rng` does not move.
+
+        Parameters
+        ----------
+        out : ndarray
+            One axis, contiguous, of the dtype or its storage (uint16 for bfloat16).
+        rng : fastinit.random.Generator
+            May be used by many calls at once.
+        start : int
+        """
+        if start < 0 or start + out.size > self.size:
+            stop = start + out.size
+            raise ValueError(f"elements [{start}, {stop}) are outside the {self.size} of shape {self.shape}")
+        if out.size:
+            self._range(_dtypes.storage(out, self.tag), rng, start)
+
+    def fill_all(self, out: Array, rng: Any) -> None:
+        """Write the whole tensor into a C-contiguous array of its storage; `rng` moves past it."""
+        self.fill(out.reshape(-1), rng)
+        self.consume(rng)
+
+    def fill_block(self, out: Array, rng: Any, block: Block) -> None:
+        """Write ``full[block]`` into a C-contiguous array of its storage; `rng` does not move."""
+        full = np.empty(self.shape, out.dtype)
+        self.fill(full.reshape(-1), rng)
+        out[...] = full[_slices(block)]
+
+    def consume(self, rng: Any) -> None:
+        """Move `rng` past the tensor."""
+
+    def _range(self, out: Array, rng: Any, start: int) -> None:
+        raise NotImplementedError
+
+
+class Draws(Plan):
+    """One independent draw for every element."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        shape: Shape,
+        tag: str,
+        distribution: str,
+        parameters: tuple[float, ...],
+        *,
+        fans: tuple[int, int] | None = None,
+    ) -> None:
+        mean, std = _moments(distribution, *parameters)
+        super().__init__(shape, tag, distribution, parameters, mean=mean, std=std, fans=fans)
+        reach = max((abs(value) for value in (*parameters, mean) if abs(value) < math.inf), default=0.0)
+        if distribution == "uniform":
+            reach = max(reach, parameters[1] - parameters[0])
+        if reach > (_F32_MAX if tag != "f64" else np.finfo(np.float64).max):
+            raise ValueError(f"{distribution} parameters {parameters} are too large for {_dtypes.name(tag)}")
+
+    def _range(self, out: Array, rng: Any, start: int) -> None:
+        _sampling.fill_at(rng, out, start, self.distribution, self.tag, *self.parameters)
+
+    def fill_all(self, out: Array, rng: Any) -> None:
+        _sampling.fill(rng, out, self.distribution, self.tag, *self.parameters)
+
+    def fill_block(self, out: Array, rng: Any, block: Block) -> None:
+        _sampling.fill_block(
+            rng, out, self.shape, _slices(block), self.distribution, self.tag, *self.parameters
+        )
+
+    def consume(self, rng: Any) -> None:
+        _sampling.consume(rng, self.size, self.distribution, self.tag)
+
+
+class Constant(Plan):
+    """The same value everywhere."""
+
+    __slots__ = ()
+    random = False
+
+    def __init__(self, shape: Shape, tag: str, value: float) -> None:
+        super().__init__(shape, tag, "constant", (value,), mean=value, std=0.0)
+        self._value()
+
+    def _value(self) -> Array:
+        value = self.parameters[0]
+        stored = _dtypes.rounded(np.float64(value), self.tag)
+        if math.isfinite(value) and stored == _dtypes.rounded(np.copysign(np.inf, value), self.tag):
+            raise ValueError(f"{value} is too large for {_dtypes.name(self.tag)}")
+        return stored
+
+    def _range(self, out: Array, rng: Any, start: int) -> None:
+        out[...] = self._value()
+
+    def fill_block(self, out: Array, rng: Any, block: Block) -> None:
+        out[...] = self._value()
+
+
+class Ones(Plan):
+    """Zeros, but for a one where an output channel meets the input channel that it passes on.
+
+    Output channel o passes on input channel ``o % period``, at the middle of the kernel.
+    """
+
+    __slots__ = ("_in", "_out", "_period")
+    random = False
+
+    def __init__(self, shape: Shape, tag: str, out_axis: int, in_axis: int, period: int) -> None:
+        self._out, self._in, self._period = out_axis, in_axis, period
+        super().__init__(shape, tag)
+        if self.size:
+            self.mean = len(self._where(range(shape[out_axis]))[0]) / self.size
+            self.std = math.sqrt(self.mean * (1.0 - self.mean))
+
+    def _where(self, channels: range) -> tuple[Array, ...]:
+        outputs = np.arange(channels.start, channels.stop, channels.step)
+        inputs = outputs % max(self._period, 1)
+        met = inputs < self.shape[self._in]
+        indices = [np.full(np.count_nonzero(met), size // 2) for size in self.shape]
+        indices[self._out], indices[self._in] = outputs[met], inputs[met]
+        return tuple(indices)
+
+    def _range(self, out: Array, rng: Any, start: int) -> None:
+        out[...] = 0
+        ones = np.ravel_multi_index(self._where(range(self.shape[self._out])), self.shape) - start
+        out[ones[(ones >= 0) & (ones < out.size)]] = _dtypes.rounded(np.float64(1.0), self.tag)
+
+    def fill_block(self, out: Array, rng: Any, block: Block) -> None:
+        out[...] = 0
+        if not out.size:
+            return
+        met = zip(self._where(block[self._out]), block, strict=True)
+        steps = [(*divmod(index - axis.start, axis.step), len(axis)) for index, axis in met]
+        inside = np.logical_and.reduce([(rest == 0) & (at >= 0) & (at < count) for at, rest, count in steps])
+        out[tuple(at[inside] for at, _, _ in steps)] = _dtypes.rounded(np.float64(1.0), self.tag)
+
+
+class Sparse(Plan):
+    """Normals, of which the k with the smallest words become zero in every column."""
+
+    __slots__ = ("_normals", "_zeros")
+    whole = True
+
+    def __init__(self, shape: Shape, tag: str, sparsity: float, std: float) -> None:
+        rows = shape[0]
+        self._zeros = math.ceil(sparsity * rows)
+        self._normals = Draws(shape, tag, "normal", (0.0, std))
+        kept = (rows - self._zeros) / rows if rows else 1.0
+        super().__init__(shape, tag, mean=0.0, std=std * math.sqrt(kept))
+
+    def _zeroed(self, rng: Any, columns: range) -> Array:
+        """Return where the zeros are in consecutive columns."""
+        rows, width = self.shape
+        after = copy.deepcopy(rng)
+        self._normals.consume(after)
+        words = np.empty((rows, len(columns)), np.uint32)
+        if len(columns) == width:
+            _sampling.words_at(after, words.reshape(-1), 0)
+        else:
+            for row in range(rows):
+                _sampling.words_at(after, words[row], row * width + columns.start)
+        if not self._zeros:
+            return np.zeros(words.shape, bool)
+        # the row below the word makes every key of a column different
+        keys = words.astype(np.uint64) << np.uint64(32) | np.arange(rows, dtype=np.uint64)[:, None]
+        zeroed: Array = keys <= np.partition(keys, self._zeros - 1, axis=0)[self._zeros - 1]
+        return zeroed
+
+    def _range(self, out: Array, rng: Any, start: int) -> None:
+        self._normals.fill(out, rng, start)
+        zeroed = self._zeroed(rng, range(self.shape[1]))
+        out[zeroed.reshape(-1)[start : start + out.size]] = 0
+
+    def fill_block(self, out: Array, rng: Any, block: Block) -> None:
+        self._normals.fill_block(out, rng, block)
+        if out.size:
+            rows, columns = block
+            first, last = min(columns[0], columns[-1]), max(columns[0], columns[-1])
+            zeroed = self._zeroed(rng, range(first, last + 1))
+            out[zeroed[np.ix_(rows, [column - first for column in columns])]] = 0
+
+    def consume(self, rng: Any) -> None:
+        self._normals.consume(rng)
+        _sampling.consume(rng, self.size, "uniform", "f32")  # which takes one word for each value
+
+
+class Orthogonal(Plan):
+    """Orthonormal rows or columns, whichever are fewer, times a gain; a matrix is outputs by all but the
+    batch."""
+
+    __slots__ = ("_gain", "_order", "_stack")
+    whole = True
+    exact = False
+
+    def __init__(self, shape: Shape, tag: str, gain: float, batch: Shape, outs: Shape) -> None:
+        rest = tuple(axis for axis in range(len(shape)) if axis not in batch and axis not in outs)
+        self._order = batch + outs + rest
+        self._stack = tuple(math.prod(shape[axis] for axis in axes) for axes in (batch, outs, rest))
+        self._gain = gain
+        super().__init__(shape, tag, mean=0.0, std=gain / math.sqrt(max(*self._stack[1:], 1)))
+
+    def _range(self, out: Array, rng: Any, start: int) -> None:
+        matrices = _haar(rng, self._stack).reshape([self.shape[axis] for axis in self._order])
+        full = self._gain * matrices.transpose(np.argsort(self._order))
+        out[...] = _dtypes.rounded(full.reshape(-1)[start : start + out.size], self.tag)
+
+    def consume(self, rng: Any) -> None:
+        _sampling.consume(rng, self.size, "normal", "f64")
+
+
+class DeltaOrthogonal(Plan):
+    """An orthogonal matrix in the middle of the kernel, zeros around it."""
+
+    __slots__ = ("_gain", "_in", "_out")
+    whole = True
+    exact = False
+
+    def __init__(self, shape: Shape, tag: str, gain: float, out_axis: int, in_axis: int) -> None:
+        self._gain, self._out, self._in = gain, out_axis, in_axis
+        super().__init__(shape, tag)
+        if self.size:
+            self.mean, self.std = 0.0, gain * math.sqrt(shape[in_axis] / self.size)
+
+    def _range(self, out: Array, rng: Any, start: int) -> None:
+        matrix = self._gain * _haar(rng, (1, self.shape[self._out], self.shape[self._in]))[0]
+        full = np.zeros(self.shape)
+        middle: list[int | slice] = [(size - 1) // 2 for size in self.shape]
+        middle[self._out] = middle[self._in] = slice(None)
+        full[tuple(middle)] = matrix if self._out < self._in else matrix.T
+        out[...] = _dtypes.rounded(full.reshape(-1)[start : start + out.size], self.tag)
+
+    def consume(self, rng: Any) -> None:
+        _sampling.consume(rng, self.shape[self._out] * self.shape[self._in], "normal", "f64")
+
+
+def _haar(rng: Any, stack: Shape) -> npt.NDArray[np.float64]:
+    """Return matrices drawn uniformly from the (semi-)orthogonal ones of this shape."""
+    normals = np.empty(math.prod(stack))
+    _sampling.fill_at(rng, normals, 0, "normal", "f64", 0.0, 1.0)
+    matrices = normals.reshape(stack)
+    wide = stack[1] < stack[2]
+    q, r = np.linalg.qr(matrices.swapaxes(1, 2) if wide else matrices)
+    # QR is unique, and Q uniform, only with a positive diagonal in R: Mezzadri, arXiv:math-ph/0609050
+    q = q * np.where(np.diagonal(r, axis1=1, axis2=2) < 0, -1.0, 1.0)[:, None, :]
+    return q.swapaxes(1, 2) if wide else q
+
+
+def _slices(block: Block) -> tuple[slice, ...]:
+    """Return ranges as slices; a stop before the first element can only be written None."""
+    return tuple(slice(axis.start, axis.stop if axis.stop >= 0 else None, axis.step) for axis in block)
+
+
+def _moments(distribution: str, *parameters: float) -> tuple[float, float]:
+    """Return the mean and the standard deviation of a distribution."""
+    if distribution == "uniform":
+        low, high = parameters
+        return low / 2.0 + high / 2.0, (high - low) / math.sqrt(12.0)
+    if distribution == "normal":
+        mean, std = parameters
+        return mean, std
+    return _truncated_moments(*parameters)
+
+
+def _truncated_moments(low: float, high: float, mean: float, std: float) -> tuple[float, float]:
+    """By the midpoint rule, to about six digits, however far out the bounds are."""
+    mode = min(max(0.0, low), high)
+    extent = min(12.0, 40.0 / max(abs(mode), 1e-9))  # the density has no weight beyond
+    left, right = max(low, mode - extent) - mode, min(high, mode + extent) - mode
+    points = left + (right - left) * (np.arange(4096) + 0.5) / 4096
+    weights = np.exp(-points * (points / 2.0 + mode))
+    weights /= weights.sum()
+    centre = float(weights @ points)
+    spread = math.sqrt(float(weights @ (points - centre) ** 2))
+    return mean + std * (mode + centre), std * spread

@@ -1,0 +1,207 @@
+"""Fans and gains: the numbers from a weight's shape and a layer's activation that set its scale."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from operator import index
+
+from fastinit._dispatch import default_fp
+
+__all__ = ["calculate_gain", "compute_fans"]
+
+Axes = int | Sequence[int]
+
+LAYOUTS = ("oi", "io")
+_MOST = sys.maxsize // 8  # elements, of the widest dtype
+
+
+def compute_fans(
+    shape: int | Sequence[int],
+    *,
+    layout: str = "oi",
+    in_axis: Axes | None = None,
+    out_axis: Axes | None = None,
+    batch_axis: Axes = (),
+    groups: int = 1,
+) -> tuple[int, int]:
+    """Return how many inputs each output of a layer sums, and how many outputs each input reaches.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        The weight's shape, two axes or more (besides `batch_axis`).
+    layout : {"oi", "io"}
+        ``"oi"`` is torch's order (out, in, \\*kernel), ``"io"`` is that of JAX and Keras (\\*kernel, in,
+        out).
+    in_axis, out_axis : int or sequence of int, optional
+        The axes of inputs and outputs, instead of `layout`; both or neither. Negative ones count from the
+        end. All axes that are not named are the kernel's.
+    batch_axis : int or sequence of int
+        Axes over independent weights, as of the experts in a mixture: they count in no fan. `layout` orders
+        the axes that are left.
+    groups : int
+        Groups of a convolution. In every framework a grouped weight has shape (out, in / groups, \\*kernel),
+        so `fan_in` is per group already and only `fan_out` is divided. ``groups=1`` gives torch's own
+        numbers, which leave groups out of account.
+
+    Returns
+    -------
+    fan_in, fan_out : int
+
+    Raises
+    ------
+    ValueError
+        For a shape with fewer than two axes, an unknown layout, an axis out of range or named twice, or
+        outputs that `groups` doesn't divide.
+
+    Examples
+    --------
+    >>> compute_fans((256, 784))
+    (784, 256)
+    >>> compute_fans((64, 3, 7, 7))
+    (147, 3136)
+    >>> compute_fans((7, 7, 3, 64), layout="io")
+    (147, 3136)
+    >>> compute_fans((32, 1, 3, 3), groups=32)
+    (9, 9)
+    """
+    sizes = as_shape(shape)
+    ins, outs, batch = resolve_axes(sizes, layout, in_axis, out_axis, batch_axis)
+    if index(groups) < 1:
+        raise ValueError(f"groups must be 1 or more, not {groups}")
+    fan_in = math.prod(sizes[axis] for axis in range(len(sizes)) if axis not in outs and axis not in batch)
+    fan_out = math.prod(sizes[axis] for axis in range(len(sizes)) if axis not in ins and axis not in batch)
+    outputs = math.prod(sizes[axis] for axis in outs)
+    if outputs % groups:
+        raise ValueError(f"groups={groups} does not divide the {outputs} outputs of shape {sizes}")
+    return fan_in, fan_out // groups
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """Return the factor by which a weight's standard deviation makes up for the activation after it.
+
+    =============================== ======================= ==================================
+    nonlinearity                    gain                    from
+    =============================== ======================= ==================================
+    linear, conv*d,                 1                       torch
+    conv_transpose*d, sigmoid
+    tanh                            5/3                     torch
+    relu                            sqrt(2)                 1 / sqrt(E[f(z)^2]), He et al. 2015
+    leaky_relu                      sqrt(2 / (1 + slope^2)) the same
+    selu                            3/4                     torch, found empirically
+    gelu                            1.5335304411955352      the same as relu;
+                                                            E = 1/3 + 1 / (2 sqrt(3) pi)
+    silu                            1.6765324703310912      the same, E by quadrature
+    =============================== ======================= ==================================
+
+    With z a standard normal, the gain ``1 / sqrt(E[f(z)^2])`` keeps the mean square of the signal from layer
+    to layer.
+
+    Parameters
+    ----------
+    nonlinearity : str
+        A name from the table.
+    param : float, optional
+        The negative slope of leaky_relu, 0.01 by default; others have no use for it.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or a slope that is not a number.
+
+    Examples
+    --------
+    >>> calculate_gain("leaky_relu", 0.2)
+    1.3867504905630728
+    >>> calculate_gain("tanh")
+    1.6666666666666667
+    """
+    with default_fp():
+        return math.sqrt(squared_gain(nonlinearity, param))
+
+
+# Variances are what initialisers set, so the table holds squares: sqrt(2 / fan) is then rounded as its
+# formula says, without passing through a rounded sqrt(2).
+_SQUARED_GAINS = {
+    "linear": 1.0,
+    "conv1d": 1.0,
+    "conv2d": 1.0,
+    "conv3d": 1.0,
+    "conv_transpose1d": 1.0,
+    "conv_transpose2d": 1.0,
+    "conv_transpose3d": 1.0,
+    "sigmoid": 1.0,
+    "tanh": 25.0 / 9.0,
+    "relu": 2.0,
+    "leaky_relu": None,
+    "selu": 9.0 / 16.0,
+    "gelu": 2.3517156140733729,
+    "silu": 2.8107611240744711,
+}
+
+
+def squared_gain(nonlinearity: str, param: float | None = None) -> float:
+    """Return the square of `calculate_gain`: the factor on the variance."""
+    if nonlinearity not in _SQUARED_GAINS:
+        raise ValueError(f"unknown nonlinearity {nonlinearity!r}; known are {', '.join(_SQUARED_GAINS)}")
+    square = _SQUARED_GAINS[nonlinearity]
+    if square is not None:
+        return square
+    slope = 0.01 if param is None else param
+    if isinstance(slope, bool) or not isinstance(slope, (int, float)) or slope != slope:
+        raise ValueError(f"the negative slope of {nonlinearity} must be a number, not {slope!r}")
+    return 2.0 / (1.0 + float(slope) * float(slope))
+
+
+def as_shape(shape: int | Sequence[int]) -> tuple[int, ...]:
+    """Return a shape as a tuple of ints; ValueError for a negative size."""
+    sizes = _indices(shape)
+    if any(size < 0 for size in sizes):
+        raise ValueError(f"shape {sizes} has a negative size")
+    if math.prod(size for size in sizes if size) > _MOST:
+        raise ValueError(f"shape {sizes} is larger than memory can be")
+    return sizes
+
+
+def resolve_axes(
+    shape: tuple[int, ...], layout: str, in_axis: Axes | None, out_axis: Axes | None, batch_axis: Axes
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Return the axes of inputs, outputs and batch, counted from the front."""
+    if layout not in LAYOUTS:
+        raise ValueError(f"unknown layout {layout!r}; known are {', '.join(LAYOUTS)}")
+    if (in_axis is None) != (out_axis is None):
+        raise ValueError("in_axis and out_axis go together: give both, or neither and a layout")
+    batch = _normalised(shape, "batch_axis", batch_axis)
+    if in_axis is not None and out_axis is not None:
+        ins = _normalised(shape, "in_axis", in_axis)
+        outs = _normalised(shape, "out_axis", out_axis)
+    else:
+        rest = [axis for axis in range(len(shape)) if axis not in batch]
+        if len(rest) < 2:
+            raise ValueError(
+                f"fans need two axes or more, an input's and an output's: shape {shape} has {len(rest)}"
+                + (f" besides batch_axis {batch}" if batch else "")
+            )
+        ins, outs = ((rest[1],), (rest[0],)) if layout == "oi" else ((rest[-2],), (rest[-1],))
+    named = ins + outs + batch
+    if len(set(named)) < len(named):
+        raise ValueError(f"in_axis {ins}, out_axis {outs} and batch_axis {batch} name an axis twice")
+    return ins, outs, batch
+
+
+def _indices(value: int | Iterable[int]) -> tuple[int, ...]:
+    return tuple(index(item) for item in value) if isinstance(value, Iterable) else (index(value),)
+
+
+def _normalised(shape: tuple[int, ...], name: str, axes: Axes) -> tuple[int, ...]:
+    listed = _indices(axes)
+    for axis in listed:
+        if not -len(shape) <= axis < len(shape):
+            raise ValueError(f"{name} {axis} is out of range for shape {shape}")
+    return tuple(axis % len(shape) for axis in listed)
