@@ -1,0 +1,94 @@
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastinit
+from fastinit import _dispatch
+
+ROOT = Path(__file__).parents[1]
+CONFIG = fastinit.show_config(mode="dicts")
+
+
+@pytest.fixture(scope="module")
+def isas(tmp_path_factory):
+    """A function from a CPU that QEMU knows to the instruction sets that dispatch.c finds on it."""
+    if platform.machine() != "x86_64":
+        pytest.skip("these CPUs are x86-64's")
+    for tool in ["gcc", "qemu-x86_64-static"]:
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed")
+    program = tmp_path_factory.mktemp("isas") / "isas"
+    sources = [ROOT / "tests" / "c" / "isas.c", ROOT / "src_c" / "dispatch.c"]
+    subprocess.run(["gcc", "-static", "-I", ROOT / "src_c", *sources, "-o", program], check=True)
+
+    def run(cpu):
+        return subprocess.check_output(["qemu-x86_64-static", "-cpu", cpu, program], text=True).split()
+
+    return run
+
+
+@pytest.mark.parametrize("cpu", ["Nehalem", "SandyBridge"])
+def test_a_cpu_before_avx2_has_the_baseline(isas, cpu):
+    assert isas(cpu) == ["baseline"]
+
+
+def test_haswell_has_avx2(isas):
+    assert isas("Haswell") == ["baseline", "avx2"]
+
+
+FEATURES = ["abm", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "popcnt", "sse4.2", "xsave"]
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_a_level_needs_each_of_its_features(isas, feature):
+    assert isas(f"Haswell,-{feature}") == ["baseline"]
+
+
+def test_config_and_select_agree():
+    assert CONFIG["supported"][0] == CONFIG["built"][0] == "baseline"
+    assert CONFIG["isa"] in {*CONFIG["built"]} & {*CONFIG["supported"]}
+
+
+def test_select_changes_the_kernels_and_returns_the_name_before(isa):
+    assert _dispatch.config()["isa"] == isa
+    assert _dispatch.select("baseline") == isa
+    assert _dispatch.select(isa) == "baseline"
+
+
+def picked(**environment):
+    program = "import fastinit; fastinit.random; print(fastinit.show_config(mode='dicts')['isa'])"
+    environment = {**os.environ, **environment}
+    return subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+
+
+def test_the_environment_picks(isa):
+    assert picked(FASTINIT_ISA=isa).stdout.strip() == isa
+
+
+@pytest.mark.parametrize("name", ["sse9", "AVX2", "neon" if platform.machine() == "x86_64" else "avx2"])
+def test_an_isa_that_is_not_there_is_an_import_error_that_lists_what_is(name):
+    error = picked(FASTINIT_ISA=name).stderr.splitlines()[-1]
+    assert error.startswith("ImportError: ")
+    assert name in error
+    assert all(supported in error for supported in CONFIG["supported"])
+
+
+def test_show_config_prints_what_it_returns(capsys):
+    assert fastinit.show_config() is None
+    printed = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert printed["isa"] == CONFIG["isa"]
+    assert printed["built"].split() == CONFIG["built"]
+    assert printed["numpy"] == np.__version__
+    assert printed["contract"] == "1"
+    assert {*printed} == {*CONFIG}
+
+
+def test_show_config_refuses_another_mode():
+    with pytest.raises(ValueError, match="'stdout' or 'dicts', not 'dict'"):
+        fastinit.show_config(mode="dict")
