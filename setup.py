@@ -16,10 +16,17 @@ ISA_FLAGS = {
     "isa_avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
     "isa_avx512ifma": ["-march=x86-64-v4", "-mavx512ifma", "-mprefer-vector-width=512"],
 }
-FLAGS = ["-std=c11", "-O3", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math"]
-# These come after the CFLAGS of the environment, which may hold -ffast-math. With that or -Ofast
-# at the link, too, gcc would switch flush-to-zero on for the whole process.
-SAFE_MATH = ["-fno-fast-math", "-fno-unsafe-math-optimizations", "-ffp-contract=off"]
+FLAGS = ["-std=c11", "-O3", "-fvisibility=hidden"]
+# These come after the CFLAGS of the environment, which may hold -ffast-math: with that or -Ofast at the link,
+# gcc would switch flush-to-zero on for the whole process. -fno-fast-math brings errno back, with which gcc does
+# not vectorise sqrt, so the last two follow it.
+SAFE_MATH = [
+    "-fno-fast-math",
+    "-fno-unsafe-math-optimizations",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+]
 WARNINGS = ["-Wall", "-Wextra", "-Werror"] if os.environ.get("FASTINIT_WERROR") == "1" else []
 SANITIZE = os.environ.get("FASTINIT_SANITIZE")
 SANITIZERS = [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all", "-g", "-O1"] if SANITIZE else []
