@@ -1,0 +1,355 @@
+/* Every kernel of every instruction set against the baseline's, bit for bit, then whole fills against
+ * themselves cut into pieces. Buffers lie between guard pages, and what lies around the result must stay as
+ * it was.
+ *
+ *     checkkernels [--seed N] [--rounds N] [--bench]
+ *
+ * The first difference ends the run with exit status 1. --bench times the calls that were just checked. */
+#include "harness.h"
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+/* Past the size from which fills are written around the cache. */
+#define LARGE ((size_t)9 << 20)
+
+static const fi_kernels *baseline;
+static bool timing;
+
+/* ---- parameters ---- */
+
+static double any_real(double most) {
+    double x = (2 * unit() - 1) * ldexp(1, (int)below(280) - 150);
+    return fabs(x) > most ? most * (2 * unit() - 1) : x;
+}
+
+static fi_params any_params(enum fi_dist dist, enum fi_dtype dtype) {
+    static const double bounds[][2] = {
+        {-2, 2},       {8, 9},   {-9, -8},   {-INFINITY, 3}, {3, 3.0000001}, {-INFINITY, INFINITY},
+        {0, INFINITY}, {30, 31}, {-40, -39}, {-0.01, 0.02},  {1, 1},         {-6, 12}};
+    static const double most[] = {65504, 0x1.fep127, 0x1.fffffep127, 0x1.fffffffffffffp1023};
+    fi_params p;
+    double a = any_real(most[dtype]), b = any_real(most[dtype]);
+    int refused = 0;
+    switch (dist) {
+    case FI_UNIFORM:
+        switch (below(6)) {
+        case 0: a = 0, b = 1; break;
+        case 1: b = a * (1 + 0x1p-22 * (double)below(40)); break; /* a few values wide, or none */
+        case 2: a = -most[dtype] / 2, b = most[dtype] / 2; break;
+        case 3: a = 0, b = ldexp(unit(), -140); break; /* subnormal */
+        default: break;
+        }
+        refused = fi_uniform(&p, dtype, (a < b ? a : b) / 2, (a < b ? b : a) / 2);
+        break;
+    case FI_NORMAL: fi_normal(&p, below(2) ? 0 : a, below(2) ? 1 : fabs(b)); break;
+    default: {
+        const double *w = bounds[below(COUNT(bounds))];
+        double low = w[0], high = w[1];
+        if (below(2)) {
+            low = (unit() * 2 - 1) * 12;
+            high = low + ldexp(unit(), 3 - (int)below(20));
+        }
+        refused = fi_truncated_normal(&p, dtype, low, high, below(2) ? 0 : a, below(2) ? 1 : fabs(b));
+    }
+    }
+    if (refused) {
+        printf("FAIL %s_%s: parameters %a, %a refused\n", dist_name[dist], dtype_name[dtype], a, b);
+        exit(1);
+    }
+    return p;
+}
+
+/* ---- one kernel at a time ---- */
+
+/* Values that so many draws make; a normal of float64 takes them in pairs. */
+static size_t values_of(enum fi_dtype dtype, size_t draws) { return dtype == FI_F64 ? draws : 2 * draws; }
+
+/* Seat and raw, in calls of several lengths, against the scalar generator. */
+static void check_raw(const fi_kernels *k, enum fi_variant variant, guarded buffer) {
+    static uint64_t wanted[4 * FI_BLOCK];
+    fi_pcg64 g = any_generator(variant), scalar = g;
+    fi_lanes lanes;
+    k->seat(&lanes, &g);
+    uint64_t *draws = NULL;
+    for (int call = 0; call < 3; call++) {
+        size_t n = below(4 * FI_BLOCK / FI_LANES + 1) * FI_LANES;
+        checking(k, "raw", variant_name[variant], "", n);
+        draws = (uint64_t *)place(buffer, n * 8, 64);
+        for (size_t i = 0; i < n; i++) wanted[i] = fi_next64(&scalar);
+        k->raw[variant](draws, n, &lanes);
+        same("differs from the scalar generator", draws, wanted, n, 8);
+        untouched(buffer, (unsigned char *)draws, n * 8);
+    }
+    if (timing) {
+        draws = (uint64_t *)place(buffer, FI_BLOCK * 8, 64);
+        BENCH(FI_BLOCK, k->raw[variant](draws, FI_BLOCK, &lanes));
+    }
+}
+
+static void check_transform(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dtype, guarded in,
+                            guarded out) {
+    static _Alignas(64) unsigned char wanted[FI_BLOCK * 8];
+    size_t size = fi_itemsize(dtype), draws = timing ? FI_BLOCK : any_size(FI_BLOCK);
+    if (dist == FI_NORMAL && dtype == FI_F64) draws &= ~(size_t)1;
+    size_t n = values_of(dtype, draws);
+    checking(k, dist_name[dist], "", dtype_name[dtype], n);
+    now.params = any_params(dist, dtype);
+    uint64_t *source = (uint64_t *)place(in, draws * 8, 8);
+    for (size_t i = 0; i < draws; i++) source[i] = timing ? rnd() : any_draw();
+    unsigned char *result = place(out, n * size, size);
+    now.offset = (uintptr_t)result % 64;
+    k->transform[dist][dtype](result, source, draws, &now.params);
+    untouched(out, result, n * size);
+    baseline->transform[dist][dtype](wanted, source, draws, &now.params);
+    same("differs from the baseline", result, wanted, n, size);
+    if (timing) BENCH(n, k->transform[dist][dtype](result, source, draws, &now.params));
+}
+
+static void check_stream(const fi_kernels *k, guarded in, guarded out) {
+    size_t n = below(BUFFER / 2 / 64) * 64;
+    checking(k, "stream", "", "", n);
+    unsigned char *source = place(in, n, 1), *result = place(out, n, 64);
+    for (size_t i = 0; i < n; i++) source[i] = (unsigned char)rnd();
+    k->stream(result, source, n);
+    untouched(out, result, n);
+    same("is not a copy", result, source, n, 1);
+    if (timing) BENCH(BUFFER, k->stream(out.data, in.data, BUFFER));
+}
+
+/* ---- whole fills ---- */
+
+/* A fill in one go by the baseline is what every other way of asking must give. */
+static void check_fill(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dtype, guarded out) {
+    static _Alignas(64) unsigned char wanted[BUFFER];
+    size_t size = fi_itemsize(dtype), n = any_size(BUFFER / 2 / size),
+           start = (size_t)(rnd() >> (8 + below(56)));
+    fi_pcg64 g = any_generator((enum fi_variant)below(FI_VARIANTS)), before = g;
+    checking(k, "fill", dist_name[dist], dtype_name[dtype], n);
+    fi_params p = now.params = any_params(dist, dtype);
+    fi_fill(baseline, &g, dist, dtype, &p, wanted, start, n);
+
+    unsigned char *result = place(out, n * size, size);
+    now.offset = (uintptr_t)result % 64;
+    fi_fill(k, &g, dist, dtype, &p, result, start, n);
+    untouched(out, result, n * size);
+    same("differs from the baseline", result, wanted, n, size);
+
+    result = place(out, n * size, size);
+    for (size_t done = 0; done < n;) {
+        size_t piece = 1 + below(below(2) ? 7 : n - done);
+        piece = piece > n - done ? n - done : piece;
+        fi_fill(k, &g, dist, dtype, &p, result + done * size, start + done, piece);
+        done += piece;
+    }
+    untouched(out, result, n * size);
+    same("cut into pieces differs from one fill", result, wanted, n, size);
+
+    if (memcmp(&g, &before, sizeof g) != 0) fail("moved the generator", 0, NULL, NULL, 0);
+    if (timing) {
+        n = BUFFER / 2 / size;
+        result = place(out, n * size, 64);
+        BENCH(n, fi_fill(k, &g, dist, dtype, &p, result, 0, n));
+    }
+}
+
+/* Where fi_consume leaves the generator, the next values go on. */
+static void check_consume(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dtype, guarded out) {
+    static _Alignas(64) unsigned char wanted[BUFFER];
+    size_t size = fi_itemsize(dtype), n = below(2000), skip = below(2000);
+    fi_pcg64 g = any_generator((enum fi_variant)below(FI_VARIANTS)), moved = g;
+    checking(k, "consume", dist_name[dist], dtype_name[dtype], skip);
+    fi_params p = now.params = any_params(dist, dtype);
+    fi_consume(&moved, dist, dtype, skip);
+    unsigned char *result = place(out, n * size, size);
+    fi_fill(k, &moved, dist, dtype, &p, result, 0, n);
+    fi_fill(k, &g, dist, dtype, &p, wanted, dist == FI_NORMAL ? skip + skip % 2 : skip, n);
+    same("does not go on where the fill ended", result, wanted, n, size);
+}
+
+static uint64_t source64(void *g) { return fi_next64(g); }
+static uint32_t source32(void *g) { return fi_next32(g); }
+static double source_double(void *g) { return fi_next_double(g); }
+
+/* A foreign source that happens to be a PCG64 gives a PCG64's values, and stands where it would. */
+static void check_fill_from(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dtype, guarded out) {
+    static _Alignas(64) unsigned char wanted[BUFFER];
+    size_t size = fi_itemsize(dtype), n = any_size(3000);
+    fi_pcg64 g = any_generator((enum fi_variant)below(FI_VARIANTS)), foreign = g;
+    fi_source source = {&foreign, source64, source32, source_double};
+    checking(k, "fill_from", dist_name[dist], dtype_name[dtype], n);
+    fi_params p = now.params = any_params(dist, dtype);
+    fi_fill(baseline, &g, dist, dtype, &p, wanted, 0, n);
+    unsigned char *result = place(out, n * size, size);
+    fi_fill_from(k, &source, dist, dtype, &p, result, n);
+    untouched(out, result, n * size);
+    same("differs from the fill", result, wanted, n, size);
+    fi_consume(&g, dist, dtype, n);
+    if (foreign.state != g.state || foreign.has_uint32 != g.has_uint32 ||
+        (g.has_uint32 && foreign.uinteger != g.uinteger))
+        fail("leaves its source elsewhere than fi_consume", 0, NULL, NULL, 0);
+}
+
+/* Raw draws at any position, and the rows that are NumPy's own, against the scalar generator. */
+static void check_plain(const fi_kernels *k, guarded out) {
+    fi_pcg64 g = any_generator((enum fi_variant)below(FI_VARIANTS)), scalar = g;
+    size_t n = any_size(3000), start = below(3000);
+    fi_params p;
+    union {
+        uint64_t u64[3000];
+        double f64[3000];
+        float f32[3000];
+    } wanted = {{0}};
+
+    checking(k, "draws", variant_name[g.variant], "", n);
+    fi_advance(&scalar, start);
+    for (size_t i = 0; i < n; i++) wanted.u64[i] = fi_next64(&scalar);
+    unsigned char *result = place(out, n * 8, 8);
+    now.offset = (uintptr_t)result % 64;
+    fi_draws(k, &g, (uint64_t *)result, start, n);
+    untouched(out, result, n * 8);
+    same("differ from the scalar generator", result, wanted.u64, n, 8);
+
+    checking(k, "random", "", "f64", n);
+    fi_uniform(&p, FI_F64, 0, 1);
+    fi_fill(k, &g, FI_UNIFORM, FI_F64, &p, result, start, n);
+    for (size_t i = 0; i < n; i++) wanted.f64[i] = (double)(wanted.u64[i] >> 11) * 0x1p-53;
+    same("differs from NumPy's", result, wanted.f64, n, 8);
+
+    checking(k, "random", "", "f32", n);
+    fi_uniform(&p, FI_F32, 0, 1);
+    fi_fill(k, &g, FI_UNIFORM, FI_F32, &p, result, start, n);
+    scalar = g;
+    for (size_t i = 0; i < start + n; i++) {
+        float value = (float)(fi_next32(&scalar) >> 8) * 0x1p-24f;
+        if (i >= start) wanted.f32[i - start] = value;
+    }
+    same("differs from NumPy's", result, wanted.f32, n, 4);
+}
+
+/* ---- larger than a cache, and under another program's floating-point modes ---- */
+
+static void check_large(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dtype) {
+    size_t size = fi_itemsize(dtype), n = (LARGE / size) + below(100), offset = below(64) * size,
+           cut = below(n);
+    unsigned char *one = malloc(n * size + offset), *two = malloc(n * size);
+    fi_pcg64 g = any_generator(FI_XSL_RR);
+    if (!one || !two) exit(2);
+    checking(k, "large", dist_name[dist], dtype_name[dtype], n);
+    fi_params p = now.params = any_params(dist, dtype);
+    now.offset = offset;
+    fi_fill(k, &g, dist, dtype, &p, one + offset, 0, n);
+    for (size_t done = 0, piece; done < n; done += piece) { /* pieces too small to go past the cache */
+        piece = n - done < 9999 ? n - done : 9999;
+        fi_fill(baseline, &g, dist, dtype, &p, two + done * size, done, piece);
+    }
+    same("differs from the baseline", one + offset, two, n, size);
+    memset(one, CANARY, n * size + offset);
+    fi_fill(k, &g, dist, dtype, &p, one + offset, 0, cut);
+    fi_fill(k, &g, dist, dtype, &p, one + offset + cut * size, cut, n - cut);
+    same("cut in two differs from one fill", one + offset, two, n, size);
+    free(one);
+    free(two);
+}
+
+#if defined(__x86_64__)
+static uint64_t fp_modes(void) { return _mm_getcsr() & ~0x3fu; /* less the sticky flags */ }
+static void set_fp_modes(uint64_t modes) { _mm_setcsr((unsigned)modes); }
+#define HOSTILE                                                                                              \
+    (uint64_t[]) { 0x5fc0 /* up, flush */, 0xffc0 /* towards zero, flush */, 0x3f80 /* down */ }
+#elif defined(__aarch64__)
+static uint64_t fp_modes(void) {
+    uint64_t modes;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(modes));
+    return modes;
+}
+static void set_fp_modes(uint64_t modes) { __asm__ volatile("msr fpcr, %0" ::"r"(modes) : "memory"); }
+#define HOSTILE                                                                                              \
+    (uint64_t[]) { 1u << 22 | 1u << 24, 3u << 22 | 1u << 24, 2u << 22 }
+#endif
+
+static void check_modes(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dtype, guarded out) {
+#ifdef HOSTILE
+    static _Alignas(64) unsigned char wanted[BUFFER];
+    size_t size = fi_itemsize(dtype), n = any_size(3000), start = below(3000);
+    fi_pcg64 g = any_generator((enum fi_variant)below(FI_VARIANTS)), foreign = g;
+    fi_source source = {&foreign, source64, source32, source_double};
+    checking(k, "modes", dist_name[dist], dtype_name[dtype], n);
+    fi_params p = now.params = any_params(dist, dtype);
+    fi_fill(baseline, &g, dist, dtype, &p, wanted, 0, start + n);
+    unsigned char *result = place(out, n * size, size), *whole = place(out, (start + n) * size, size);
+
+    uint64_t quiet = fp_modes(), hostile = HOSTILE[below(3)];
+    set_fp_modes(hostile);
+    fi_fill(k, &g, dist, dtype, &p, result, start, n);
+    bool kept = fp_modes() == hostile;
+    set_fp_modes(quiet);
+    same("depends on the floating-point modes", result, wanted + start * size, n, size);
+
+    set_fp_modes(hostile);
+    fi_fill_from(k, &source, dist, dtype, &p, whole, start + n);
+    kept &= fp_modes() == hostile;
+    set_fp_modes(quiet);
+    same("from a source depends on the floating-point modes", whole, wanted, start + n, size);
+    if (!kept) fail("left the floating-point modes changed", 0, NULL, NULL, 0);
+#else
+    (void)k, (void)dist, (void)dtype, (void)out;
+#endif
+}
+
+static void check_isa(const fi_kernels *k, int rounds, guarded in, guarded out) {
+    for (int round = 0; round < rounds; round++) {
+        timing &= round == 0;
+        for (int v = 0; v < FI_VARIANTS; v++) check_raw(k, (enum fi_variant)v, out);
+        check_stream(k, in, out);
+        check_plain(k, out);
+        for (int d = 0; d < FI_DISTS; d++)
+            for (int t = 0; t < FI_DTYPES; t++) {
+                enum fi_dist dist = (enum fi_dist)d;
+                enum fi_dtype dtype = (enum fi_dtype)t;
+                check_transform(k, dist, dtype, in, out);
+                check_fill(k, dist, dtype, out);
+                check_consume(k, dist, dtype, out);
+                check_fill_from(k, dist, dtype, out);
+                check_modes(k, dist, dtype, out);
+                if (round == 0 && (dist == FI_UNIFORM || (dist == FI_NORMAL && dtype == FI_F64)))
+                    check_large(k, dist, dtype);
+            }
+    }
+}
+
+int main(int argc, char **argv) {
+    uint64_t seed = (uint64_t)time(NULL);
+    int rounds = 200;
+    bool bench = false;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--bench") == 0)
+            bench = true;
+        else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
+            seed = strtoull(argv[++i], NULL, 0);
+        else if (strcmp(argv[i], "--rounds") == 0 && i + 1 < argc)
+            rounds = atoi(argv[++i]);
+        else {
+            fprintf(stderr, "usage: checkkernels [--seed N] [--rounds N] [--bench]\n");
+            return 2;
+        }
+    }
+    baseline = fi_select("baseline");
+    guarded in = guard(), out = guard();
+    signal(SIGSEGV, caught);
+    signal(SIGILL, caught);
+    printf("checkkernels --seed %" PRIu64 " --rounds %d\n", seed, rounds);
+    int built, supported;
+    const char *name;
+    for (int i = 0; (name = fi_isa(i, &built, &supported)) != NULL; i++) {
+        if (!built || !supported) {
+            printf("%-12s %s\n", name, built ? "not on this CPU" : "not in this build");
+            continue;
+        }
+        splitmix_state = seed;
+        timing = bench;
+        check_isa(fi_select(name), rounds, in, out);
+        printf("%-12s ok\n", name);
+    }
+    return 0;
+}
