@@ -17,16 +17,11 @@ ISA_FLAGS = {
     "isa_avx512ifma": ["-march=x86-64-v4", "-mavx512ifma", "-mprefer-vector-width=512"],
 }
 FLAGS = ["-std=c11", "-O3", "-fvisibility=hidden"]
-# These come after the CFLAGS of the environment, which may hold -ffast-math: with that or -Ofast at the link,
-# gcc would switch flush-to-zero on for the whole process. -fno-fast-math brings errno back, with which gcc does
-# not vectorise sqrt, so the last two follow it.
-SAFE_MATH = [
-    "-fno-fast-math",
-    "-fno-unsafe-math-optimizations",
-    "-ffp-contract=off",
-    "-fno-math-errno",
-    "-fno-trapping-math",
-]
+# After the CFLAGS of the environment, which may hold -ffast-math. Its opposite brings errno back, with
+# which gcc does not vectorise sqrt, so -fno-math-errno follows it.
+SAFE_MATH = ["-fno-fast-math", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
+# CFLAGS are also the linker's, and gcc would have the library switch flush-to-zero on for the whole process.
+SAFE_LINK = ["-O3", "-fno-fast-math", "-fno-unsafe-math-optimizations"]
 WARNINGS = ["-Wall", "-Wextra", "-Werror"] if os.environ.get("FASTINIT_WERROR") == "1" else []
 SANITIZE = os.environ.get("FASTINIT_SANITIZE")
 SANITIZERS = [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all", "-g", "-O1"] if SANITIZE else []
@@ -63,7 +58,7 @@ def extension(module):
         depends=[str(path) for path in Path("src_c").iterdir()],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         extra_compile_args=[*FLAGS, *SAFE_MATH, *WARNINGS, *SANITIZERS],
-        extra_link_args=["-O3", *SAFE_MATH, *SANITIZERS],
+        extra_link_args=[*SAFE_LINK, *SANITIZERS],
     )
 
 
