@@ -1,0 +1,104 @@
+"""Tensors that nothing is drawn for: what a buffer holds follows from its name and shape alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from decimal import Context, Decimal
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastinit import _dtypes, init
+
+from .spec import TensorSpec
+
+Shape = tuple[int, ...]
+Indices = npt.NDArray[np.int64]
+_INV_FREQ = re.compile(r"inv_freq\(base=([1-9]\d*(?:\.\d*)?(?:e\d+)?)\)")
+Values = Callable[[Indices, Shape], npt.NDArray[Any]]
+
+
+class BufferPlan:
+    """A buffer's values, made for any range of its elements; stands where an `init.Plan` would.
+
+    Parameters
+    ----------
+    tensor : TensorSpec
+        The buffer.
+    values : callable
+        From flat indices and the shape to the values there.
+    """
+
+    fans: tuple[int, int] | None = None
+    whole = False
+    exact = True
+
+    def __init__(
+        self, tensor: TensorSpec, values: Values, mean: float | None = None, std: float | None = None
+    ) -> None:
+        self.tensor = tensor
+        self.values = values
+        self.mean = mean
+        self.std = std
+
+    def fill(self, out: npt.NDArray[Any], rng: object, start: int = 0) -> None:
+        """Write elements ``[start, start + out.size)`` in C order; `rng` is not used."""
+        values = self.values(np.arange(start, start + out.size), self.tensor.shape)
+        tag = self.tensor.tag
+        out[...] = values if tag is None else _dtypes.rounded(np.asarray(values, np.float64), tag)
+
+
+def plan(text: str, tensor: TensorSpec) -> BufferPlan | None:
+    """Return the plan of a buffer, or None where `text` is no buffer's and must be an initialiser of floats.
+
+    ``arange`` counts along the last axis, ``tril`` is 1 on and below the diagonal of the last two axes, and
+    ``inv_freq(base=10000)`` holds the inverse frequencies of rotary embeddings, ``base ** (-i / n)``. For
+    integers and BOOL there are ``zeros``, ``ones`` and ``constant`` too.
+
+    Raises
+    ------
+    ValueError
+        Where the shape or the dtype cannot hold it.
+    """
+    base = _INV_FREQ.fullmatch(text)
+    if text == "arange":
+        _require_axes(text, tensor, 1)
+        return BufferPlan(tensor, lambda index, shape: index % shape[-1])
+    if text == "tril":
+        _require_axes(text, tensor, 2)
+        return BufferPlan(tensor, lambda index, shape: index % shape[-1] <= index // shape[-1] % shape[-2])
+    if base:
+        _require_axes(text, tensor, 1)
+        frequencies = _inverse_frequencies(Decimal(base[1]), tensor.shape[-1])
+        return BufferPlan(tensor, lambda index, shape: frequencies[index % shape[-1]])
+    if tensor.tag is not None:
+        return None
+    constant = init.get(text).plan((1, 1), dtype="f64")
+    if constant.distribution != "constant":
+        raise ValueError(f"{text} makes floats; {tensor.dtype} can be zeros, ones, constant, arange or tril")
+    (value,) = constant.parameters
+    least, most = (
+        (0, 1) if tensor.dtype == "BOOL" else (np.iinfo(tensor.storage).min, np.iinfo(tensor.storage).max)
+    )
+    if not (least <= value <= most and value == int(value)):
+        raise ValueError(f"{tensor.dtype} cannot hold {value}")
+    return BufferPlan(tensor, lambda index, shape: np.full(index.shape, value), mean=value, std=0.0)
+
+
+def is_buffer(text: str) -> bool:
+    """Whether `text` names one of the buffers that no initialiser makes."""
+    return text in ("arange", "tril") or _INV_FREQ.fullmatch(text) is not None
+
+
+def _require_axes(text: str, tensor: TensorSpec, axes: int) -> None:
+    if len(tensor.shape) < axes:
+        raise ValueError(f"{text} needs {axes} axes or more, not shape {tensor.shape}")
+
+
+def _inverse_frequencies(base: Decimal, n: int) -> npt.NDArray[np.float64]:
+    # Decimal's ln and exp are correctly rounded whatever the machine, which no libm's pow promises.
+    context = Context(prec=40)
+    log = context.ln(base)
+    return np.array([float(context.exp(context.divide(context.multiply(log, -i), n))) for i in range(n)])

@@ -1,0 +1,45 @@
+"""Checkpoints' files, kept open while their tensors are read in pieces."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .safetensors import Stored
+from .writer import read_at
+
+
+class Files(contextlib.ExitStack):
+    """The files of some tensors, open for as long as the context is.
+
+    Parameters
+    ----------
+    stored : iterable of Stored
+        The tensors.
+    """
+
+    def __init__(self, stored: Iterable[Stored]) -> None:
+        super().__init__()
+        self._descriptors: dict[Path, int] = {}
+        try:
+            for path in {tensor.path for tensor in stored}:
+                self._descriptors[path] = os.open(path, os.O_RDONLY)
+                self.callback(os.close, self._descriptors[path])
+        except OSError:
+            self.close()
+            raise
+
+    def read(self, tensor: Stored, start: int, stop: int) -> npt.NDArray[Any]:
+        """Return elements ``[start, stop)`` of a tensor, as they are stored; any thread may call."""
+        storage = tensor.spec.storage
+        size = (stop - start) * storage.itemsize
+        data = read_at(self._descriptors[tensor.path], size, tensor.offset + start * storage.itemsize)
+        if len(data) < size:
+            raise OSError(f"{tensor.path}: became shorter while it was read")
+        return np.frombuffer(data, storage)

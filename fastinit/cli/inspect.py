@@ -1,0 +1,63 @@
+"""``fastinit inspect``: what a checkpoint's tensors look like."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from .generate import _print_table, progress
+
+if TYPE_CHECKING:
+    from fastinit.checkpoint.inspect import Statistics
+
+_COLUMNS = ("", "name", "dtype", "shape", "mean", "std", "expected", "min", "max", "zeros", "nan", "inf")
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb's arguments."""
+    parser = verbs.add_parser(
+        "inspect",
+        help="show what a checkpoint's tensors look like",
+        description="Show mean, std, extremes, zeros, NaNs and infinities of each tensor. Marked with ! are"
+        " those with NaNs, and those whose mean or std is further from what the metadata's rules give than"
+        " sampling explains.",
+    )
+    parser.set_defaults(run=run)
+    add = parser.add_argument
+    add("file", metavar="FILE", help="a .safetensors file, an index of shards, or a folder with either")
+    add("--threads", type=int, metavar="N", help="all of this machine's where it is left out")
+    add("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Inspect."""
+    from fastinit.checkpoint import inspect
+
+    with progress(quiet=args.json) as report:
+        statistics = inspect(args.file, threads=args.threads, progress=report)
+    if args.json:
+        print(json.dumps([asdict(each) for each in statistics]))
+        return 0
+    _print_table(_COLUMNS, [_row(each) for each in statistics])
+    parameters = sum(math.prod(each.shape) for each in statistics)
+    marked = sum(each.marked for each in statistics)
+    print(f"\n{len(statistics)} tensors, {parameters:,} parameters, {marked} marked !")
+    return 0
+
+
+def _row(each: Statistics) -> Sequence[str]:
+    numbers = (each.mean, each.std, each.expected_std, each.min, each.max)
+    return [
+        "!" if each.marked else "",
+        each.name,
+        each.dtype,
+        str(list(each.shape)),
+        *("" if number is None else f"{number:.6g}" for number in numbers),
+        f"{each.zeros:.3%}",
+        str(each.nan),
+        str(each.inf),
+    ]

@@ -1,0 +1,64 @@
+"""``fastinit verify``: make a checkpoint again and compare."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from .generate import progress
+
+if TYPE_CHECKING:
+    from fastinit.checkpoint.verify import Verification
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb's arguments."""
+    parser = verbs.add_parser(
+        "verify",
+        help="make a checkpoint again and compare",
+        description="Make a checkpoint's tensors again and compare them with the file. The exit status is 0"
+        " where all are the same, 1 where one differs.",
+    )
+    parser.set_defaults(run=run)
+    add = parser.add_argument
+    add("file", metavar="FILE", help="a .safetensors file, an index of shards, or a folder with either")
+    add("--seed", type=int, metavar="N", help="what the file's metadata says where it is left out")
+    add("--init", metavar="PRESET_OR_TOML", help="what the file's metadata says where it is left out")
+    add("--threads", type=int, metavar="N", help="all of this machine's where it is left out")
+    add("--json", action="store_true", help="print what was found as JSON")
+    add("--quiet", action="store_true", help="print nothing: the exit status says it")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Verify."""
+    from fastinit.checkpoint import verify
+
+    with progress(quiet=args.quiet) as report:
+        found = verify(args.file, seed=args.seed, init=args.init, threads=args.threads, progress=report)
+    if args.json:
+        print(json.dumps({"same": found.same, **asdict(found)}))
+    elif not args.quiet:
+        print(describe(found))
+    return 0 if found.same else 1
+
+
+def describe(found: Verification) -> str:
+    """Say what was found."""
+    lines = [
+        f"{each.name}: {each.count:,} of {each.size:,} elements differ, first {list(each.index)}:"
+        f" expected {each.expected!r}, found {each.actual!r}"
+        for each in found.differences
+    ]
+    if not found.recipe:
+        lines.append(
+            "the tensors are not those of the metadata's recipe: some were added, removed or changed"
+        )
+    if found.rounded:
+        names = ", ".join(found.rounded)
+        lines.append(f"compared to rounding, as LAPACK's bits are not the same everywhere: {names}")
+    verdict = "the same" if found.same else f"{len(found.differences)} of {found.tensors} tensors differ"
+    speed = f"{found.bytes:,} bytes, {found.seconds:.2f} s, {found.bytes / found.seconds / 1e9:.2f} GB/s"
+    lines.append(f"{verdict}: {found.tensors} tensors, {speed}, seed {found.seed}, rules {found.rules}")
+    return "\n".join(lines)
