@@ -29,7 +29,7 @@ lint: .venv/installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/cython-lint fastinit
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint fastinit  # it calls pycodestyle
 	$(BIN)/clang-format --dry-run -Werror $(wildcard src_c/*.[ch] tests/c/*.[ch])
 
 test: .venv/installed-test build
