@@ -1,0 +1,7 @@
+from numpy.random cimport BitGenerator
+
+from fastinit._kernels cimport fi_pcg64
+
+
+cdef class LCG128(BitGenerator):
+    cdef fi_pcg64 generator

@@ -1,0 +1,189 @@
+"""PCG64 and PCG64DXSM with NumPy's seeding, state and interface, over the C core."""
+
+import numpy as np
+
+cimport numpy as cnp
+from libc.stdint cimport uint32_t, uint64_t
+from numpy.random cimport BitGenerator
+
+from fastinit._dispatch cimport draws
+from fastinit._kernels cimport (
+    FI_DXSM, FI_XSL_RR, fi_advance_by, fi_high, fi_inc, fi_low, fi_next32, fi_next64, fi_next_double, fi_pcg64,
+    fi_seed, fi_set_u128, fi_state, fi_u128,
+)
+
+cnp.import_array()
+
+_MASK_64 = (1 << 64) - 1
+# NumPy's distance between the streams of successive jumps: 2^128 over the golden ratio.
+_JUMP = 0x9E3779B97F4A7C15F39CC0605CEDC835
+
+
+cdef uint64_t next_uint64(void *state) noexcept nogil:
+    return fi_next64(<fi_pcg64 *>state)
+
+
+cdef uint32_t next_uint32(void *state) noexcept nogil:
+    return fi_next32(<fi_pcg64 *>state)
+
+
+cdef double next_double(void *state) noexcept nogil:
+    return fi_next_double(<fi_pcg64 *>state)
+
+
+cdef object as_int(fi_u128 x):
+    cdef object high = fi_high(x)
+    return high << 64 | fi_low(x)
+
+
+cdef class LCG128(BitGenerator):
+    """What PCG64 and PCG64DXSM share: all but the multiplier and the output function, by `_variant`."""
+
+    def __init__(self, seed=None):
+        BitGenerator.__init__(self, seed)
+        self.generator.variant = self._variant
+        self._bitgen.state = <void *>&self.generator
+        self._bitgen.next_uint64 = next_uint64
+        self._bitgen.next_uint32 = next_uint32
+        self._bitgen.next_double = next_double
+        self._bitgen.next_raw = next_uint64
+        words = self._seed_seq.generate_state(4, np.uint64)
+        fi_seed(&self.generator, <const uint64_t *>cnp.PyArray_DATA(words))
+
+    @property
+    def state(self):
+        """The state as a dict in NumPy's format: it can be assigned to NumPy's class of the same name, and back."""
+        return {
+            "bit_generator": type(self).__name__,
+            "state": {
+                "state": as_int(fi_state(&self.generator)),
+                "inc": as_int(fi_inc(&self.generator)),
+            },
+            "has_uint32": self.generator.has_uint32,
+            "uinteger": self.generator.uinteger,
+        }
+
+    @state.setter
+    def state(self, value):
+        if not isinstance(value, dict):
+            raise TypeError("state must be a dict")
+        name = type(self).__name__
+        if value.get("bit_generator", "") != name:
+            raise ValueError(f"state must be for a {name} RNG, not {value.get('bit_generator')!r}")
+        # all of it is read before any of it is set
+        cdef object state = value["state"]["state"]
+        cdef object inc = value["state"]["inc"]
+        cdef uint64_t state_high = state >> 64, state_low = state & _MASK_64
+        cdef uint64_t inc_high = inc >> 64, inc_low = inc & _MASK_64
+        cdef bint has_uint32 = value["has_uint32"]
+        cdef uint32_t uinteger = value["uinteger"]
+        fi_set_u128(fi_state(&self.generator), state_high, state_low)
+        fi_set_u128(fi_inc(&self.generator), inc_high, inc_low)
+        self.generator.has_uint32 = has_uint32
+        self.generator.uinteger = uinteger
+
+    def advance(self, delta):
+        """Move `delta` draws on (or back, where negative) in O(log delta); a buffered half word is dropped.
+
+        Parameters
+        ----------
+        delta : int
+            Modulo 2**128.
+
+        Returns
+        -------
+        bit generator
+            Itself.
+        """
+        delta = int(delta) & ((1 << 128) - 1)
+        fi_advance_by(&self.generator, delta >> 64, delta & _MASK_64)
+        self.generator.has_uint32 = 0
+        self.generator.uinteger = 0
+        return self
+
+    def jumped(self, jumps=1):
+        """A new bit generator as if 0x9e37...c835 * `jumps` draws (NumPy's jump) had been made.
+
+        Unlike NumPy's, it keeps the seed sequence, so that it can still `spawn`.
+
+        Parameters
+        ----------
+        jumps : int
+            Positive, for streams that do not overlap.
+
+        Returns
+        -------
+        bit generator
+        """
+        cdef LCG128 other = type(self)(0)
+        other._seed_seq = self._seed_seq
+        other.generator = self.generator
+        return other.advance(_JUMP * int(jumps))
+
+    def draws(self, size, start=0):
+        """Raw 64-bit draws [start, start + size) from the present position, which does not change.
+
+        Parameters
+        ----------
+        size : int
+        start : int
+            Any position is reached in O(log start).
+
+        Returns
+        -------
+        ndarray of uint64
+
+        Examples
+        --------
+        >>> from fastinit.random import PCG64
+        >>> bits = PCG64(7)
+        >>> bool((bits.draws(5, start=2) == bits.random_raw(7)[2:]).all())
+        True
+        """
+        cdef size_t first = start
+        out = np.empty(size, np.uint64)
+        if out.ndim != 1:
+            raise TypeError(f"size must be an integer, not {size!r}")
+        cdef uint64_t *target = <uint64_t *>cnp.PyArray_DATA(out)
+        cdef size_t n = out.size
+        with self.lock:
+            here = self.generator
+        with nogil:
+            draws(&here, target, first, n)
+        return out
+
+
+cdef class PCG64(LCG128):
+    """PCG64(seed=None)
+
+    The PCG64 bit generator (XSL-RR 128/64, O'Neill 2014), as `numpy.random.PCG64` has it: same seeding, same draws,
+    same `state`. A `fastinit.random.Generator` over it fills arrays at the speed of memory.
+
+    Parameters
+    ----------
+    seed : {None, int, array_like of int, SeedSequence, BitGenerator, Generator}, optional
+        As for `numpy.random.PCG64`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastinit.random import PCG64
+    >>> bool(np.random.Generator(PCG64(7)).random() == np.random.default_rng(7).random())
+    True
+    """
+
+    _variant = FI_XSL_RR
+
+
+cdef class PCG64DXSM(LCG128):
+    """PCG64DXSM(seed=None)
+
+    The PCG64 bit generator with the DXSM output function and its cheap multiplier, as `numpy.random.PCG64DXSM` has it.
+
+    Parameters
+    ----------
+    seed : {None, int, array_like of int, SeedSequence, BitGenerator, Generator}, optional
+        As for `numpy.random.PCG64DXSM`.
+    """
+
+    _variant = FI_DXSM

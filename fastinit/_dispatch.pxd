@@ -1,0 +1,14 @@
+from libc.stdint cimport uint64_t
+
+from fastinit._kernels cimport fi_dist, fi_dtype, fi_params, fi_pcg64, fi_source
+
+cdef void fill(const fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, const fi_params *params,
+               void *out, size_t start, size_t n) noexcept nogil
+cdef void fill_from(const fi_source *source, fi_dist dist, fi_dtype dtype, const fi_params *params,
+                    void *out, size_t n) noexcept nogil
+cdef void consume(fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, size_t n) noexcept nogil
+cdef void draws(const fi_pcg64 *generator, uint64_t *out, size_t start, size_t n) noexcept nogil
+cdef int set_uniform(fi_params *params, fi_dtype dtype, double low, double high) noexcept nogil
+cdef void set_normal(fi_params *params, double loc, double scale) noexcept nogil
+cdef int set_truncated_normal(fi_params *params, fi_dtype dtype, double low, double high,
+                              double loc, double scale) noexcept nogil

@@ -1,0 +1,109 @@
+"""The C core and the table of kernels in use. No other module links the C objects: they call through this one."""
+
+import os
+
+from libc.stdint cimport uint64_t
+
+from fastinit._kernels cimport (
+    fi_consume, fi_dist, fi_draws, fi_dtype, fi_enter_default_fp, fi_fill, fi_fill_from, fi_isa, fi_kernels,
+    fi_leave_default_fp, fi_normal, fi_params, fi_pcg64, fi_select, fi_source, fi_truncated_normal, fi_uniform,
+)
+
+cdef extern from *:
+    """
+    #if defined(__clang__)
+    #define FI_COMPILER "clang " __clang_version__
+    #else
+    #define FI_COMPILER "gcc " __VERSION__
+    #endif
+    """
+    const char *FI_COMPILER
+
+cdef const fi_kernels *kernels = fi_select(NULL)
+
+
+cdef void fill(const fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, const fi_params *params,
+               void *out, size_t start, size_t n) noexcept nogil:
+    fi_fill(kernels, generator, dist, dtype, params, out, start, n)
+
+
+cdef void fill_from(const fi_source *source, fi_dist dist, fi_dtype dtype, const fi_params *params,
+                    void *out, size_t n) noexcept nogil:
+    fi_fill_from(kernels, source, dist, dtype, params, out, n)
+
+
+cdef void consume(fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, size_t n) noexcept nogil:
+    fi_consume(generator, dist, dtype, n)
+
+
+cdef void draws(const fi_pcg64 *generator, uint64_t *out, size_t start, size_t n) noexcept nogil:
+    fi_draws(kernels, generator, out, start, n)
+
+
+cdef int set_uniform(fi_params *params, fi_dtype dtype, double low, double high) noexcept nogil:
+    return fi_uniform(params, dtype, low, high)
+
+
+cdef void set_normal(fi_params *params, double loc, double scale) noexcept nogil:
+    fi_normal(params, loc, scale)
+
+
+cdef int set_truncated_normal(fi_params *params, fi_dtype dtype, double low, double high,
+                              double loc, double scale) noexcept nogil:
+    return fi_truncated_normal(params, dtype, low, high, loc, scale)
+
+
+class default_fp:
+    """Context of the default floating-point modes: round to nearest, no flush to zero.
+
+    Python's own + - * / and sqrt inside it round as they do on every machine, whatever modes the caller has set.
+    """
+
+    __slots__ = ("_saved",)
+
+    def __enter__(self):
+        self._saved = fi_enter_default_fp()
+
+    def __exit__(self, *error):
+        fi_leave_default_fp(self._saved)
+
+
+def config():
+    """What was built, what this CPU has (plainest first), what was picked, and by which compiler it was built."""
+    cdef int built, supported
+    cdef int i = 0
+    cdef const char *name
+    names = {"built": [], "supported": []}
+    while (name := fi_isa(i, &built, &supported)) != NULL:
+        if built:
+            names["built"].append(name.decode())
+        if supported:
+            names["supported"].append(name.decode())
+        i += 1
+    return {"isa": kernels.name.decode(), **names, "compiler": FI_COMPILER.decode()}
+
+
+def select(str name):
+    """Use the kernels of this instruction set from now on; the name of those used before is returned.
+
+    Raises
+    ------
+    ValueError
+        It is unknown, not built, or not on this CPU. The message lists what there is.
+    """
+    global kernels
+    cdef const fi_kernels *found = fi_select(name.encode())
+    if found == NULL:
+        there = config()
+        usable = [isa for isa in there["built"] if isa in there["supported"]]
+        raise ValueError(f"no kernels for {name!r}: this CPU and build have {', '.join(usable)}")
+    before = kernels.name.decode()
+    kernels = found
+    return before
+
+
+if isa := os.environ.get("FASTINIT_ISA"):
+    try:
+        select(isa)
+    except ValueError as error:
+        raise ImportError(f"FASTINIT_ISA: {error}") from None

@@ -1,0 +1,70 @@
+# The only declarations of the C core. Struct members that no Cython code reads are left out.
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+
+cdef extern from "fastinit.h" nogil:
+    enum fi_dtype:
+        FI_F16
+        FI_BF16
+        FI_F32
+        FI_F64
+    enum fi_dist:
+        FI_UNIFORM
+        FI_NORMAL
+        FI_TRUNCATED_NORMAL
+    enum:
+        FI_XSL_RR
+        FI_DXSM
+
+    ctypedef struct fi_pcg64:
+        uint32_t uinteger
+        uint16_t has_uint32
+        uint16_t variant
+    ctypedef struct fi_params:
+        pass
+    ctypedef struct fi_kernels:
+        const char *name
+    ctypedef struct fi_source:
+        void *state
+        uint64_t (*next_uint64)(void *state) noexcept nogil
+        uint32_t (*next_uint32)(void *state) noexcept nogil
+        double (*next_double)(void *state) noexcept nogil
+
+    const fi_kernels *fi_select(const char *name) noexcept
+    const char *fi_isa(int i, int *built, int *supported) noexcept
+    size_t fi_itemsize(fi_dtype dtype) noexcept
+    int fi_uniform(fi_params *params, fi_dtype dtype, double low, double high) noexcept
+    void fi_normal(fi_params *params, double loc, double scale) noexcept
+    int fi_truncated_normal(fi_params *params, fi_dtype dtype, double low, double high,
+                            double loc, double scale) noexcept
+    void fi_fill(const fi_kernels *kernels, const fi_pcg64 *generator, fi_dist dist, fi_dtype dtype,
+                 const fi_params *params, void *out, size_t start, size_t n) noexcept
+    void fi_fill_from(const fi_kernels *kernels, const fi_source *source, fi_dist dist, fi_dtype dtype,
+                      const fi_params *params, void *out, size_t n) noexcept
+    void fi_consume(fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, size_t n) noexcept
+    void fi_draws(const fi_kernels *kernels, const fi_pcg64 *generator, uint64_t *out, size_t start, size_t n) noexcept
+    uint64_t fi_enter_default_fp() noexcept
+    void fi_leave_default_fp(uint64_t saved) noexcept
+
+# Inline: nothing to link. A 128-bit number passes through Python as an int, so here it is two halves.
+cdef extern from *:
+    """
+    #include "pcg64.h"
+    #define fi_set_u128(target, hi, lo) ((target) = FI_U128((uint64_t)(hi), (uint64_t)(lo)))
+    #define fi_state(g) ((g)->state)
+    #define fi_inc(g) ((g)->inc)
+    #define fi_high(x) ((uint64_t)((x) >> 64))
+    #define fi_low(x) ((uint64_t)(x))
+    #define fi_advance_by(g, hi, lo) fi_advance(g, FI_U128((uint64_t)(hi), (uint64_t)(lo)))
+    """
+    ctypedef struct fi_u128:
+        pass
+    fi_u128 fi_state(fi_pcg64 *g) nogil
+    fi_u128 fi_inc(fi_pcg64 *g) nogil
+    uint64_t fi_high(fi_u128 x) nogil
+    uint64_t fi_low(fi_u128 x) nogil
+    void fi_set_u128(fi_u128 target, uint64_t hi, uint64_t lo) nogil
+    void fi_advance_by(fi_pcg64 *g, uint64_t hi, uint64_t lo) nogil
+    uint64_t fi_next64(fi_pcg64 *g) nogil
+    uint32_t fi_next32(fi_pcg64 *g) nogil
+    double fi_next_double(fi_pcg64 *g) nogil
+    void fi_seed(fi_pcg64 *g, const uint64_t *words) nogil

@@ -1,0 +1,306 @@
+"""Fills: check, release the GIL, call. A Source is where a Generator's draws come from."""
+
+import numpy as np
+
+cimport numpy as cnp
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.math cimport isnan
+from libc.stdint cimport uint32_t, uint64_t
+from numpy.random cimport bitgen_t
+
+from fastinit._bit_generator cimport LCG128
+from fastinit._dispatch cimport (
+    consume as move, draws, fill as fill_range, fill_from, set_normal, set_truncated_normal, set_uniform,
+)
+from fastinit._kernels cimport (
+    FI_BF16, FI_DXSM, FI_F16, FI_F32, FI_F64, FI_NORMAL, FI_TRUNCATED_NORMAL, FI_UNIFORM, FI_XSL_RR, fi_dist, fi_dtype,
+    fi_inc, fi_itemsize, fi_params, fi_pcg64, fi_set_u128, fi_source, fi_state,
+)
+
+from fastinit._threads import get_num_threads, run
+
+cnp.import_array()
+
+_DISTS = {"uniform": FI_UNIFORM, "normal": FI_NORMAL, "truncated_normal": FI_TRUNCATED_NORMAL}
+_DTYPES = {"f16": FI_F16, "bf16": FI_BF16, "f32": FI_F32, "f64": FI_F64}
+_MASK_64 = (1 << 64) - 1
+
+cdef size_t FEW = 4096  # fewer values are made without letting go of the GIL
+cdef size_t MANY = 1 << 18  # from here on another thread gains more than it costs to wake
+cdef size_t CHUNK = 1 << 26  # Ctrl-C is looked for after so many
+
+
+cdef int set_params(fi_params *params, fi_dist dist, fi_dtype dtype, double a, double b, double c, double d) except -1:
+    """(a, b, c, d) is (low, high), (loc, scale) or (low, high, loc, scale)."""
+    if dist == FI_NORMAL:
+        set_normal(params, a, b)
+    elif dist == FI_UNIFORM:
+        if set_uniform(params, dtype, a, b) < 0:
+            raise OverflowError("high - low range exceeds valid bounds")
+    elif set_truncated_normal(params, dtype, a, b, c, d) < 0:
+        raise ValueError("low and high must not be NaN" if isnan(a) or isnan(b) else "low > high")
+    return 0
+
+
+cdef class Fill:
+    """Elements of one fill, in any pieces and from any threads."""
+
+    cdef fi_pcg64 generator
+    cdef fi_params params
+    cdef fi_dist dist
+    cdef fi_dtype dtype
+    cdef char *out
+
+    def __call__(self, piece):
+        cdef size_t start, stop
+        start, stop = piece
+        with nogil:
+            fill_range(&self.generator, self.dist, self.dtype, &self.params,
+                       self.out + start * fi_itemsize(self.dtype), start, stop - start)
+
+
+cdef int fill_all(const fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, const fi_params *params, void *out,
+                  size_t n) except -1:
+    """Share [0, n) between the threads, where it is large enough to gain."""
+    cdef Fill job = Fill.__new__(Fill)
+    cdef size_t start, stop, share
+    job.generator, job.params, job.dist, job.dtype, job.out = generator[0], params[0], dist, dtype, <char *>out
+    for start in range(0, n, CHUNK):
+        stop = min(n, start + CHUNK)
+        if stop - start < MANY:
+            job((start, stop))
+        else:
+            share = (stop - start) // <size_t>get_num_threads() // 64 * 64 + 64
+            run(job, [(i, min(i + share, stop)) for i in range(start, stop, share)])
+        PyErr_CheckSignals()
+    return 0
+
+
+cdef class Source:
+    """The bit generator of a Generator, with what of it the kernels can read.
+
+    Fills from fastinit's PCG64 and PCG64DXSM, and large ones from NumPy's, reserve their part of the stream under the
+    lock and are made outside it. Any other bit generator is drawn from one value at a time.
+    """
+
+    def __init__(self, bit_generator):
+        self.bit_generator = bit_generator
+        self.lock = bit_generator.lock
+        self.bitgen = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
+        self.numpy_variant = -1
+        if isinstance(bit_generator, LCG128):
+            self.own = &(<LCG128>bit_generator).generator
+        elif type(bit_generator) is np.random.PCG64:
+            self.numpy_variant = FI_XSL_RR
+        elif type(bit_generator) is np.random.PCG64DXSM:
+            self.numpy_variant = FI_DXSM
+
+    cdef int peek(self, fi_pcg64 *here) except -1:
+        """The position; the caller holds the lock."""
+        if self.own != NULL:
+            here[0] = self.own[0]
+            return 0
+        if self.numpy_variant < 0:
+            raise TypeError(f"{type(self.bit_generator).__name__} cannot be read at any position: "
+                            "that needs a PCG64 or PCG64DXSM, of fastinit or NumPy")
+        state = self.bit_generator.state
+        number, increment = state["state"]["state"], state["state"]["inc"]
+        cdef uint64_t high = number >> 64, low = number & _MASK_64
+        fi_set_u128(fi_state(here), high, low)
+        high, low = increment >> 64, increment & _MASK_64
+        fi_set_u128(fi_inc(here), high, low)
+        here.has_uint32, here.uinteger = state["has_uint32"], state["uinteger"]
+        here.variant = self.numpy_variant
+        return 0
+
+    cdef int take(self, fi_dist dist, fi_dtype dtype, size_t n, fi_pcg64 *before) except -1:
+        """Moves past n elements; where it stood before is written to `before`."""
+        cdef fi_pcg64 after
+        with self.lock:
+            self.peek(before)
+            if self.own != NULL:
+                move(self.own, dist, dtype, n)
+            else:
+                after = before[0]
+                move(&after, dist, dtype, n)
+                place(self.bit_generator, &after)
+        return 0
+
+    cdef int fill(self, void *out, size_t n, fi_dist dist, fi_dtype dtype, const fi_params *params) except -1:
+        cdef fi_pcg64 before
+        cdef fi_source foreign
+        if self.own != NULL and n < FEW:
+            with self.lock:
+                fill_range(self.own, dist, dtype, params, out, 0, n)
+                move(self.own, dist, dtype, n)
+        elif self.own != NULL or self.numpy_variant >= 0 and n >= FEW:
+            self.take(dist, dtype, n, &before)
+            fill_all(&before, dist, dtype, params, out, n)
+        else:
+            foreign = fi_source(self.bitgen.state, self.bitgen.next_uint64, self.bitgen.next_uint32,
+                                self.bitgen.next_double)
+            with self.lock, nogil:
+                fill_from(&foreign, dist, dtype, params, out, n)
+        return 0
+
+    cdef int fill_each(self, void *out, size_t n, fi_dist dist, fi_dtype dtype,
+                       const double *const *arguments) except -1:
+        """Element i with its own parameters, arguments[.][i], from its own place in the stream.
+
+        For one draw or word an element only: normals of a foreign source come in pairs.
+        """
+        cdef fi_pcg64 before
+        cdef fi_source foreign
+        cdef fi_params params
+        cdef size_t i, itemsize = fi_itemsize(dtype)
+        cdef char *target = <char *>out
+        cdef bint anywhere = self.own != NULL or self.numpy_variant >= 0
+        for i in range(n):  # all of them are checked before the first draw
+            set_params(&params, dist, dtype, arguments[0][i], arguments[1][i], arguments[2][i], arguments[3][i])
+        if anywhere:
+            self.take(dist, dtype, n, &before)
+        foreign = fi_source(self.bitgen.state, self.bitgen.next_uint64, self.bitgen.next_uint32,
+                            self.bitgen.next_double)
+        for i in range(n):
+            set_params(&params, dist, dtype, arguments[0][i], arguments[1][i], arguments[2][i], arguments[3][i])
+            if anywhere:
+                fill_range(&before, dist, dtype, &params, target + i * itemsize, i, 1)
+            else:
+                with self.lock:
+                    fill_from(&foreign, dist, dtype, &params, target + i * itemsize, 1)
+        return 0
+
+
+cdef object place(bit_generator, fi_pcg64 *position):
+    """Stand NumPy's own bit generator there, by a generator of ours that knows its state's format."""
+    cdef LCG128 ours = _OURS[type(bit_generator)](0)
+    ours.generator = position[0]
+    bit_generator.state = ours.state
+
+
+from fastinit._bit_generator import PCG64, PCG64DXSM
+
+_OURS = {np.random.PCG64: PCG64, np.random.PCG64DXSM: PCG64DXSM}
+
+
+cdef void *data_of(out, fi_dtype dtype, size_t n) except NULL:
+    """Where a contiguous array's elements lie."""
+    cdef cnp.ndarray array = out
+    if not cnp.PyArray_ISCARRAY(array):
+        raise ValueError("out must be C-contiguous, writable, aligned, and in machine byte-order")
+    if array.dtype.itemsize != fi_itemsize(dtype):
+        raise TypeError(f"out has dtype {array.dtype}, whose items are not of {fi_itemsize(dtype)} bytes")
+    if <size_t>array.size != n:
+        raise ValueError(f"out has {array.size} elements, not {n}")
+    return cnp.PyArray_DATA(array)
+
+
+cdef int here(rng, fi_pcg64 *position) except -1:
+    cdef Source source = rng._source
+    with source.lock:
+        source.peek(position)
+    return 0
+
+
+def fill(rng, out, str distribution, str tag, double a, double b, double c=0.0, double d=0.0):
+    """Fill the C-contiguous array `out` from `rng`, which moves, with all threads.
+
+    (a, b, c, d) is (low, high) for "uniform", (loc, scale) for "normal", (low, high, loc, scale) for "truncated_normal";
+    tag is "f16", "bf16", "f32" or "f64", and bfloat16 may be stored in uint16.
+    """
+    cdef fi_params params
+    cdef fi_dist dist = _DISTS[distribution]
+    cdef fi_dtype dtype = _DTYPES[tag]
+    cdef size_t n = out.size
+    cdef void *target = data_of(out, dtype, n)
+    set_params(&params, dist, dtype, a, b, c, d)
+    (<Source>rng._source).fill(target, n, dist, dtype, &params)
+
+
+def fill_at(rng, out, size_t start, str distribution, str tag, double a, double b, double c=0.0, double d=0.0):
+    """Write elements [start, start + out.size) of what `fill` would write; `rng` does not move.
+
+    In the calling thread alone, without the GIL: any number of calls may run at once.
+    """
+    cdef fi_params params
+    cdef fi_pcg64 position
+    cdef fi_dist dist = _DISTS[distribution]
+    cdef fi_dtype dtype = _DTYPES[tag]
+    cdef size_t n = out.size
+    cdef void *target = data_of(out, dtype, n)
+    set_params(&params, dist, dtype, a, b, c, d)
+    here(rng, &position)
+    with nogil:
+        fill_range(&position, dist, dtype, &params, target, start, n)
+
+
+def fill_block(rng, out, shape, block, str distribution, str tag, double a, double b, double c=0.0, double d=0.0):
+    """Write ``full[block]`` of what `fill` would write into an array of that shape; `rng` does not move.
+
+    Parameters
+    ----------
+    out : ndarray
+        C-contiguous.
+    shape : tuple of int
+    block : tuple of (start, stop, step)
+        One for each axis, as `slice.indices` and ``range`` have it.
+    """
+    cdef fi_params params
+    cdef fi_pcg64 position
+    cdef fi_dist dist = _DISTS[distribution]
+    cdef fi_dtype dtype = _DTYPES[tag]
+    ranges = [range(*axis) for axis in block]
+    # the longest tail of the axes that lies in one piece: axes taken whole, and one before them of step 1
+    cdef size_t run_length = 1
+    outer = len(ranges)
+    while outer and (whole := ranges[outer - 1] == range(shape[outer - 1]) or ranges[outer - 1].step == 1):
+        outer -= 1
+        run_length *= len(ranges[outer])
+        if ranges[outer] != range(shape[outer]):
+            break
+    strides = [1] * len(ranges)
+    for axis in range(len(ranges) - 2, -1, -1):
+        strides[axis] = strides[axis + 1] * shape[axis + 1]
+    offset = sum(axis[0] * stride for axis, stride in zip(ranges[outer:], strides[outer:]) if len(axis))
+    starts = np.array([offset], np.uint64)
+    for axis, stride in zip(ranges[:outer], strides[:outer]):
+        steps = np.array([index * stride for index in axis], np.uint64)
+        starts = (starts[:, None] + steps).ravel()
+    cdef size_t runs = starts.size if run_length else 0
+    cdef char *target = <char *>data_of(out, dtype, runs * run_length)
+    cdef const uint64_t *first = <const uint64_t *>cnp.PyArray_DATA(starts)
+    cdef size_t i, width = run_length * fi_itemsize(dtype)
+    set_params(&params, dist, dtype, a, b, c, d)
+    here(rng, &position)
+    with nogil:
+        for i in range(runs):
+            fill_range(&position, dist, dtype, &params, target + i * width, first[i], run_length)
+
+
+def consume(rng, size_t n, str distribution, str tag):
+    """Move `rng` as filling n elements does."""
+    cdef fi_pcg64 before
+    (<Source>rng._source).take(_DISTS[distribution], _DTYPES[tag], n, &before)
+
+
+def words_at(rng, out, size_t start):
+    """Write 32-bit words [start, start + out.size) of the stream, a buffered half first; `rng` does not move."""
+    cdef fi_pcg64 position
+    cdef size_t i, word, n = out.size, skip = 0
+    cdef uint32_t *target = <uint32_t *>data_of(out, FI_F32, n)
+    here(rng, &position)
+    if position.has_uint32 and n:
+        if start == 0:
+            target[0] = position.uinteger
+            skip = 1
+        else:
+            start -= 1
+    raw = np.empty((n + 3) // 2, np.uint64)
+    cdef uint64_t *d = <uint64_t *>cnp.PyArray_DATA(raw)
+    cdef size_t size = raw.size
+    with nogil:
+        draws(&position, d, start // 2, size)
+        for i in range(n - skip):
+            word = start % 2 + i
+            target[skip + i] = <uint32_t>(d[word // 2] >> 32 * (word % 2))

@@ -1,0 +1,95 @@
+/* The whole C interface of fastinit. Plain C11; knows nothing of Python.
+ *
+ * A fill is a pure function of (generator, distribution, dtype, parameters, first element): element i never
+ * depends on the instruction set, on how a fill was cut into pieces, or on the caller's floating-point modes. */
+#ifndef FASTINIT_H
+#define FASTINIT_H
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __FAST_MATH__
+#error "fastinit's bits are a promise that -ffast-math breaks: build with -fno-fast-math"
+#endif
+
+typedef unsigned __int128 fi_u128;
+
+enum fi_variant { FI_XSL_RR, FI_DXSM, FI_VARIANTS };
+enum fi_dtype { FI_F16, FI_BF16, FI_F32, FI_F64, FI_DTYPES };
+enum fi_dist { FI_UNIFORM, FI_NORMAL, FI_TRUNCATED_NORMAL, FI_DISTS };
+
+/* A PCG64 position, with NumPy's buffered high half of the last 32-bit draw. */
+typedef struct fi_pcg64 {
+    fi_u128 state, inc;
+    uint32_t uinteger;
+    uint16_t has_uint32;
+    uint16_t variant; /* enum fi_variant */
+} fi_pcg64;
+
+/* What a transform needs; made by fi_uniform, fi_normal or fi_truncated_normal, never by hand. */
+typedef struct fi_params {
+    double loc, scale;   /* value = loc + scale * (u or z or t) */
+    double least, most;  /* the dtype's values that a uniform or truncated result is clamped to */
+    double tail[16];     /* truncated_normal: constants of the inverse CDF */
+    int branch;          /* truncated_normal: which of its formulas applies */
+} fi_params;
+
+#define FI_BLOCK 512 /* draws in a block: 4 KiB, in L1 beside what it becomes */
+#define FI_LANES 32  /* leapfrog lanes; raw blocks are whole multiples of it */
+
+/* FI_LANES positions of one stream, FI_LANES draws apart from their next ones. What the words mean is the raw kernel's own affair. */
+typedef struct fi_lanes {
+    _Alignas(64) uint64_t word[3][FI_LANES];
+    uint64_t multiplier[3], increment[3];
+} fi_lanes;
+
+typedef void fi_seat(fi_lanes *lanes, const fi_pcg64 *generator);
+typedef void fi_raw(uint64_t *restrict draws, size_t n, fi_lanes *lanes); /* n: a multiple of FI_LANES */
+typedef void fi_transform(void *restrict out, const uint64_t *restrict draws, size_t n, const fi_params *params);
+
+/* One instruction set's kernels. */
+typedef struct fi_kernels {
+    const char *name;
+    fi_seat *seat;
+    fi_raw *raw[FI_VARIANTS];
+    fi_transform *transform[FI_DISTS][FI_DTYPES];
+    /* whole 64-byte lines from cache to memory, past the cache; dst is 64-byte aligned */
+    void (*stream)(void *restrict dst, const void *restrict src, size_t bytes);
+    void (*fence)(void); /* after the last of them: what was streamed is seen by every thread */
+} fi_kernels;
+
+/* The table of that name, or of the best instruction set for NULL. NULL: not built, or not on this CPU. */
+const fi_kernels *fi_select(const char *name);
+/* The i-th name known to this build's sources, NULL past the end; *built and *supported say what fi_select would find. */
+const char *fi_isa(int i, int *built, int *supported);
+
+/* Parameters; 0, or -1 where the range is not finite (uniform) or the bounds are not low <= high (truncated_normal). */
+int fi_uniform(fi_params *params, enum fi_dtype dtype, double low, double high);
+void fi_normal(fi_params *params, double loc, double scale);
+int fi_truncated_normal(fi_params *params, enum fi_dtype dtype, double low, double high, double loc, double scale);
+
+/* Where draws come from when they do not come from a fi_pcg64: NumPy's bitgen_t in three members. */
+typedef struct fi_source {
+    void *state;
+    uint64_t (*next_uint64)(void *state);
+    uint32_t (*next_uint32)(void *state);
+    double (*next_double)(void *state);
+} fi_source;
+
+/* Elements [start, start + n) of what the generator would fill from where it stands. It does not move. */
+void fi_fill(const fi_kernels *kernels, const fi_pcg64 *generator, enum fi_dist dist, enum fi_dtype dtype,
+             const fi_params *params, void *out, size_t start, size_t n);
+/* The next n elements from a foreign source, which moves. */
+void fi_fill_from(const fi_kernels *kernels, const fi_source *source, enum fi_dist dist, enum fi_dtype dtype,
+                  const fi_params *params, void *out, size_t n);
+/* Moves the generator as filling n elements does. */
+void fi_consume(fi_pcg64 *generator, enum fi_dist dist, enum fi_dtype dtype, size_t n);
+/* Raw 64-bit draws [start, start + n). */
+void fi_draws(const fi_kernels *kernels, const fi_pcg64 *generator, uint64_t *out, size_t start, size_t n);
+
+/* Round to nearest, no flush to zero: what every value above is computed under.
+ * Enter saves the caller's modes and sets the default ones; leave puts the caller's back. */
+uint64_t fi_enter_default_fp(void);
+void fi_leave_default_fp(uint64_t saved);
+
+static inline size_t fi_itemsize(enum fi_dtype dtype) { return dtype == FI_F64 ? 8 : dtype == FI_F32 ? 4 : 2; }
+#endif

@@ -1,0 +1,203 @@
+/* Fills: from a position in the stream to finished values, block by block, in any pieces. */
+#include <string.h>
+
+#include "pcg64.h"
+
+/* How a distribution consumes draws: so many make so many values, and whether 32-bit words go through the buffered half. */
+typedef struct {
+    size_t draws, values;
+    int buffered;
+} group;
+
+static group group_of(enum fi_dist dist, enum fi_dtype dtype) {
+    if (dist == FI_NORMAL) return dtype == FI_F64 ? (group){2, 2, 0} : (group){1, 2, 0};
+    return dtype == FI_F64 ? (group){1, 1, 0} : (group){1, 2, 1};
+}
+
+/* A place that draws are read from, in order. Only the last read may be other than a multiple of FI_LANES. */
+typedef struct reader reader;
+struct reader {
+    void (*read)(reader *r, uint64_t *restrict draws, size_t n);
+    const fi_source *source;
+    size_t words; /* 32-bit words still to come from source */
+    fi_pcg64 generator;
+    fi_raw *raw;
+    fi_lanes lanes;
+};
+
+/* Below this many draws, seating the lanes costs more than they gain. */
+enum { FEW_DRAWS = 64 };
+
+static void read_few(reader *r, uint64_t *restrict draws, size_t n) {
+    for (size_t i = 0; i < n; i++) draws[i] = fi_next64(&r->generator);
+}
+static void read_lanes(reader *r, uint64_t *restrict draws, size_t n) {
+    r->raw(draws, (n + FI_LANES - 1) / FI_LANES * FI_LANES, &r->lanes);
+}
+static void read_uint64(reader *r, uint64_t *restrict draws, size_t n) {
+    for (size_t i = 0; i < n; i++) draws[i] = r->source->next_uint64(r->source->state);
+}
+static void read_uint32(reader *r, uint64_t *restrict draws, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint64_t low = r->source->next_uint32(r->source->state);
+        uint64_t high = r->words > 1 ? r->source->next_uint32(r->source->state) : 0;
+        draws[i] = low | high << 32;
+        r->words -= r->words > 1 ? 2 : 1;
+    }
+}
+
+/* Readers of n draws from position first. */
+static void seat_reader(reader *r, const fi_kernels *kernels, const fi_pcg64 *generator, size_t first, size_t n) {
+    r->generator = *generator;
+    if (first) fi_advance(&r->generator, first);
+    r->read = read_few;
+    if (n < FEW_DRAWS) return;
+    r->read = read_lanes;
+    r->raw = kernels->raw[generator->variant];
+    kernels->seat(&r->lanes, &r->generator);
+}
+
+typedef struct {
+    const fi_kernels *kernels;
+    fi_transform *transform;
+    const fi_params *params;
+    group group;
+    size_t itemsize;
+} job;
+
+static job job_of(const fi_kernels *kernels, enum fi_dist dist, enum fi_dtype dtype, const fi_params *params) {
+    return (job){kernels, kernels->transform[dist][dtype], params, group_of(dist, dtype), fi_itemsize(dtype)};
+}
+
+/* Values [skip, skip + n) of the next group. */
+static void part_of_group(reader *r, const job *j, char *out, size_t skip, size_t n) {
+    uint64_t draws[2], values[2];
+    r->read(r, draws, j->group.draws);
+    j->transform(values, draws, j->group.draws, j->params);
+    memcpy(out, (char *)values + skip * j->itemsize, n * j->itemsize);
+}
+
+/* Outputs from this size on would push everything else out of the cache: they are written past it. */
+enum { STREAM_BYTES = 8 << 20, LINE = 64 };
+
+static void whole_groups(reader *r, const job *j, char *out, size_t groups) {
+    _Alignas(LINE) uint64_t draws[FI_BLOCK];
+    _Alignas(LINE) char line[LINE + 2 * sizeof draws];
+    const size_t bytes_per_draw = j->group.values * j->itemsize / j->group.draws;
+    size_t left = groups * j->group.draws, kept = 0; /* bytes in `line` that wait for the rest of theirs */
+    const int past_cache = left * bytes_per_draw >= STREAM_BYTES;
+    while (left) {
+        size_t n = left < FI_BLOCK ? left : FI_BLOCK, bytes = n * bytes_per_draw;
+        r->read(r, draws, n);
+        left -= n;
+        if (!past_cache) {
+            j->transform(out, draws, n, j->params);
+            out += bytes;
+            continue;
+        }
+        j->transform(line + kept, draws, n, j->params);
+        kept += bytes;
+        size_t odd = -(uintptr_t)out % LINE; /* only at the first block */
+        if (odd) {
+            memcpy(out, line, odd);
+            memmove(line, line + odd, kept -= odd);
+            out += odd;
+        }
+        size_t whole = kept / LINE * LINE;
+        j->kernels->stream(out, line, whole);
+        out += whole;
+        memcpy(line, line + whole, kept -= whole);
+    }
+    if (past_cache) {
+        memcpy(out, line, kept);
+        j->kernels->fence();
+    }
+}
+
+/* Not inlined: nothing here may move past the change of floating-point modes around it. */
+static __attribute__((noinline)) void fill(const job *j, const fi_pcg64 *generator, char *out, size_t start, size_t n) {
+    reader r;
+    if (j->group.buffered && generator->has_uint32 && n) {
+        if (start == 0) {
+            uint64_t draw = generator->uinteger, values[2];
+            j->transform(values, &draw, 1, j->params);
+            memcpy(out, values, j->itemsize);
+            out += j->itemsize;
+            n--;
+        } else {
+            start--;
+        }
+    }
+    const size_t per = j->group.values, draws = j->group.draws;
+    size_t first = start / per, skip = start % per;
+    if (skip && n) {
+        seat_reader(&r, j->kernels, generator, first++ * draws, draws);
+        part_of_group(&r, j, out, skip, 1);
+        out += j->itemsize;
+        n--;
+    }
+    size_t groups = n / per, rest = n % per;
+    if (groups) {
+        seat_reader(&r, j->kernels, generator, first * draws, groups * draws);
+        whole_groups(&r, j, out, groups);
+    }
+    if (rest) {
+        seat_reader(&r, j->kernels, generator, (first + groups) * draws, draws);
+        part_of_group(&r, j, out + groups * per * j->itemsize, 0, rest);
+    }
+}
+
+void fi_fill(const fi_kernels *kernels, const fi_pcg64 *generator, enum fi_dist dist, enum fi_dtype dtype,
+             const fi_params *params, void *out, size_t start, size_t n) {
+    job j = job_of(kernels, dist, dtype, params);
+    uint64_t saved = fi_enter_default_fp();
+    fill(&j, generator, out, start, n);
+    fi_leave_default_fp(saved);
+}
+
+static __attribute__((noinline)) void fill_doubles(const fi_source *source, const fi_params *params, double *out, size_t n) {
+    for (size_t i = 0; i < n; i++) out[i] = params->loc + params->scale * source->next_double(source->state);
+}
+
+static __attribute__((noinline)) void fill_from(reader *r, const job *j, char *out, size_t n) {
+    const size_t groups = n / j->group.values, rest = n % j->group.values;
+    whole_groups(r, j, out, groups);
+    if (rest) part_of_group(r, j, out + groups * j->group.values * j->itemsize, 0, rest);
+}
+
+void fi_fill_from(const fi_kernels *kernels, const fi_source *source, enum fi_dist dist, enum fi_dtype dtype,
+                  const fi_params *params, void *out, size_t n) {
+    job j = job_of(kernels, dist, dtype, params);
+    reader r = {.read = j.group.buffered ? read_uint32 : read_uint64, .source = source, .words = n};
+    uint64_t saved = fi_enter_default_fp();
+    if (dist == FI_UNIFORM && dtype == FI_F64)
+        fill_doubles(source, params, out, n);
+    else
+        fill_from(&r, &j, out, n);
+    fi_leave_default_fp(saved);
+}
+
+void fi_consume(fi_pcg64 *generator, enum fi_dist dist, enum fi_dtype dtype, size_t n) {
+    const group g = group_of(dist, dtype);
+    if (g.buffered && n && generator->has_uint32) {
+        generator->has_uint32 = 0;
+        n--;
+    }
+    if (g.buffered && n % 2) {
+        fi_advance(generator, n / 2);
+        fi_next32(generator);
+    } else if (n) {
+        fi_advance(generator, (n + g.values - 1) / g.values * g.draws);
+    }
+}
+
+void fi_draws(const fi_kernels *kernels, const fi_pcg64 *generator, uint64_t *out, size_t start, size_t n) {
+    _Alignas(LINE) uint64_t draws[FI_BLOCK];
+    reader r;
+    seat_reader(&r, kernels, generator, start, n);
+    for (size_t i; n; n -= i, out += i) {
+        i = n < FI_BLOCK ? n : FI_BLOCK;
+        r.read(&r, draws, i);
+        memcpy(out, draws, i * sizeof *out);
+    }
+}

@@ -1,0 +1,131 @@
+/* Raw 64-bit draws by leapfrog: lane k holds position k of the stream, and all lanes step at once by multiplier^lanes.
+ *
+ * Three generators, by what the instruction set has:
+ *   scalar  4 lanes of 128-bit integers, the specification; under AVX2 it beat every vector form tried
+ *   wide    32 lanes of two 64-bit halves in plain C, which gcc vectorises for AVX-512
+ *   IFMA    32 lanes of three limbs by AVX-512 IFMA's 52-bit multiply-adds (FI_IFMA, set by isa_avx512ifma.c) */
+#include <string.h>
+
+#include "pcg64.h"
+
+#if defined(FI_IFMA) || defined(__AVX512DQ__)
+enum { LANES = FI_LANES };
+#else
+enum { LANES = 4 };
+#endif
+#ifdef FI_IFMA
+enum { LIMB = 52 };
+#else
+enum { LIMB = 64 };
+#endif
+
+static inline void split(fi_u128 x, uint64_t *word, size_t stride) {
+    const fi_u128 mask = ((fi_u128)1 << LIMB) - 1;
+    for (int i = 0; i * LIMB < 128; i++) word[i * stride] = (uint64_t)(x >> i * LIMB & mask);
+}
+
+static void seat(fi_lanes *lanes, const fi_pcg64 *generator) {
+    fi_u128 a = fi_multiplier(generator), c = generator->inc, s = generator->state, A = 1, C = 0;
+    for (int k = 0; k < LANES; k++) {
+        fi_u128 next = s * a + c;
+        split(generator->variant == FI_DXSM ? s : next, &lanes->word[0][k], FI_LANES);
+        s = next;
+        A *= a;
+        C = C * a + c;
+    }
+    split(A, lanes->multiplier, 1);
+    split(C, lanes->increment, 1);
+}
+
+#if !defined(FI_IFMA) && !defined(__AVX512DQ__)
+static inline __attribute__((always_inline)) void raw(uint64_t *restrict draws, size_t n, fi_lanes *lanes, int dxsm) {
+    const fi_u128 a = FI_U128(lanes->multiplier[1], lanes->multiplier[0]);
+    const fi_u128 c = FI_U128(lanes->increment[1], lanes->increment[0]);
+    fi_u128 s[LANES];
+    for (int k = 0; k < LANES; k++) s[k] = FI_U128(lanes->word[1][k], lanes->word[0][k]);
+    for (size_t i = 0; i < n; i += LANES)
+        for (int k = 0; k < LANES; k++) {
+            draws[i + k] = dxsm ? fi_dxsm(s[k]) : fi_xsl_rr(s[k]);
+            s[k] = s[k] * a + c;
+        }
+    for (int k = 0; k < LANES; k++) split(s[k], &lanes->word[0][k], FI_LANES);
+}
+
+#elif !defined(FI_IFMA)
+/* The high product from 32-bit pieces: no vector unit has it whole. */
+static inline uint64_t multiply_high(uint64_t a, uint64_t b) {
+    const uint64_t mask = 0xffffffffu;
+    uint64_t ll = (a & mask) * (b & mask), lh = (a & mask) * (b >> 32), hl = (a >> 32) * (b & mask);
+    uint64_t middle = (ll >> 32) + (lh & mask) + (hl & mask);
+    return (a >> 32) * (b >> 32) + (lh >> 32) + (hl >> 32) + (middle >> 32);
+}
+
+static inline __attribute__((always_inline)) void raw(uint64_t *restrict draws, size_t n, fi_lanes *lanes, int dxsm) {
+    const uint64_t a0 = lanes->multiplier[0], a1 = lanes->multiplier[1];
+    const uint64_t c0 = lanes->increment[0], c1 = lanes->increment[1];
+    uint64_t lo[LANES], hi[LANES];
+    memcpy(lo, lanes->word[0], sizeof lo);
+    memcpy(hi, lanes->word[1], sizeof hi);
+    for (size_t i = 0; i < n; i += LANES)
+        for (int k = 0; k < LANES; k++) {
+            draws[i + k] = dxsm ? fi_dxsm_halves(hi[k], lo[k]) : fi_xsl_rr_halves(hi[k], lo[k]);
+            uint64_t low = lo[k] * a0 + c0;
+            hi[k] = multiply_high(lo[k], a0) + hi[k] * a0 + lo[k] * a1 + c1 + (low < c0);
+            lo[k] = low;
+        }
+    memcpy(lanes->word[0], lo, sizeof lo);
+    memcpy(lanes->word[1], hi, sizeof hi);
+}
+
+#else
+#include <immintrin.h>
+#define ADD _mm512_add_epi64
+#define XOR _mm512_xor_si512
+#define SHL _mm512_slli_epi64
+#define SHR _mm512_srli_epi64
+#define ALL(x) _mm512_set1_epi64((long long)(x))
+
+/* The 52-bit multiply-adds ignore the bits above 52 of their factors, so limbs carry into the next one and are never
+ * masked. A state is s0 + 2^52 s1 + 2^104 s2 with s0's and s1's bits above 52 already carried. */
+static inline __attribute__((always_inline)) void raw(uint64_t *restrict draws, size_t n, fi_lanes *lanes, int dxsm) {
+    enum { VECTORS = FI_LANES / 8 };
+#define LO _mm512_madd52lo_epu64
+#define HI _mm512_madd52hi_epu64
+    const __m512i a0 = ALL(lanes->multiplier[0]), a1 = ALL(lanes->multiplier[1]), a2 = ALL(lanes->multiplier[2]);
+    const __m512i c0 = ALL(lanes->increment[0]), c1 = ALL(lanes->increment[1]), c2 = ALL(lanes->increment[2]);
+    const __m512i m52 = ALL((1ull << 52) - 1), m40 = ALL((1ull << 40) - 1), zero = _mm512_setzero_si512();
+    const __m512i one = ALL(1), cheap = ALL((uint64_t)FI_CHEAP_MULTIPLIER);
+    __m512i r[3][VECTORS];
+    for (int j = 0; j < 3; j++)
+        for (int v = 0; v < VECTORS; v++) r[j][v] = _mm512_load_si512(&lanes->word[j][8 * v]);
+    for (size_t i = 0; i < n; i += FI_LANES)
+#pragma GCC unroll 4
+        for (int v = 0; v < VECTORS; v++) {
+            __m512i s0 = r[0][v], s1 = r[1][v], s2 = r[2][v], x;
+            /* 0x6A is (a & b) ^ c: the parts below do not overlap, so xor joins them */
+            __m512i lo = _mm512_ternarylogic_epi64(s0, m52, SHL(s1, 52), 0x6A);
+            if (dxsm) {
+                __m512i hi = _mm512_ternarylogic_epi64(SHR(s1, 12), m40, SHL(s2, 40), 0x6A);
+                hi = _mm512_mullo_epi64(XOR(hi, SHR(hi, 32)), cheap);
+                x = _mm512_mullo_epi64(XOR(hi, SHR(hi, 48)), _mm512_or_si512(lo, one));
+            } else {
+                x = XOR(_mm512_ternarylogic_epi64(SHR(s1, 12), m40, lo, 0x6A), SHL(s2, 40));
+                x = _mm512_rorv_epi64(x, SHR(s2, 18));
+            }
+            _mm512_store_si512(draws + i + 8 * v, x);
+            __m512i n0 = LO(c0, s0, a0);
+            __m512i n1 = LO(HI(c1, s0, a0), s0, a1), m1 = LO(zero, s1, a0);
+            __m512i n2 = LO(HI(c2, s0, a1), s0, a2), m2 = LO(LO(HI(zero, s1, a0), s1, a1), s2, a0);
+            n1 = ADD(ADD(n1, m1), SHR(n0, 52));
+            n2 = ADD(ADD(n2, m2), SHR(n1, 52));
+            r[0][v] = n0, r[1][v] = n1, r[2][v] = n2;
+        }
+    for (int j = 0; j < 3; j++)
+        for (int v = 0; v < VECTORS; v++) _mm512_store_si512(&lanes->word[j][8 * v], r[j][v]);
+#undef LO
+#undef HI
+}
+#endif
+
+static void raw_xsl_rr(uint64_t *restrict draws, size_t n, fi_lanes *lanes) { raw(draws, n, lanes, 0); }
+static void raw_dxsm(uint64_t *restrict draws, size_t n, fi_lanes *lanes) { raw(draws, n, lanes, 1); }

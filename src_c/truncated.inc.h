@@ -1,0 +1,211 @@
+/* Truncated normal transforms: one word or draw becomes one value by the inverse of the normal distribution
+ * function between two bounds. Two coordinates keep every digit: x = P(|Z| < t) near 0, q = P(|Z| > t)
+ * elsewhere. t = x (a polynomial in -ln(1 - x^2)) where |t| < 3, as in Giles 2012. docs/truncated_normal.md
+ * has the formulas, tools/coefficients/truncated_normal.py the coefficients. */
+#include "truncated.h"
+
+#define TAIL_Q                                                                                               \
+    0x1.61dep-9 /* q at about t = 3: -ln(1 - x^2) of a centre is 5.23 at most, -ln q of a tail 5.91 at least \
+                 */
+#define LN_SQRT_HALF_PI 0x1.ce6bb25aa1316p-3
+
+/* -2 ln u of a positive normal number, by the polynomial of minus_two_ln_u32. */
+static inline float minus_two_ln_f32(float u) {
+    uint32_t b = bits_f32(u);
+    int32_t k = (int32_t)(b - 0x3f3504f3u) >> 23;
+    float f = float_of(b - ((uint32_t)k << 23)) - 1.0f, w2 = f * f;
+    float even =
+        fma_f32(fma_f32(fma_f32(0x1.250e9ap-2f, w2, 0x1.535b58p-2f), w2, 0x1.0004aap-1f), w2, 0x1.fffffap-1f);
+    float odd = fma_f32(fma_f32(fma_f32(-0x1.65d000p-3f, w2, -0x1.318692p-2f), w2, -0x1.98d28cp-2f), w2,
+                        -0x1.5556f4p-1f);
+    return fma_f32((float)k, -0x1.62e430p+0f, fma_f32(fma_f32(odd, f, even), w2, f * -2.0f));
+}
+
+/* v where the slope t / x is 2, at |t| = 1.73. What the slope lacks elsewhere comes last, so that few
+ * roundings are of the size of t. */
+#define MIDDLE_V 0x1.12fc57a4d97b4p+1
+
+/* t from x and v = -ln(1 - x^2) in [0, 5.25]. */
+static inline float centre_f32(float x, float v) {
+    float y = v - (float)MIDDLE_V, twice = x + x, r = 0x1.4dafe0p-32f;
+    r = fma_f32(r, y, -0x1.eb7102p-28f);
+    r = fma_f32(r, y, 0x1.1a3018p-25f);
+    r = fma_f32(r, y, 0x1.1d5586p-22f);
+    r = fma_f32(r, y, -0x1.a936bcp-19f);
+    r = fma_f32(r, y, 0x1.45902cp-19f);
+    r = fma_f32(r, y, 0x1.4627a8p-13f);
+    r = fma_f32(r, y, -0x1.21ab60p-10f);
+    r = fma_f32(r, y, -0x1.f3114ap-10f);
+    r = fma_f32(r, y, 0x1.68b31ep-3f);
+    return fma_f32(twice * y, r, twice);
+}
+
+static inline double centre_f64(double x, double v) {
+    double y = v - MIDDLE_V, twice = x + x, r = -0x1.72345dd5c14dep-65;
+    r = fma_f64(r, y, 0x1.f625643f4b885p-62);
+    r = fma_f64(r, y, 0x1.4a831e681d128p-60);
+    r = fma_f64(r, y, -0x1.45f12462db4e4p-55);
+    r = fma_f64(r, y, 0x1.c39913608b714p-54);
+    r = fma_f64(r, y, 0x1.8e06852395b96p-50);
+    r = fma_f64(r, y, -0x1.85e980fdede54p-47);
+    r = fma_f64(r, y, -0x1.3e994f03ba848p-46);
+    r = fma_f64(r, y, 0x1.4be2b98dd5289p-41);
+    r = fma_f64(r, y, -0x1.ffa74695ebefbp-40);
+    r = fma_f64(r, y, -0x1.5ad60f175b814p-36);
+    r = fma_f64(r, y, 0x1.844643a5c2501p-33);
+    r = fma_f64(r, y, 0x1.2581b434e3b04p-33);
+    r = fma_f64(r, y, -0x1.3a52a349332b4p-27);
+    r = fma_f64(r, y, 0x1.3a4dde1c3b2d9p-25);
+    r = fma_f64(r, y, 0x1.27100ef0dd635p-22);
+    r = fma_f64(r, y, -0x1.abaf95df7a97fp-19);
+    r = fma_f64(r, y, 0x1.42d8f9539bac3p-19);
+    r = fma_f64(r, y, 0x1.4639d460162dfp-13);
+    r = fma_f64(r, y, -0x1.21a9e205e46d5p-10);
+    r = fma_f64(r, y, -0x1.f3129001d37c4p-10);
+    r = fma_f64(r, y, 0x1.68b31cd5b0400p-3);
+    return fma_f64(twice * y, r, twice);
+}
+
+/* |t| from v = -ln q in [5.9, 38]. */
+static inline float tail_f32(float v) {
+    float s = __builtin_sqrtf(v), y = 1.0f / s, r = 0x1.0b10b6p+2f;
+    r = fma_f32(r, y, -0x1.482882p+3f);
+    r = fma_f32(r, y, 0x1.6afe9cp+3f);
+    r = fma_f32(r, y, -0x1.f5d67ep+2f);
+    r = fma_f32(r, y, 0x1.0f98b8p+2f);
+    r = fma_f32(r, y, -0x1.e30b30p+0f);
+    r = fma_f32(r, y, -0x1.005d5cp-4f);
+    return s * fma_f32(r, y, 0x1.6a5624p+0f);
+}
+
+/* hazard(t) - t of t in [2.9, 2^30], where hazard(t) = phi(t) / Phi(-t). */
+static inline double hazard_excess(double t) {
+    double z = t * t, excess = 0x1.ffffffffffc25p-1, below = z + 0x1.e46a0b51f6023p+5;
+    excess = fma_f64(excess, z, 0x1.d46a0b51fa81dp+5);
+    excess = fma_f64(excess, z, 0x1.2df397807f995p+10);
+    excess = fma_f64(excess, z, 0x1.53103c430a2afp+13);
+    excess = fma_f64(excess, z, 0x1.4b7e8c4252935p+15);
+    excess = fma_f64(excess, z, 0x1.e8dda662996f8p+15);
+    excess = fma_f64(excess, z, 0x1.6223b4953b1dfp+14);
+    below = fma_f64(below, z, 0x1.49ba3835e1224p+10);
+    below = fma_f64(below, z, 0x1.94e2a5d74015fp+13);
+    below = fma_f64(below, z, 0x1.cc6358a69b9ffp+15);
+    below = fma_f64(below, z, 0x1.bcda5e1563dbdp+16);
+    below = fma_f64(below, z, 0x1.1b88fd3f7592fp+16);
+    below = fma_f64(below, z, 0x1.97376fbb77e98p+12);
+    return t * excess / below;
+}
+
+/* |t| in [2.95, 2^30] from c = -ln(q sqrt(pi / 2)) = t^2 / 2 + ln(hazard(t)): a guess good to 2^-16, then one
+ * third-order step of Newton's method, which needs no more than the hazard rate since hazard' = hazard
+ * (hazard - t). */
+static inline double tail_f64(double c) {
+    double s = __builtin_sqrt(c + c) + 3.0, y = 1.0 / s, r = 0x1.0ca2fe45a5983p+8;
+    r = fma_f64(r, y, -0x1.7e9077673114fp+6);
+    r = fma_f64(r, y, 0x1.1c4a8d7d6899dp+4);
+    r = fma_f64(r, y, -0x1.e1c5f0c021680p+1);
+    r = fma_f64(r, y, -0x1.81b5d7948f14ap+1);
+    double t = s * fma_f64(r, y, 0x1.0000d28e2228fp+0);
+    double excess = hazard_excess(t), hazard = t + excess;
+    double step = (fma_f64(0.5 * t, t, -c) + ln_f64(hazard)) / hazard, bend = 0.5 * step * excess;
+    return t - step * fma_f64(bend, fma_f64(bend, 2.0, 1.0), 1.0);
+}
+
+/* k + 1/2 of the 32-bit word that starts at bit `shift`, or for float64 (shift 12) of the 52 high bits. */
+static inline double steps(uint64_t draw, unsigned shift) {
+    uint64_t k = shift == 12 ? draw >> 12 : draw >> shift & 0xffffffffu;
+    return double_of(k | 0x4330000000000000u) - (0x1p52 - 0.5);
+}
+
+static inline double inside(double k, const double *line) { return fma_f64(k, line[MASS], line[X_LOW]); }
+
+/* Each side is reckoned from its own end, where no digit cancels. */
+static inline double outside(double k, const double *line) {
+    double below = fma_f64(k, line[MASS], line[BELOW]);
+    double above = fma_f64(line[END] - k, line[MASS], line[ABOVE]);
+    return below < above ? below : above;
+}
+
+static void quantiles_f64(double *restrict t, const uint64_t *restrict draws, size_t n, unsigned shift,
+                          const fi_params *p) {
+    const double *line = p->tail;
+    if (p->branch == TRUNCATED_CENTRE)
+        for (size_t i = 0; i < n; i++) {
+            double k = steps(draws[i], shift), q = outside(k, line);
+            t[i] = centre_f64(inside(k, line), -ln_f64(q * (2.0 - q)));
+        }
+    else if (p->branch == TRUNCATED_WIDE)
+        for (size_t i = 0; i < n; i++) {
+            double k = steps(draws[i], shift), x = inside(k, line), q = outside(k, line);
+            double v = -ln_f64(q < TAIL_Q ? q : q * (2.0 - q));
+            double beyond = tail_f64(v - LN_SQRT_HALF_PI);
+            t[i] = q < TAIL_Q ? (x < 0 ? -beyond : beyond) : centre_f64(x, v);
+        }
+    else
+        for (size_t i = 0; i < n; i++) {
+            double k = line[SIGN] * (line[END] - steps(draws[i], shift)); /* counted from the far bound */
+            t[i] = line[SIGN] * tail_f64(line[NEAR] - ln_f64(fma_f64(k, line[MASS], line[BELOW])));
+        }
+}
+
+#define TRUNCATED_BLOCK 128
+
+/* Loops of doubles and loops of floats: each vectorises where the other's fma is a call. */
+static void quantiles_f32(float *restrict t, const uint64_t *restrict draws, size_t n, unsigned shift,
+                          const fi_params *p) {
+    const double *line = p->tail;
+    float x[TRUNCATED_BLOCK], u[TRUNCATED_BLOCK];
+    double wide[TRUNCATED_BLOCK];
+    if (p->branch == TRUNCATED_CENTRE) {
+        for (size_t i = 0; i < n; i++) {
+            double x_64 = inside(steps(draws[i], shift), line);
+            x[i] = (float)x_64;
+            u[i] = (float)fma_f64(-x_64, x_64, 1.0);
+        }
+        for (size_t i = 0; i < n; i++) t[i] = centre_f32(x[i], minus_two_ln_f32(u[i]));
+    } else if (p->branch == TRUNCATED_WIDE) {
+        for (size_t i = 0; i < n; i++) {
+            double k = steps(draws[i], shift), q = outside(k, line);
+            x[i] = (float)inside(k, line);
+            u[i] = (float)(q < TAIL_Q ? q : q * (2.0 - q));
+        }
+        for (size_t i = 0; i < n; i++) {
+            float v = minus_two_ln_f32(u[i]), beyond = tail_f32(v);
+            t[i] = v > 11.0f ? (x[i] < 0 ? -beyond : beyond) : centre_f32(x[i], v);
+        }
+    } else {
+        quantiles_f64(wide, draws, n, shift, p);
+        for (size_t i = 0; i < n; i++) t[i] = (float)wide[i];
+    }
+}
+
+#define FI_TRUNCATED_KERNEL(name, type, round)                                                               \
+    static void name(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *p) {         \
+        float low[TRUNCATED_BLOCK], high[TRUNCATED_BLOCK];                                                   \
+        const float loc = (float)p->loc, scale = (float)p->scale;                                            \
+        const float least = (float)p->least, most = (float)p->most;                                          \
+        for (size_t start = 0, m; start < n; start += m) {                                                   \
+            type *restrict v = (type *)out + 2 * start;                                                      \
+            m = n - start < TRUNCATED_BLOCK ? n - start : TRUNCATED_BLOCK;                                   \
+            quantiles_f32(low, d + start, m, 0, p);                                                          \
+            quantiles_f32(high, d + start, m, 32, p);                                                        \
+            for (size_t i = 0; i < m; i++) {                                                                 \
+                v[2 * i] = round(clamp_f32(loc + scale * low[i], least, most));                              \
+                v[2 * i + 1] = round(clamp_f32(loc + scale * high[i], least, most));                         \
+            }                                                                                                \
+        }                                                                                                    \
+    }
+FI_TRUNCATED_KERNEL(truncated_f16, uint16_t, round_f16)
+FI_TRUNCATED_KERNEL(truncated_bf16, uint16_t, round_bf16)
+FI_TRUNCATED_KERNEL(truncated_f32, float, AS_IS)
+
+static void truncated_f64(void *restrict out, const uint64_t *restrict draws, size_t n, const fi_params *p) {
+    double *restrict v = out;
+    const double loc = p->loc, scale = p->scale, least = p->least, most = p->most;
+    quantiles_f64(v, draws, n, 12, p);
+    for (size_t i = 0; i < n; i++) {
+        double value = loc + scale * v[i];
+        value = value > most ? most : value;
+        v[i] = value < least ? least : value;
+    }
+}
