@@ -1,6 +1,8 @@
 """Rules: what is read, what wins, what is worked out, and what is refused."""
 
 import math
+import re
+from pathlib import Path
 
 import ml_dtypes
 import mpmath
@@ -343,3 +345,14 @@ class TestBuffers:
     def test_what_a_buffer_cannot_be(self, dtype, shape, text, message):
         with pytest.raises(BadInput, match=rf"tensor 'b', matched by '\*': .*{message}"):
             rules.resolve([TensorSpec("b", dtype, shape)], [Rule("*", text)])
+
+
+def test_the_documentations_examples_are_rules(toml):
+    text = (Path(__file__).parents[1] / "docs" / "rules.md").read_text()
+    examples = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert len(examples) == 3
+    specs = [f32(name, 4, 4) for name in ("h.1.c_proj.weight", "lm_head.weight", "h.0.q.weight")]
+    labels = [[choice.label for choice in rules.resolve(specs, toml(example))] for example in examples]
+    assert labels[0][2] == "xavier_uniform(gain=0.5) layout=io"
+    assert labels[1][0] == "normal(std=0.01)"
+    assert labels[2][1] == "zeros"

@@ -10,12 +10,19 @@ fc.weight (10, 784) float32
 fc.bias (10,) float32
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .errors import BadInput
 from .generate import Summary, generate, tensors
-from .inspect import Statistics, inspect
 from .manifest import TensorSpec
-from .rules import Rule
-from .verify import Difference, Verification, verify
+
+if TYPE_CHECKING:
+    from .inspection import Statistics, inspect
+    from .rules import Rule
+    from .verification import Difference, Verification, verify
 
 __all__ = [
     "BadInput",
@@ -30,3 +37,20 @@ __all__ = [
     "tensors",
     "verify",
 ]
+
+# What needs NumPy comes when it is asked for: `generate` has a disk make room while NumPy is loaded.
+_LATER = {
+    "Difference": "verification",
+    "Rule": "rules",
+    "Statistics": "inspection",
+    "Verification": "verification",
+    "inspect": "inspection",
+    "verify": "verification",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f".{_LATER[name]}", __name__), name)
+    return value

@@ -32,6 +32,7 @@ class BufferPlan:
     """
 
     fans: tuple[int, int] | None = None
+    distribution = "constant"
     whole = False
     exact = True
 

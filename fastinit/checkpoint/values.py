@@ -14,7 +14,7 @@ EPSILON = {"F64": 2.0**-52, "F32": 2.0**-23, "F16": 2.0**-10, "BF16": 2.0**-7}
 def as_numbers(stored: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
     """Return stored elements as NumPy can reckon with them.
 
-    BF16 becomes float32, which holds each exactly, and BOOL uint8; others are themselves.
+    BF16 and F16 become float32, which holds each exactly, and BOOL uint8; others are themselves.
 
     Examples
     --------
@@ -23,4 +23,6 @@ def as_numbers(stored: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
     """
     if dtype == "BF16":
         return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    if dtype == "F16":
+        return stored.astype(np.float32)
     return stored.view(np.uint8) if dtype == "BOOL" else stored

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .generate import _print_table, progress
 
 if TYPE_CHECKING:
-    from fastinit.checkpoint.inspect import Statistics
+    from fastinit.checkpoint import Statistics
 
 _COLUMNS = ("", "name", "dtype", "shape", "mean", "std", "expected", "min", "max", "zeros", "nan", "inf")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .generate import progress
 
 if TYPE_CHECKING:
-    from fastinit.checkpoint.verify import Verification
+    from fastinit.checkpoint import Verification
 
 
 def add_parser(verbs: Any) -> None:

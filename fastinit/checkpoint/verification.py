@@ -19,8 +19,7 @@ import fastinit
 from . import rules, safetensors
 from .errors import BadInput
 from .files import Files
-from .recipe import Recipe
-from .recipe import _seed as checked_seed
+from .recipe import Recipe, checked_seed
 from .spec import TensorSpec
 from .values import EPSILON, as_numbers
 

@@ -169,7 +169,7 @@ class _Moments:
     def of(cls, values: npt.NDArray[Any]) -> _Moments:
         """Measure values, of which there is one at least."""
         size = values.size
-        zeros = size - int(np.count_nonzero(values))
+        zeros = int(np.count_nonzero(values == 0))
         nan = inf = 0
         if values.dtype.kind == "f" and not (finite := np.isfinite(values)).all():
             nan = int(np.count_nonzero(np.isnan(values)))
@@ -183,7 +183,8 @@ class _Moments:
             distances = values.astype(np.float64)
             distances -= origin
             mean = float(distances.mean())
-            squares = float(distances @ distances) - mean * mean * values.size
+            # Not a dot product: BLAS would start threads of its own, and its sum depend on how many.
+            squares = float(np.square(distances, out=distances).sum()) - mean * mean * values.size
         return cls(
             values.size,
             origin + mean,
@@ -236,9 +237,11 @@ def _is_off(moments: _Moments, std: float, choice: rules.Choice) -> bool:
     if choice.mean is None or choice.std is None:
         return False
     n = moments.finite
-    # The kurtosis of a normal, and zeros among normals raise it; all else that is drawn has less.
-    kurtosis = 3.0 * n / max(n - moments.zeros, 1)
+    # Where each element is not a draw of its own, as of sparse, only what is not zero tells of the scale.
+    draws = n - moments.zeros if choice.plan.distribution == "whole" else n
+    # Of a normal; all else that is drawn has a lower kurtosis, and so a std that is surer.
+    error = SIGMAS / math.sqrt(2.0 * draws) if draws else 0.0
     rounding = EPSILON.get(choice.spec.dtype, 0.0)
-    of_std = choice.std * (SIGMAS * math.sqrt((kurtosis - 1.0) / (4.0 * n)) + rounding)
+    of_std = choice.std * (error + rounding)
     of_mean = choice.std * SIGMAS / math.sqrt(n) + abs(choice.mean) * rounding
     return not (abs(std - choice.std) <= of_std and abs(moments.mean - choice.mean) <= of_mean)
