@@ -1,7 +1,8 @@
 /* The whole C interface of fastinit. Plain C11; knows nothing of Python.
  *
  * A fill is a pure function of (generator, distribution, dtype, parameters, first element): element i never
- * depends on the instruction set, on how a fill was cut into pieces, or on the caller's floating-point modes. */
+ * depends on the instruction set, on how a fill was cut into pieces, or on the caller's floating-point modes.
+ */
 #ifndef FASTINIT_H
 #define FASTINIT_H
 #include <stddef.h>
@@ -27,24 +28,26 @@ typedef struct fi_pcg64 {
 
 /* What a transform needs; made by fi_uniform, fi_normal or fi_truncated_normal, never by hand. */
 typedef struct fi_params {
-    double loc, scale;   /* value = loc + scale * (u or z or t) */
-    double least, most;  /* the dtype's values that a uniform or truncated result is clamped to */
-    double tail[16];     /* truncated_normal: constants of the inverse CDF */
-    int branch;          /* truncated_normal: which of its formulas applies */
+    double loc, scale;  /* value = loc + scale * (u or z or t) */
+    double least, most; /* the dtype's values that a uniform or truncated result is clamped to */
+    double tail[16];    /* truncated_normal: constants of the inverse CDF */
+    int branch;         /* truncated_normal: which of its formulas applies */
 } fi_params;
 
 #define FI_BLOCK 512 /* draws in a block: 4 KiB, in L1 beside what it becomes */
 #define FI_LANES 32  /* leapfrog lanes; raw blocks are whole multiples of it */
 
-/* FI_LANES positions of one stream, FI_LANES draws apart from their next ones. What the words mean is the raw kernel's own affair. */
+/* FI_LANES positions of one stream, FI_LANES draws apart from their next ones. What the words mean is the raw
+ * kernel's own affair. */
 typedef struct fi_lanes {
     _Alignas(64) uint64_t word[3][FI_LANES];
     uint64_t multiplier[3], increment[3];
 } fi_lanes;
 
 typedef void fi_seat(fi_lanes *lanes, const fi_pcg64 *generator);
-typedef void fi_raw(uint64_t *restrict draws, size_t n, fi_lanes *lanes); /* n: a multiple of FI_LANES */
-typedef void fi_transform(void *restrict out, const uint64_t *restrict draws, size_t n, const fi_params *params);
+typedef void fi_raw(void *restrict draws, size_t n, fi_lanes *lanes); /* n: a multiple of FI_LANES */
+typedef void fi_transform(void *restrict out, const uint64_t *restrict draws, size_t n,
+                          const fi_params *params);
 
 /* One instruction set's kernels. */
 typedef struct fi_kernels {
@@ -52,6 +55,9 @@ typedef struct fi_kernels {
     fi_seat *seat;
     fi_raw *raw[FI_VARIANTS];
     fi_transform *transform[FI_DISTS][FI_DTYPES];
+    /* raw and uniform(0, 1) in one where that gains, else NULL; the second past the cache, to a 64-byte line
+     */
+    fi_raw *random[FI_VARIANTS][FI_DTYPES][2];
     /* whole 64-byte lines from cache to memory, past the cache; dst is 64-byte aligned */
     void (*stream)(void *restrict dst, const void *restrict src, size_t bytes);
     void (*fence)(void); /* after the last of them: what was streamed is seen by every thread */
@@ -59,13 +65,16 @@ typedef struct fi_kernels {
 
 /* The table of that name, or of the best instruction set for NULL. NULL: not built, or not on this CPU. */
 const fi_kernels *fi_select(const char *name);
-/* The i-th name known to this build's sources, NULL past the end; *built and *supported say what fi_select would find. */
+/* The i-th name known to this build's sources, NULL past the end; *built and *supported say what fi_select
+ * would find. */
 const char *fi_isa(int i, int *built, int *supported);
 
-/* Parameters; 0, or -1 where the range is not finite (uniform) or the bounds are not low <= high (truncated_normal). */
+/* Parameters; 0, or -1 where the range is not finite (uniform) or the bounds are not low <= high
+ * (truncated_normal). */
 int fi_uniform(fi_params *params, enum fi_dtype dtype, double low, double high);
 void fi_normal(fi_params *params, double loc, double scale);
-int fi_truncated_normal(fi_params *params, enum fi_dtype dtype, double low, double high, double loc, double scale);
+int fi_truncated_normal(fi_params *params, enum fi_dtype dtype, double low, double high, double loc,
+                        double scale);
 
 /* Where draws come from when they do not come from a fi_pcg64: NumPy's bitgen_t in three members. */
 typedef struct fi_source {
@@ -91,5 +100,7 @@ void fi_draws(const fi_kernels *kernels, const fi_pcg64 *generator, uint64_t *ou
 uint64_t fi_enter_default_fp(void);
 void fi_leave_default_fp(uint64_t saved);
 
-static inline size_t fi_itemsize(enum fi_dtype dtype) { return dtype == FI_F64 ? 8 : dtype == FI_F32 ? 4 : 2; }
+static inline size_t fi_itemsize(enum fi_dtype dtype) {
+    return dtype == FI_F64 ? 8 : dtype == FI_F32 ? 4 : 2;
+}
 #endif

@@ -3,7 +3,8 @@
 
 #include "pcg64.h"
 
-/* How a distribution consumes draws: so many make so many values, and whether 32-bit words go through the buffered half. */
+/* How a distribution consumes draws: so many make so many values, and whether 32-bit words go through the
+ * buffered half. */
 typedef struct {
     size_t draws, values;
     int buffered;
@@ -47,7 +48,8 @@ static void read_uint32(reader *r, uint64_t *restrict draws, size_t n) {
 }
 
 /* Readers of n draws from position first. */
-static void seat_reader(reader *r, const fi_kernels *kernels, const fi_pcg64 *generator, size_t first, size_t n) {
+static void seat_reader(reader *r, const fi_kernels *kernels, const fi_pcg64 *generator, size_t first,
+                        size_t n) {
     r->generator = *generator;
     if (first) fi_advance(&r->generator, first);
     r->read = read_few;
@@ -60,13 +62,19 @@ static void seat_reader(reader *r, const fi_kernels *kernels, const fi_pcg64 *ge
 typedef struct {
     const fi_kernels *kernels;
     fi_transform *transform;
+    fi_raw *const *random; /* both halves in one, cached and streamed, or NULL */
     const fi_params *params;
     group group;
     size_t itemsize;
 } job;
 
-static job job_of(const fi_kernels *kernels, enum fi_dist dist, enum fi_dtype dtype, const fi_params *params) {
-    return (job){kernels, kernels->transform[dist][dtype], params, group_of(dist, dtype), fi_itemsize(dtype)};
+static job job_of(const fi_kernels *kernels, enum fi_dist dist, enum fi_dtype dtype,
+                  const fi_params *params) {
+    return (job){.kernels = kernels,
+                 .transform = kernels->transform[dist][dtype],
+                 .params = params,
+                 .group = group_of(dist, dtype),
+                 .itemsize = fi_itemsize(dtype)};
 }
 
 /* Values [skip, skip + n) of the next group. */
@@ -80,23 +88,20 @@ static void part_of_group(reader *r, const job *j, char *out, size_t skip, size_
 /* Outputs from this size on would push everything else out of the cache: they are written past it. */
 enum { STREAM_BYTES = 8 << 20, LINE = 64 };
 
-static void whole_groups(reader *r, const job *j, char *out, size_t groups) {
+static void make_block(reader *r, const job *j, void *out, size_t n) {
     _Alignas(LINE) uint64_t draws[FI_BLOCK];
-    _Alignas(LINE) char line[LINE + 2 * sizeof draws];
-    const size_t bytes_per_draw = j->group.values * j->itemsize / j->group.draws;
-    size_t left = groups * j->group.draws, kept = 0; /* bytes in `line` that wait for the rest of theirs */
-    const int past_cache = left * bytes_per_draw >= STREAM_BYTES;
-    while (left) {
-        size_t n = left < FI_BLOCK ? left : FI_BLOCK, bytes = n * bytes_per_draw;
-        r->read(r, draws, n);
-        left -= n;
-        if (!past_cache) {
-            j->transform(out, draws, n, j->params);
-            out += bytes;
-            continue;
-        }
-        j->transform(line + kept, draws, n, j->params);
-        kept += bytes;
+    r->read(r, draws, n);
+    j->transform(out, draws, n, j->params);
+}
+
+/* Past the cache from a block in it: `line` holds what does not yet fill a line. */
+static void stream_blocks(reader *r, const job *j, char *out, size_t left, size_t bytes_per_draw) {
+    _Alignas(LINE) char line[LINE + FI_BLOCK * sizeof(double)];
+    size_t kept = 0;
+    for (size_t n; left; left -= n) {
+        n = left < FI_BLOCK ? left : FI_BLOCK;
+        make_block(r, j, line + kept, n);
+        kept += n * bytes_per_draw;
         size_t odd = -(uintptr_t)out % LINE; /* only at the first block */
         if (odd) {
             memcpy(out, line, odd);
@@ -108,14 +113,35 @@ static void whole_groups(reader *r, const job *j, char *out, size_t groups) {
         out += whole;
         memcpy(line, line + whole, kept -= whole);
     }
-    if (past_cache) {
-        memcpy(out, line, kept);
-        j->kernels->fence();
+    memcpy(out, line, kept);
+    j->kernels->fence();
+}
+
+static void whole_groups(reader *r, const job *j, char *out, size_t groups) {
+    const size_t bytes_per_draw = j->group.values * j->itemsize / j->group.draws;
+    size_t left = groups * j->group.draws;
+    const int large = left * bytes_per_draw >= STREAM_BYTES, aligned = (uintptr_t)out % LINE == 0;
+    const int fused = j->random && r->read == read_lanes;
+    if (large && !(fused && aligned)) {
+        stream_blocks(r, j, out, left, bytes_per_draw);
+        return;
+    }
+    if (fused) {
+        const size_t n = left / FI_LANES * FI_LANES;
+        j->random[large](out, n, &r->lanes);
+        if (large) j->kernels->fence();
+        out += n * bytes_per_draw;
+        left -= n;
+    }
+    for (size_t n; left; left -= n, out += n * bytes_per_draw) {
+        n = left < FI_BLOCK ? left : FI_BLOCK;
+        make_block(r, j, out, n);
     }
 }
 
 /* Not inlined: nothing here may move past the change of floating-point modes around it. */
-static __attribute__((noinline)) void fill(const job *j, const fi_pcg64 *generator, char *out, size_t start, size_t n) {
+static __attribute__((noinline)) void fill(const job *j, const fi_pcg64 *generator, char *out, size_t start,
+                                           size_t n) {
     reader r;
     if (j->group.buffered && generator->has_uint32 && n) {
         if (start == 0) {
@@ -137,6 +163,15 @@ static __attribute__((noinline)) void fill(const job *j, const fi_pcg64 *generat
         n--;
     }
     size_t groups = n / per, rest = n % per;
+    if (j->random && groups) { /* up to a line's start, which streaming wants */
+        const size_t bytes = per * j->itemsize, odd = -(uintptr_t)out % LINE / bytes;
+        const size_t few = odd < groups ? odd : groups;
+        seat_reader(&r, j->kernels, generator, first * draws, 0);
+        whole_groups(&r, j, out, few);
+        out += few * bytes;
+        first += few;
+        groups -= few;
+    }
     if (groups) {
         seat_reader(&r, j->kernels, generator, first * draws, groups * draws);
         whole_groups(&r, j, out, groups);
@@ -150,12 +185,15 @@ static __attribute__((noinline)) void fill(const job *j, const fi_pcg64 *generat
 void fi_fill(const fi_kernels *kernels, const fi_pcg64 *generator, enum fi_dist dist, enum fi_dtype dtype,
              const fi_params *params, void *out, size_t start, size_t n) {
     job j = job_of(kernels, dist, dtype, params);
+    fi_raw *const *random = kernels->random[generator->variant][dtype];
+    if (dist == FI_UNIFORM && params->loc == 0 && params->scale == 1 && random[0]) j.random = random;
     uint64_t saved = fi_enter_default_fp();
     fill(&j, generator, out, start, n);
     fi_leave_default_fp(saved);
 }
 
-static __attribute__((noinline)) void fill_doubles(const fi_source *source, const fi_params *params, double *out, size_t n) {
+static __attribute__((noinline)) void fill_doubles(const fi_source *source, const fi_params *params,
+                                                   double *out, size_t n) {
     for (size_t i = 0; i < n; i++) out[i] = params->loc + params->scale * source->next_double(source->state);
 }
 

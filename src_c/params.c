@@ -1,4 +1,5 @@
-/* Parameters of a fill: checked, rounded to the working precision, and the dtype's values that results are clamped to. */
+/* Parameters of a fill: checked, rounded to the working precision, and the dtype's values that results are
+ * clamped to. */
 #include "params.h"
 
 #include "vmath.inc.h"
@@ -51,9 +52,11 @@ void fi_clamp_between(fi_params *params, enum fi_dtype dtype, double least, doub
     params->most = some ? most : params->least;
 }
 
-static __attribute__((noinline)) int uniform(fi_params *params, enum fi_dtype dtype, double low, double high) {
+static __attribute__((noinline)) int uniform(fi_params *params, enum fi_dtype dtype, double low,
+                                             double high) {
     const double range = high - low;
-    const double finite = dtype == FI_F64 ? range - range : (float)range - (float)range + ((float)low - (float)low);
+    const double finite =
+        dtype == FI_F64 ? range - range : (float)range - (float)range + ((float)low - (float)low);
     if (!(finite == 0)) return -1;
     *params = (fi_params){.loc = low, .scale = range};
     fi_clamp_between(params, dtype, fi_not_below(dtype, low), -fi_above(dtype, -high), low);
@@ -67,7 +70,9 @@ int fi_uniform(fi_params *params, enum fi_dtype dtype, double low, double high) 
     return status;
 }
 
-void fi_normal(fi_params *params, double loc, double scale) { *params = (fi_params){.loc = loc, .scale = scale}; }
+void fi_normal(fi_params *params, double loc, double scale) {
+    *params = (fi_params){.loc = loc, .scale = scale};
+}
 
 #if defined(__SSE2__)
 #include <xmmintrin.h>

@@ -24,8 +24,12 @@ static inline uint64_t fi_dxsm_halves(uint64_t hi, uint64_t lo) {
     return hi * (lo | 1);
 }
 
-static inline uint64_t fi_xsl_rr(fi_u128 state) { return fi_xsl_rr_halves((uint64_t)(state >> 64), (uint64_t)state); }
-static inline uint64_t fi_dxsm(fi_u128 state) { return fi_dxsm_halves((uint64_t)(state >> 64), (uint64_t)state); }
+static inline uint64_t fi_xsl_rr(fi_u128 state) {
+    return fi_xsl_rr_halves((uint64_t)(state >> 64), (uint64_t)state);
+}
+static inline uint64_t fi_dxsm(fi_u128 state) {
+    return fi_dxsm_halves((uint64_t)(state >> 64), (uint64_t)state);
+}
 
 /* XSL-RR steps, then outputs; DXSM outputs, then steps. */
 static inline uint64_t fi_next64(fi_pcg64 *g) {
@@ -68,7 +72,8 @@ static inline void fi_advance(fi_pcg64 *g, fi_u128 n) {
     g->state = g->state * a + c;
 }
 
-/* NumPy's seeding from four words of SeedSequence.generate_state(4, uint64): with the large multiplier for DXSM, too. */
+/* NumPy's seeding from four words of SeedSequence.generate_state(4, uint64): with the large multiplier for
+ * DXSM, too. */
 static inline void fi_seed(fi_pcg64 *g, const uint64_t words[4]) {
     g->inc = FI_U128(words[2], words[3]) << 1 | 1;
     g->state = (g->inc + FI_U128(words[0], words[1])) * FI_MULTIPLIER + g->inc;

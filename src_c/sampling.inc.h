@@ -1,8 +1,9 @@
-/* Transforms: a block of raw draws becomes a block of values. n counts draws, so that a float64 normal pair takes two.
- * One loop each, without a branch in it; docs/stream.md has the formulas. */
+/* Transforms: a block of raw draws becomes a block of values. n counts draws, so that a float64 normal pair
+ * takes two. One loop each, without a branch in it; docs/stream.md has the formulas. */
 #include "vmath.inc.h"
 
-/* The i-th 32-bit word of a block: low halves first. Where memory has them in that order, vectors load them as they lie. */
+/* The i-th 32-bit word of a block: low halves first. Where memory has them in that order, vectors load them
+ * as they lie. */
 static inline uint32_t word(const uint64_t *d, size_t i) {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     uint32_t w;
@@ -21,13 +22,13 @@ static inline float clamp_f32(float v, float least, float most) {
 static inline float unit_f32(uint32_t w) { return (float)(w >> 8) * 0x1p-24f; }
 
 /* Rounding is monotonic and the bounds are values of the dtype: clamping before it is clamping after it. */
-#define FI_UNIFORM_KERNEL(name, type, round)                                                            \
-    static void name(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *p) {    \
-        type *restrict v = out;                                                                         \
-        const float low = (float)p->loc, range = (float)p->scale;                                       \
-        const float least = (float)p->least, most = (float)p->most;                                     \
-        for (size_t i = 0; i < 2 * n; i++)                                                              \
-            v[i] = round(clamp_f32(low + range * unit_f32(word(d, i)), least, most));                   \
+#define FI_UNIFORM_KERNEL(name, type, round)                                                                 \
+    static void name(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *p) {         \
+        type *restrict v = out;                                                                              \
+        const float low = (float)p->loc, range = (float)p->scale;                                            \
+        const float least = (float)p->least, most = (float)p->most;                                          \
+        for (size_t i = 0; i < 2 * n; i++)                                                                   \
+            v[i] = round(clamp_f32(low + range * unit_f32(word(d, i)), least, most));                        \
     }
 #define AS_IS(x) (x)
 FI_UNIFORM_KERNEL(uniform_f16, uint16_t, round_f16)
@@ -40,7 +41,8 @@ static void uniform_f32(void *restrict out, const uint64_t *restrict d, size_t n
         return;
     }
     float *restrict v = out;
-    for (size_t i = 0; i < 2 * n; i++) v[i] = unit_f32(word(d, i)); /* the same bits, at the speed of memory */
+    for (size_t i = 0; i < 2 * n; i++)
+        v[i] = unit_f32(word(d, i)); /* the same bits, at the speed of memory */
 }
 
 static void uniform_f64(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *p) {
@@ -49,12 +51,16 @@ static void uniform_f64(void *restrict out, const uint64_t *restrict d, size_t n
     for (size_t i = 0; i < n; i++) v[i] = low + range * ((double)(int64_t)(d[i] >> 11) * 0x1p-53);
 }
 
-/* Pairs: each draw's (float32) or two draws' (float64) radius word and angle word to two arrays, and two arrays of values
- * back to where the pairs stood. The order within the arrays is free, as long as join undoes split. In-lane swaps, where
- * there are any, cost half of the general permutations that gcc makes of a stride. */
+/* Pairs: each draw's (float32) or two draws' (float64) radius word and angle word to two arrays, and two
+ * arrays of values back to where the pairs stood. The order within the arrays is free, as long as join undoes
+ * split. In-lane swaps, where there are any, cost half of the general permutations that gcc makes of a
+ * stride. */
 #ifdef __AVX512F__
 #include <immintrin.h>
-enum { PAIRS_32 = 16, PAIRS_64 = 8 }; /* a step of the vector form; what is left of a block goes by the plain one */
+enum {
+    PAIRS_32 = 16,
+    PAIRS_64 = 8
+}; /* a step of the vector form; what is left of a block goes by the plain one */
 #define LOAD(p) _mm512_loadu_si512(p)
 #define STORE(p, x) _mm512_storeu_si512(p, x)
 /* The odd 32-bit lanes of a and the even ones of b change places. */
@@ -72,7 +78,8 @@ static inline void swap_64(void *x, void *y, const void *a, const void *b) {
 }
 #endif
 
-static inline void split_32(uint32_t *restrict radius, uint32_t *restrict angle, const uint64_t *restrict d, size_t n) {
+static inline void split_32(uint32_t *restrict radius, uint32_t *restrict angle, const uint64_t *restrict d,
+                            size_t n) {
     size_t i = 0;
 #ifdef __AVX512F__
     for (; i + PAIRS_32 <= n; i += PAIRS_32) swap_32(radius + i, angle + i, d + i, d + i + PAIRS_32 / 2);
@@ -80,7 +87,8 @@ static inline void split_32(uint32_t *restrict radius, uint32_t *restrict angle,
     for (; i < n; i++) radius[i] = (uint32_t)d[i], angle[i] = (uint32_t)(d[i] >> 32);
 }
 
-static inline void join_32(float *restrict v, const float *restrict first, const float *restrict second, size_t n) {
+static inline void join_32(float *restrict v, const float *restrict first, const float *restrict second,
+                           size_t n) {
     size_t i = 0;
 #ifdef __AVX512F__
     for (; i + PAIRS_32 <= n; i += PAIRS_32) swap_32(v + 2 * i, v + 2 * i + PAIRS_32, first + i, second + i);
@@ -88,7 +96,8 @@ static inline void join_32(float *restrict v, const float *restrict first, const
     for (; i < n; i++) v[2 * i] = first[i], v[2 * i + 1] = second[i];
 }
 
-static inline void split_64(uint64_t *restrict radius, uint64_t *restrict angle, const uint64_t *restrict d, size_t n) {
+static inline void split_64(uint64_t *restrict radius, uint64_t *restrict angle, const uint64_t *restrict d,
+                            size_t n) {
     size_t i = 0;
 #ifdef __AVX512F__
     for (; i + PAIRS_64 <= n; i += PAIRS_64) swap_64(radius + i, angle + i, d + 2 * i, d + 2 * i + PAIRS_64);
@@ -96,7 +105,8 @@ static inline void split_64(uint64_t *restrict radius, uint64_t *restrict angle,
     for (; i < n; i++) radius[i] = d[2 * i], angle[i] = d[2 * i + 1];
 }
 
-static inline void join_64(double *restrict v, const double *restrict first, const double *restrict second, size_t n) {
+static inline void join_64(double *restrict v, const double *restrict first, const double *restrict second,
+                           size_t n) {
     size_t i = 0;
 #ifdef __AVX512F__
     for (; i + PAIRS_64 <= n; i += PAIRS_64) swap_64(v + 2 * i, v + 2 * i + PAIRS_64, first + i, second + i);
@@ -104,15 +114,15 @@ static inline void join_64(double *restrict v, const double *restrict first, con
     for (; i < n; i++) v[2 * i] = first[i], v[2 * i + 1] = second[i];
 }
 
-/* Hides a constant from the compiler: for `~word` gcc writes a vpternlog that waits for its target's old value, and with
- * it for the whole of the last iteration. */
+/* Hides a constant from the compiler: for `~word` gcc writes a vpternlog that waits for its target's old
+ * value, and with it for the whole of the last iteration. */
 static inline uint32_t opaque(uint32_t x) {
     __asm__("" : "+r"(x));
     return x;
 }
 
-/* z[2p] = r cos, z[2p + 1] = r sin: radius from the low half, angle from the high half. Short loops over arrays in L1 let
- * more elements be in flight than one long one. */
+/* z[2p] = r cos, z[2p + 1] = r sin: radius from the low half, angle from the high half. Short loops over
+ * arrays in L1 let more elements be in flight than one long one. */
 static void normal_f32(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *p) {
     const float loc = (float)p->loc, scale = (float)p->scale;
     const uint32_t ones = opaque(0xffffffffu);
@@ -146,12 +156,12 @@ static void normal_f64(void *restrict out, const uint64_t *restrict d, size_t n,
     join_64(out, first, second, pairs);
 }
 
-#define FI_NORMAL_HALF(name, round)                                                                     \
-    static void name(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *p) {    \
-        uint16_t *restrict v = out;                                                                     \
-        float whole[2 * FI_BLOCK];                                                                      \
-        normal_f32(whole, d, n, p);                                                                     \
-        for (size_t i = 0; i < 2 * n; i++) v[i] = round(whole[i]);                                      \
+#define FI_NORMAL_HALF(name, round)                                                                          \
+    static void name(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *p) {         \
+        uint16_t *restrict v = out;                                                                          \
+        float whole[2 * FI_BLOCK];                                                                           \
+        normal_f32(whole, d, n, p);                                                                          \
+        for (size_t i = 0; i < 2 * n; i++) v[i] = round(whole[i]);                                           \
     }
 FI_NORMAL_HALF(normal_f16, round_f16)
 FI_NORMAL_HALF(normal_bf16, round_bf16)

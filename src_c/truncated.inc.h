@@ -21,27 +21,37 @@ static inline float minus_two_ln_f32(float u) {
     return fma_f32((float)k, -0x1.62e430p+0f, fma_f32(fma_f32(odd, f, even), w2, f * -2.0f));
 }
 
-/* v where the slope t / x is 2, at |t| = 1.73. What the slope lacks elsewhere comes last, so that few
- * roundings are of the size of t. */
-#define MIDDLE_V 0x1.12fc57a4d97b4p+1
-
-/* t from x and v = -ln(1 - x^2) in [0, 5.25]. */
+/* t from x and v = -2 ln(1 - x^2) in [0, 10.5]. At y = 0, where |t| = 1.73, t is 2 x; what 2 x lacks
+ * elsewhere comes last, so that few roundings are of the size of t. */
 static inline float centre_f32(float x, float v) {
-    float y = v - (float)MIDDLE_V, twice = x + x, r = 0x1.4dafe0p-32f;
-    r = fma_f32(r, y, -0x1.eb7102p-28f);
-    r = fma_f32(r, y, 0x1.1a3018p-25f);
-    r = fma_f32(r, y, 0x1.1d5586p-22f);
-    r = fma_f32(r, y, -0x1.a936bcp-19f);
-    r = fma_f32(r, y, 0x1.45902cp-19f);
-    r = fma_f32(r, y, 0x1.4627a8p-13f);
-    r = fma_f32(r, y, -0x1.21ab60p-10f);
-    r = fma_f32(r, y, -0x1.f3114ap-10f);
-    r = fma_f32(r, y, 0x1.68b31ep-3f);
+    float y = v - 0x1.12fc58p+2f, twice = x + x, r = 0x1.017010p-41f;
+    r = fma_f32(r, y, -0x1.04b9aep-36f);
+    r = fma_f32(r, y, 0x1.0487e4p-33f);
+    r = fma_f32(r, y, 0x1.237c10p-29f);
+    r = fma_f32(r, y, -0x1.a746e0p-25f);
+    r = fma_f32(r, y, 0x1.424550p-24f);
+    r = fma_f32(r, y, 0x1.4613dcp-17f);
+    r = fma_f32(r, y, -0x1.21a8dap-13f);
+    r = fma_f32(r, y, -0x1.f30ed6p-12f);
+    r = fma_f32(r, y, 0x1.68b31cp-4f);
     return fma_f32(twice * y, r, twice);
 }
 
+/* |t| from v = -2 ln q in [11.8, 77]. */
+static inline float tail_f32(float v) {
+    float s = __builtin_sqrtf(v), y = 1.0f / s, r = 0x1.0b0502p+5f;
+    r = fma_f32(r, y, -0x1.d00562p+5f);
+    r = fma_f32(r, y, 0x1.6af4aap+5f);
+    r = fma_f32(r, y, -0x1.62d3d2p+4f);
+    r = fma_f32(r, y, 0x1.0f962ep+3f);
+    r = fma_f32(r, y, -0x1.558f16p+1f);
+    r = fma_f32(r, y, -0x1.005fb0p-4f);
+    return s * fma_f32(r, y, 0x1.0035eap+0f);
+}
+
+/* As centre_f32, but v = -ln(1 - x^2). */
 static inline double centre_f64(double x, double v) {
-    double y = v - MIDDLE_V, twice = x + x, r = -0x1.72345dd5c14dep-65;
+    double y = v - 0x1.12fc57a4d97b4p+1, twice = x + x, r = -0x1.72345dd5c14dep-65;
     r = fma_f64(r, y, 0x1.f625643f4b885p-62);
     r = fma_f64(r, y, 0x1.4a831e681d128p-60);
     r = fma_f64(r, y, -0x1.45f12462db4e4p-55);
@@ -64,18 +74,6 @@ static inline double centre_f64(double x, double v) {
     r = fma_f64(r, y, -0x1.f3129001d37c4p-10);
     r = fma_f64(r, y, 0x1.68b31cd5b0400p-3);
     return fma_f64(twice * y, r, twice);
-}
-
-/* |t| from v = -ln q in [5.9, 38]. */
-static inline float tail_f32(float v) {
-    float s = __builtin_sqrtf(v), y = 1.0f / s, r = 0x1.0b10b6p+2f;
-    r = fma_f32(r, y, -0x1.482882p+3f);
-    r = fma_f32(r, y, 0x1.6afe9cp+3f);
-    r = fma_f32(r, y, -0x1.f5d67ep+2f);
-    r = fma_f32(r, y, 0x1.0f98b8p+2f);
-    r = fma_f32(r, y, -0x1.e30b30p+0f);
-    r = fma_f32(r, y, -0x1.005d5cp-4f);
-    return s * fma_f32(r, y, 0x1.6a5624p+0f);
 }
 
 /* hazard(t) - t of t in [2.9, 2^30], where hazard(t) = phi(t) / Phi(-t). */

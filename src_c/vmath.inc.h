@@ -1,8 +1,8 @@
 /* Elementary functions of the stream contract, one fixed order of operations each.
  *
- * fma_f32 and fma_f64 round once on every machine; `*` and `+` round alone (-ffp-contract=off). With those and the
- * hardware's sqrt, all that follows gives the same bits from every compiler and instruction set. No branch, so that a
- * loop around any of it vectorises. Coefficients: tools/coefficients/vmath.py. */
+ * fma_f32 and fma_f64 round once on every machine; `*` and `+` round alone (-ffp-contract=off). With those
+ * and the hardware's sqrt, all that follows gives the same bits from every compiler and instruction set. No
+ * branch, so that a loop around any of it vectorises. Coefficients: tools/coefficients/vmath.py. */
 #ifndef FI_VMATH_INC_H
 #define FI_VMATH_INC_H
 #include <stdint.h>
@@ -32,8 +32,8 @@ static inline double double_of(uint64_t b) {
 #if defined(__FMA__) || defined(__aarch64__) || defined(__FP_FAST_FMAF)
 static inline float fma_f32(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 #else
-/* The product of two floats is exact in double; the sum is rounded to odd there, so that rounding it again to float is
- * right (Boldo and Melquiond 2008). It vectorises, where libm's fmaf costs 20 ns and more a call. */
+/* The product of two floats is exact in double; the sum is rounded to odd there, so that rounding it again to
+ * float is right (Boldo and Melquiond 2008). It vectorises, where libm's fmaf costs 20 ns and more a call. */
 static inline float fma_f32(float a, float b, float c) {
     double p = (double)a * b, q = c, s = p + q, back = s - p;
     double error = (p - (s - back)) + (q - back);
@@ -62,7 +62,8 @@ static inline uint16_t round_f16(float x) {
     return (uint16_t)(h | (b >> 16 & 0x8000u));
 }
 
-/* k as a double, exact: k < 2^52, or -2^51 <= k < 2^51 in two's complement for the signed one. No level below AVX-512 has the instruction. */
+/* k as a double, exact: k < 2^52, or -2^51 <= k < 2^51 in two's complement for the signed one. No level below
+ * AVX-512 has the instruction. */
 static inline double double_of_u52(uint64_t k) { return double_of(k | 0x4330000000000000u) - 0x1p52; }
 static inline double double_of_s52(uint64_t k) { return double_of(k + 0x4338000000000000u) - 0x1.8p52; }
 
@@ -72,8 +73,9 @@ static inline uint64_t shift_signed(uint64_t x, unsigned n) {
     return ((x + half) >> n) - (half >> n);
 }
 
-/* -2 ln((w + 1/2) 2^-32), relative error 3.0e-8 before rounding. u = 2^k (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)).
- * Near 1 the float32 u has lost the low bits of the word; 1 - u is the same formula on its complement. */
+/* -2 ln((w + 1/2) 2^-32), relative error 3.0e-8 before rounding. u = 2^k (1 + f) with 1 + f in [sqrt(1/2),
+ * sqrt(2)). Near 1 the float32 u has lost the low bits of the word; 1 - u is the same formula on its
+ * complement. */
 static inline float minus_two_ln_u32(uint32_t w, uint32_t complement) {
     uint32_t u = bits_f32(fma_f32((float)w, 0x1p-32f, 0x1p-33f));
     int32_t k = (int32_t)(u - 0x3f3504f3u) >> 23;
@@ -82,13 +84,15 @@ static inline float minus_two_ln_u32(uint32_t w, uint32_t complement) {
     float f = k == 0 ? from_complement : split;
     /* even and odd powers apart: half the latency */
     float w2 = f * f;
-    float even = fma_f32(fma_f32(fma_f32(0x1.250e9ap-2f, w2, 0x1.535b58p-2f), w2, 0x1.0004aap-1f), w2, 0x1.fffffap-1f);
-    float odd = fma_f32(fma_f32(fma_f32(-0x1.65d000p-3f, w2, -0x1.318692p-2f), w2, -0x1.98d28cp-2f), w2, -0x1.5556f4p-1f);
+    float even =
+        fma_f32(fma_f32(fma_f32(0x1.250e9ap-2f, w2, 0x1.535b58p-2f), w2, 0x1.0004aap-1f), w2, 0x1.fffffap-1f);
+    float odd = fma_f32(fma_f32(fma_f32(-0x1.65d000p-3f, w2, -0x1.318692p-2f), w2, -0x1.98d28cp-2f), w2,
+                        -0x1.5556f4p-1f);
     float q = fma_f32(odd, f, even);
     return fma_f32((float)k, -0x1.62e430p+0f, fma_f32(q, w2, f * -2.0f));
 }
 
-/* r cos and r sin of (a + 1/2) 2^-32 turns; relative error of the sine 2.8e-8, of the cosine 6.0e-8. */
+/* r cos and r sin of (a + 1/2) 2^-32 turns; relative error of the sine 2.8e-8, of the cosine 4.0e-8. */
 static inline void polar_f32(float r, uint32_t a, float *restrict r_cos, float *restrict r_sin) {
     uint32_t quadrant = a + 0x20000000u; /* in its two high bits */
     float y = fma_f32((float)(int32_t)(a << 2), 0x1p-32f, 0x1p-31f), z = y * y;
@@ -96,17 +100,17 @@ static inline void polar_f32(float r, uint32_t a, float *restrict r_cos, float *
     s = fma_f32(s, z, -0x1.4abc14p-1f);
     s = fma_f32(s, z, 0x1.921fb6p+0f);
     s = s * (y * r);
-    float c = fma_f32(-0x1.4dc20cp-6f, z, 0x1.03ab90p-2f);
-    c = fma_f32(c, z, -0x1.3bd378p+0f);
-    c = fma_f32(c, z, 0x1.fffffep-1f);
+    float c = fma_f32(-0x1.4e7d44p-6f, z, 0x1.03b066p-2f);
+    c = fma_f32(c, z, -0x1.3bd39cp+0f);
+    c = fma_f32(c, z, 1.0f);
     c = c * r;
     uint32_t swap = quadrant & 0x40000000u;
     *r_cos = float_of(bits_f32(swap ? s : c) ^ ((quadrant + 0x40000000u) & 0x80000000u));
     *r_sin = float_of(bits_f32(swap ? c : s) ^ (quadrant & 0x80000000u));
 }
 
-/* ln u = 2^k (1 + f) likewise; ln(1 + f) = 2 s + s R(s^2), s = f / (2 + f), arranged as fdlibm's e_log.c does to keep f
- * whole. u is a positive normal number. */
+/* ln u = 2^k (1 + f) likewise; ln(1 + f) = 2 s + s R(s^2), s = f / (2 + f), arranged as fdlibm's e_log.c does
+ * to keep f whole. u is a positive normal number. */
 static inline double ln_f64(double u) {
     uint64_t b = bits_f64(u);
     uint64_t k = shift_signed(b - 0x3fe6a09e667f3bcdu, 52);
@@ -129,7 +133,8 @@ static inline void polar_f64(double r, uint64_t a, double *restrict r_cos, doubl
     double z2 = z * z;
     double even = fma_f64(0x1.e08d5e37dba49p-25, z2, 0x1.50782454d2929p-13);
     even = fma_f64(fma_f64(even, z2, 0x1.466bc6774d1e7p-4), z2, 0x1.921fb54442d18p+0);
-    double odd = fma_f64(fma_f64(-0x1.e2f63b4379386p-19, z2, -0x1.32d2ccd6e3774p-8), z2, -0x1.4abbce625bdc1p-1);
+    double odd =
+        fma_f64(fma_f64(-0x1.e2f63b4379386p-19, z2, -0x1.32d2ccd6e3774p-8), z2, -0x1.4abbce625bdc1p-1);
     double s = fma_f64(odd, z, even) * (y * r);
     even = fma_f64(0x1.f9c4e594f5570p-22, z2, 0x1.e1f5067600e5bp-11);
     even = fma_f64(fma_f64(even, z2, 0x1.03c1f081b5a53p-2), z2, 1.0);
