@@ -14,6 +14,7 @@ from fastinit import _dtypes, _sampling
 __all__ = ["Constant", "DeltaOrthogonal", "Draws", "Ones", "Orthogonal", "Plan", "Sparse"]
 
 Array = npt.NDArray[Any]
+Float64s = npt.NDArray[np.float64]
 Shape = tuple[int, ...]
 Block = tuple[range, ...]
 
@@ -93,7 +94,8 @@ class Plan:
         """Write ``full[block]`` into a C-contiguous array of its storage; `rng` does not move."""
         full = np.empty(self.shape, out.dtype)
         self.fill(full.reshape(-1), rng)
-        out[...] = full[_slices(block)]
+        # a range that stops before the first element is a slice that stops at None
+        out[...] = full[tuple(slice(r.start, r.stop if r.stop >= 0 else None, r.step) for r in block)]
 
     def consume(self, rng: Any) -> None:
         """Move `rng` past the tensor."""
@@ -131,9 +133,8 @@ class Draws(Plan):
         _sampling.fill(rng, out, self.distribution, self.tag, *self.parameters)
 
     def fill_block(self, out: Array, rng: Any, block: Block) -> None:
-        _sampling.fill_block(
-            rng, out, self.shape, _slices(block), self.distribution, self.tag, *self.parameters
-        )
+        axes = [(axis.start, axis.stop, axis.step) for axis in block]
+        _sampling.fill_block(rng, out, self.shape, axes, self.distribution, self.tag, *self.parameters)
 
     def consume(self, rng: Any) -> None:
         _sampling.consume(rng, self.size, self.distribution, self.tag)
@@ -176,7 +177,8 @@ class Ones(Plan):
         self._out, self._in, self._period = out_axis, in_axis, period
         super().__init__(shape, tag)
         if self.size:
-            self.mean = len(self._where(range(shape[out_axis]))[0]) / self.size
+            ones = shape[out_axis] // period * min(period, shape[in_axis])
+            self.mean = ones / self.size
             self.std = math.sqrt(self.mean * (1.0 - self.mean))
 
     def _where(self, channels: range) -> tuple[Array, ...]:
@@ -215,8 +217,29 @@ class Sparse(Plan):
         kept = (rows - self._zeros) / rows if rows else 1.0
         super().__init__(shape, tag, mean=0.0, std=std * math.sqrt(kept))
 
-    def _zeroed(self, rng: Any, columns: range) -> Array:
-        """Return where the zeros are in consecutive columns."""
+    def fill_all(self, out: Array, rng: Any) -> None:
+        self._normals.fill_all(out, rng)
+        out[self._least(rng.integers(0, 2**32, self.shape, np.uint32))] = 0
+
+    def _range(self, out: Array, rng: Any, start: int) -> None:
+        self._normals.fill(out, rng, start)
+        zeros = self._least(self._words(rng, range(self.shape[1])))
+        out[zeros.reshape(-1)[start : start + out.size]] = 0
+
+    def fill_block(self, out: Array, rng: Any, block: Block) -> None:
+        self._normals.fill_block(out, rng, block)
+        if out.size:
+            rows, columns = block
+            first, last = min(columns[0], columns[-1]), max(columns[0], columns[-1])
+            zeros = self._least(self._words(rng, range(first, last + 1)))
+            out[zeros[np.ix_(rows, [column - first for column in columns])]] = 0
+
+    def consume(self, rng: Any) -> None:
+        self._normals.consume(rng)
+        _sampling.consume(rng, self.size, "uniform", "f32")  # which takes one word for each value
+
+    def _words(self, rng: Any, columns: range) -> Array:
+        """Return the words of consecutive columns."""
         rows, width = self.shape
         after = copy.deepcopy(rng)
         self._normals.consume(after)
@@ -226,34 +249,21 @@ class Sparse(Plan):
         else:
             for row in range(rows):
                 _sampling.words_at(after, words[row], row * width + columns.start)
+        return words
+
+    def _least(self, words: Array) -> Array:
+        """Return where the zeros of whole columns are."""
         if not self._zeros:
             return np.zeros(words.shape, bool)
         # the row below the word makes every key of a column different
-        keys = words.astype(np.uint64) << np.uint64(32) | np.arange(rows, dtype=np.uint64)[:, None]
-        zeroed: Array = keys <= np.partition(keys, self._zeros - 1, axis=0)[self._zeros - 1]
-        return zeroed
-
-    def _range(self, out: Array, rng: Any, start: int) -> None:
-        self._normals.fill(out, rng, start)
-        zeroed = self._zeroed(rng, range(self.shape[1]))
-        out[zeroed.reshape(-1)[start : start + out.size]] = 0
-
-    def fill_block(self, out: Array, rng: Any, block: Block) -> None:
-        self._normals.fill_block(out, rng, block)
-        if out.size:
-            rows, columns = block
-            first, last = min(columns[0], columns[-1]), max(columns[0], columns[-1])
-            zeroed = self._zeroed(rng, range(first, last + 1))
-            out[zeroed[np.ix_(rows, [column - first for column in columns])]] = 0
-
-    def consume(self, rng: Any) -> None:
-        self._normals.consume(rng)
-        _sampling.consume(rng, self.size, "uniform", "f32")  # which takes one word for each value
+        rows = np.arange(len(words), dtype=np.uint64)[:, None]
+        keys = words.astype(np.uint64) << np.uint64(32) | rows
+        least: Array = keys <= np.partition(keys, self._zeros - 1, axis=0)[self._zeros - 1]
+        return least
 
 
 class Orthogonal(Plan):
-    """Orthonormal rows or columns, whichever are fewer, times a gain; a matrix is outputs by all but the
-    batch."""
+    """Orthonormal rows or columns, whichever are fewer, times a gain; a matrix is outputs by the rest."""
 
     __slots__ = ("_gain", "_order", "_stack")
     whole = True
@@ -266,55 +276,55 @@ class Orthogonal(Plan):
         self._gain = gain
         super().__init__(shape, tag, mean=0.0, std=gain / math.sqrt(max(*self._stack[1:], 1)))
 
+    def fill_all(self, out: Array, rng: Any) -> None:
+        normals = np.empty(self._stack)
+        _sampling.fill(rng, normals, "normal", "f64", 0.0, 1.0)
+        out[...] = _dtypes.rounded(self._made(normals), self.tag)
+
     def _range(self, out: Array, rng: Any, start: int) -> None:
-        matrices = _haar(rng, self._stack).reshape([self.shape[axis] for axis in self._order])
-        full = self._gain * matrices.transpose(np.argsort(self._order))
-        out[...] = _dtypes.rounded(full.reshape(-1)[start : start + out.size], self.tag)
+        normals = np.empty(self._stack)
+        _sampling.fill_at(rng, normals.reshape(-1), 0, "normal", "f64", 0.0, 1.0)
+        out[...] = _dtypes.rounded(self._made(normals).reshape(-1)[start : start + out.size], self.tag)
 
     def consume(self, rng: Any) -> None:
-        _sampling.consume(rng, self.size, "normal", "f64")
+        _sampling.consume(rng, math.prod(self._stack), "normal", "f64")
+
+    def _made(self, normals: Float64s) -> Float64s:
+        """Return the tensor that a stack of normal matrices becomes."""
+        tensor = (self._gain * _haar(normals)).reshape([self.shape[axis] for axis in self._order])
+        return tensor.transpose(np.argsort(self._order))
 
 
-class DeltaOrthogonal(Plan):
+class DeltaOrthogonal(Orthogonal):
     """An orthogonal matrix in the middle of the kernel, zeros around it."""
 
-    __slots__ = ("_gain", "_in", "_out")
-    whole = True
-    exact = False
+    __slots__ = ("_axes",)
 
     def __init__(self, shape: Shape, tag: str, gain: float, out_axis: int, in_axis: int) -> None:
-        self._gain, self._out, self._in = gain, out_axis, in_axis
-        super().__init__(shape, tag)
+        Plan.__init__(self, shape, tag)
+        self._gain, self._axes = gain, (out_axis, in_axis)
+        self._stack = (1, shape[out_axis], shape[in_axis])
         if self.size:
             self.mean, self.std = 0.0, gain * math.sqrt(shape[in_axis] / self.size)
 
-    def _range(self, out: Array, rng: Any, start: int) -> None:
-        matrix = self._gain * _haar(rng, (1, self.shape[self._out], self.shape[self._in]))[0]
+    def _made(self, normals: Float64s) -> Float64s:
         full = np.zeros(self.shape)
         middle: list[int | slice] = [(size - 1) // 2 for size in self.shape]
-        middle[self._out] = middle[self._in] = slice(None)
-        full[tuple(middle)] = matrix if self._out < self._in else matrix.T
-        out[...] = _dtypes.rounded(full.reshape(-1)[start : start + out.size], self.tag)
+        for axis in self._axes:
+            middle[axis] = slice(None)
+        matrix = self._gain * _haar(normals)[0]
+        if self.size:
+            full[tuple(middle)] = matrix if self._axes[0] < self._axes[1] else matrix.T
+        return full
 
-    def consume(self, rng: Any) -> None:
-        _sampling.consume(rng, self.shape[self._out] * self.shape[self._in], "normal", "f64")
 
-
-def _haar(rng: Any, stack: Shape) -> npt.NDArray[np.float64]:
-    """Return matrices drawn uniformly from the (semi-)orthogonal ones of this shape."""
-    normals = np.empty(math.prod(stack))
-    _sampling.fill_at(rng, normals, 0, "normal", "f64", 0.0, 1.0)
-    matrices = normals.reshape(stack)
-    wide = stack[1] < stack[2]
-    q, r = np.linalg.qr(matrices.swapaxes(1, 2) if wide else matrices)
+def _haar(normals: Float64s) -> Float64s:
+    """Return matrices that are uniform among the (semi-)orthogonal ones, from a stack of normal ones."""
+    wide = normals.shape[1] < normals.shape[2]
+    q, r = np.linalg.qr(normals.swapaxes(1, 2) if wide else normals)
     # QR is unique, and Q uniform, only with a positive diagonal in R: Mezzadri, arXiv:math-ph/0609050
     q = q * np.where(np.diagonal(r, axis1=1, axis2=2) < 0, -1.0, 1.0)[:, None, :]
     return q.swapaxes(1, 2) if wide else q
-
-
-def _slices(block: Block) -> tuple[slice, ...]:
-    """Return ranges as slices; a stop before the first element can only be written None."""
-    return tuple(slice(axis.start, axis.stop if axis.stop >= 0 else None, axis.step) for axis in block)
 
 
 def _moments(distribution: str, *parameters: float) -> tuple[float, float]:
