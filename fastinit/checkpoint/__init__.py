@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .errors import BadInput
-from .generate import Summary, generate, tensors
+from .generation import Summary, generate, tensors
 from .manifest import TensorSpec
 
 if TYPE_CHECKING:

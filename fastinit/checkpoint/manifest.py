@@ -1,0 +1,114 @@
+"""What a checkpoint holds: names, dtypes and shapes, read from a list or another checkpoint's headers."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import safetensors
+from .errors import BadInput
+from .spec import DTYPES, MAX_BYTES, MAX_HEADER, TensorSpec, checked, parse_json, read_bytes
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["DTYPES", "GPT2", "TensorSpec", "read", "select"]
+
+#: The list that is used where none is given: GPT-2, 124M parameters.
+GPT2 = Path(__file__).parent / "manifests" / "gpt2.json"
+
+
+def read(
+    source: str | os.PathLike[str] | Mapping[str, Any], dtype: npt.DTypeLike | None = None
+) -> list[TensorSpec]:
+    """Read a list of tensors.
+
+    Parameters
+    ----------
+    source : path, ``"-"`` or mapping
+        A JSON list ``{name: {"dtype": ..., "shape": [...]}}``, as a file, as standard input (``"-"``)
+        or as a mapping; or a checkpoint whose headers are the list: a ``.safetensors`` file, the
+        ``.index.json`` of a sharded one, or a folder with either.
+    dtype : str or dtype, optional
+        What floating-point tensors become: F64, F32, F16 or BF16.
+
+    Returns
+    -------
+    list of TensorSpec
+        In the order of the source.
+
+    Raises
+    ------
+    BadInput
+        Where the source cannot be read or used.
+
+    Examples
+    --------
+    >>> from fastinit.checkpoint import manifest
+    >>> manifest.read({"fc.weight": {"dtype": "F32", "shape": [10, 784]}})
+    [TensorSpec(name='fc.weight', dtype='F32', shape=(10, 784))]
+    """
+    specs, where = _read(source)
+    if not specs:
+        raise BadInput(f"{where}: lists no tensor")
+    if dtype is not None:
+        name = _float_name(dtype)
+        specs = [spec if spec.tag is None else replace(spec, dtype=name) for spec in specs]
+    if sum(spec.nbytes for spec in specs) > MAX_BYTES:
+        raise BadInput(f"{where}: the tensors together are larger than 2^63 bytes")
+    return specs
+
+
+def select(specs: Sequence[TensorSpec], only: Sequence[str]) -> list[TensorSpec]:
+    """The tensors whose names match one of some globs, all where there are no globs; BadInput for none."""
+    if not only:
+        return list(specs)
+    selected = [spec for spec in specs if any(fnmatch.fnmatchcase(spec.name, glob) for glob in only)]
+    if not selected:
+        raise BadInput(f"no tensor matches {' or '.join(map(repr, only))}")
+    return selected
+
+
+def _float_name(dtype: Any) -> str:
+    # Not NumPy's reading of a string, in which F8 is float64.
+    given = (
+        dtype if isinstance(dtype, str) else str(getattr(dtype, "name", getattr(dtype, "__name__", dtype)))
+    )
+    name = given.lower().replace("float", "f").upper()
+    floats = [name for name, (_, tag) in DTYPES.items() if tag is not None]
+    if name not in floats:
+        raise BadInput(f"dtype {dtype!r} is none of {', '.join(floats)}")
+    return name
+
+
+def _read(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[list[TensorSpec], str]:
+    if isinstance(source, Mapping):
+        return _listed(source, "the manifest")
+    if source == "-":
+        return _listed(parse_json(sys.stdin.buffer.read(MAX_HEADER + 1), "standard input"), "standard input")
+    path = Path(source)
+    if path.suffix == ".safetensors" or path.is_dir():
+        return [stored.spec for stored in safetensors.read(path)[0]], str(path)
+    entries = parse_json(read_bytes(path), str(path))
+    if safetensors.is_index(entries):
+        return [stored.spec for stored in safetensors.read_index(path)[0]], str(path)
+    return _listed(entries, str(path))
+
+
+def _listed(entries: Mapping[str, Any], where: str) -> tuple[list[TensorSpec], str]:
+    specs = []
+    for name, entry in entries.items():
+        if not isinstance(entry, Mapping) or set(entry) != {"dtype", "shape"}:
+            raise BadInput(
+                f'{where}: tensor {name!r} must be {{"dtype": ..., "shape": [...]}}, not {entry!r:.200}'
+            )
+        shape = entry["shape"]
+        specs.append(
+            checked(name, entry["dtype"], tuple(shape) if isinstance(shape, (list, tuple)) else shape, where)
+        )
+    return specs, where

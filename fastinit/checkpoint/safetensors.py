@@ -1,0 +1,211 @@
+"""The safetensors format: headers and sharded indexes, read and laid out. Never a tensor's data."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .errors import BadInput
+from .spec import MAX_HEADER, TensorSpec, checked, parse_json, read_bytes
+
+SUFFIX = ".safetensors"
+INDEX_SUFFIX = ".safetensors.index.json"
+
+
+class Stored(NamedTuple):
+    """A tensor in a file: what it is, and where its bytes begin."""
+
+    spec: TensorSpec
+    path: Path
+    offset: int
+
+
+def read(path: str | os.PathLike[str]) -> tuple[list[Stored], dict[str, str]]:
+    """Read where the tensors of a checkpoint are.
+
+    Parameters
+    ----------
+    path : path
+        A ``.safetensors`` file, the ``.index.json`` of a sharded checkpoint, or a folder that holds
+        ``model.safetensors`` or ``model.safetensors.index.json``.
+
+    Returns
+    -------
+    tensors : list of Stored
+        In the order of the header or of the index.
+    metadata : dict of str
+        The file's ``__metadata__``; the first shard's of a sharded one.
+
+    Raises
+    ------
+    BadInput
+        Where a file cannot be read, or is not what the format says.
+    """
+    path = Path(path)
+    if path.is_dir():
+        choices = [path / f"model{suffix}" for suffix in (SUFFIX, INDEX_SUFFIX)]
+        found = [choice for choice in choices if choice.exists()]
+        if len(found) != 1:
+            raise BadInput(
+                f"{path}: holds {'both' if found else 'neither'} model{SUFFIX} and model{INDEX_SUFFIX}"
+            )
+        path = found[0]
+    if path.suffix == ".json":
+        return read_index(path)
+    return _read_header(path)
+
+
+def is_index(entries: Mapping[str, Any]) -> bool:
+    """Whether a JSON object is the index of a sharded checkpoint."""
+    weight_map = entries.get("weight_map")
+    return isinstance(weight_map, dict) and all(isinstance(file, str) for file in weight_map.values())
+
+
+def read_index(path: Path) -> tuple[list[Stored], dict[str, str]]:
+    """`read` for an index, whatever its name."""
+    entries = parse_json(read_bytes(path), str(path))
+    if not is_index(entries):
+        raise BadInput(f"{path}: is no index of shards: it has no weight_map")
+    weight_map: dict[str, str] = entries["weight_map"]
+    shards: dict[str, dict[str, Stored]] = {}
+    metadata: dict[str, str] | None = None
+    for name, file in weight_map.items():
+        if os.path.basename(file) != file:
+            raise BadInput(f"{path}: tensor {name!r} is said to be in {file!r}, which is no file beside it")
+        if file not in shards:
+            tensors, of_shard = _read_header(path.parent / file)
+            shards[file] = {stored.spec.name: stored for stored in tensors}
+            metadata = of_shard if metadata is None else metadata
+        if name not in shards[file]:
+            raise BadInput(f"{path}: tensor {name!r} is not in {file}, where it is said to be")
+    for file, tensors_of in shards.items():
+        for name in tensors_of:
+            if weight_map.get(name) != file:
+                raise BadInput(f"{path}: tensor {name!r} of {file} is not listed")
+    return [shards[file][name] for name, file in weight_map.items()], metadata or {}
+
+
+def _read_header(path: Path) -> tuple[list[Stored], dict[str, str]]:
+    try:
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            # Bounded before it is read: a length from a damaged file may be anything.
+            text = file.read(length) if length <= MAX_HEADER else b""
+            data = os.fstat(file.fileno()).st_size - 8 - length
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}") from None
+    if length > MAX_HEADER:
+        raise BadInput(
+            f"{path}: its header is over the format's limit of {MAX_HEADER} bytes, or this is not safetensors"
+        )
+    if data < 0 or not text.startswith(b"{"):
+        raise BadInput(f"{path}: is not a safetensors file, or is cut short")
+    entries = parse_json(text, str(path))
+    metadata = entries.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise BadInput(f"{path}: its __metadata__ must hold strings")
+    ranges = []
+    tensors = []
+    for name, entry in entries.items():
+        tensor, begin, end = _entry(name, entry, str(path))
+        ranges.append((begin, end, name))
+        tensors.append(Stored(tensor, path, 8 + length + begin))
+    position = 0
+    for begin, end, name in sorted(ranges):
+        if begin != position:
+            raise BadInput(f"{path}: the data of {name!r} begins at {begin} where {position} was due")
+        position = end
+    if position != data:
+        raise BadInput(f"{path}: holds {data} bytes of data where its header says {position}")
+    return tensors, metadata
+
+
+def _entry(name: str, entry: Any, where: str) -> tuple[TensorSpec, int, int]:
+    if not isinstance(entry, Mapping) or not {"dtype", "shape", "data_offsets"} <= set(entry):
+        raise BadInput(f"{where}: tensor {name!r} lacks its dtype, shape or data_offsets")
+    shape, offsets = entry["shape"], entry["data_offsets"]
+    tensor = checked(name, entry["dtype"], tuple(shape) if isinstance(shape, list) else shape, where)
+    if (
+        not isinstance(offsets, list)
+        or len(offsets) != 2
+        or not all(type(offset) is int for offset in offsets)
+    ):
+        raise BadInput(f"{where}: tensor {name!r} has data_offsets {offsets!r:.200}")
+    begin, end = offsets
+    if begin < 0 or end - begin != tensor.nbytes:
+        raise BadInput(f"{where}: tensor {name!r} has data_offsets {offsets} for {tensor.nbytes} bytes")
+    return tensor, begin, end
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A file to be written: its name, its header's bytes, and where each tensor begins in it."""
+
+    file: str
+    header: bytes
+    offsets: dict[str, int]
+    nbytes: int
+
+
+def split(specs: Sequence[TensorSpec], stem: str, max_bytes: int | None) -> dict[str, list[TensorSpec]]:
+    """Cut a checkpoint into files as Hugging Face does: in order, a tensor never split.
+
+    A file holds `max_bytes` of data at most, or one larger tensor. One file is named ``stem.safetensors``,
+    more are ``stem-00001-of-0000N.safetensors``.
+    """
+    groups: list[list[TensorSpec]] = [[]]
+    held = 0
+    for tensor in specs:
+        if groups[-1] and max_bytes is not None and held + tensor.nbytes > max_bytes:
+            groups.append([])
+            held = 0
+        groups[-1].append(tensor)
+        held += tensor.nbytes
+    if len(groups) == 1:
+        return {stem + SUFFIX: groups[0]}
+    return {f"{stem}-{i:05d}-of-{len(groups):05d}{SUFFIX}": group for i, group in enumerate(groups, 1)}
+
+
+def lay_out(file: str, specs: Iterable[TensorSpec], metadata: Mapping[str, str]) -> Shard:
+    """Where everything in a file stands."""
+    # Wide dtypes first: every tensor is then aligned to its own elements with no hole between them.
+    specs = sorted(specs, key=lambda tensor: -tensor.itemsize)
+    entries: dict[str, Any] = {"__metadata__": dict(metadata)}
+    begins = {}
+    position = 0
+    for tensor in specs:
+        begins[tensor.name] = position
+        end = position + tensor.nbytes
+        entries[tensor.name] = {"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [position, end]}
+        position = end
+    text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    if len(text) > MAX_HEADER:
+        raise BadInput(
+            f"{file}: its header would be {len(text)} bytes, over the format's limit of {MAX_HEADER}"
+        )
+    header = len(text).to_bytes(8, "little") + text
+    offsets = {name: len(header) + begin for name, begin in begins.items()}
+    return Shard(file, header, offsets, len(header) + position)
+
+
+def index(specs: Sequence[TensorSpec], shards: Sequence[Shard]) -> bytes:
+    """The index of a sharded checkpoint, as Hugging Face writes it, names in the order of `specs`."""
+    file_of = {name: shard.file for shard in shards for name in shard.offsets}
+    content = {
+        "metadata": {"total_size": sum(tensor.nbytes for tensor in specs)},
+        "weight_map": {tensor.name: file_of[tensor.name] for tensor in specs},
+    }
+    return (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode()
+
+
+def family(folder: Path, stem: str) -> list[Path]:
+    """The files in `folder` that a checkpoint named `stem` may consist of, its index first."""
+    pattern = re.compile(rf"{re.escape(stem)}(-\d{{5}}-of-\d{{5}})?\.safetensors(\.index\.json)?")
+    files = [Path(entry.path) for entry in os.scandir(folder) if pattern.fullmatch(entry.name)]
+    return sorted(files, key=lambda path: (path.suffix != ".json", path.name))

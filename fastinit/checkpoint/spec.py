@@ -1,0 +1,150 @@
+"""What a tensor of a checkpoint is, and the JSON that lists and headers are written in.
+
+Nothing here needs NumPy, nor do lists, layouts and files: they are at work while it is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import BadInput
+
+if TYPE_CHECKING:
+    import numpy as np
+
+#: safetensors' name of a dtype -> (how NumPy stores it, fastinit's tag for those that are sampled).
+DTYPES: dict[str, tuple[str, str | None]] = {
+    "F64": ("<f8", "f64"),
+    "F32": ("<f4", "f32"),
+    "F16": ("<f2", "f16"),
+    "BF16": ("<u2", "bf16"),
+    **{f"I{8 * n}": (f"<i{n}", None) for n in (8, 4, 2, 1)},
+    **{f"U{8 * n}": (f"<u{n}", None) for n in (8, 4, 2, 1)},
+    "BOOL": ("|b1", None),
+}
+
+#: The format's limit for a header, and ours for a list.
+MAX_HEADER = 100_000_000
+MAX_BYTES = 2**63 - 1
+_MAX_DIMENSIONS = 64  # NumPy's
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """A tensor of a checkpoint.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    dtype : str
+        Its dtype as safetensors spells it, a key of `DTYPES`.
+    shape : tuple of int
+        Its shape.
+
+    Raises
+    ------
+    BadInput
+        Where one of them is not what a checkpoint can hold.
+
+    Examples
+    --------
+    >>> from fastinit.checkpoint import TensorSpec
+    >>> TensorSpec("head.weight", "BF16", (10, 4)).nbytes
+    80
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        name, dtype, shape = self.name, self.dtype, self.shape
+        if not isinstance(name, str) or not name:
+            raise BadInput(f"a tensor's name must be a string with something in it, not {name!r}")
+        if name == "__metadata__":
+            raise BadInput("a tensor cannot be named __metadata__, which safetensors keeps for itself")
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise BadInput(f"tensor name {name!r} is not valid Unicode") from None
+        if not isinstance(dtype, str) or dtype not in DTYPES:
+            raise BadInput(f"tensor {name!r} has dtype {dtype!r}; known are {', '.join(DTYPES)}")
+        if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
+            shown = list(shape) if isinstance(shape, tuple) else shape
+            raise BadInput(f"tensor {name!r} has shape {shown!r:.200}; it must be a list of integers >= 0")
+        # Zeros are left out, as NumPy does: an empty array's other dimensions must be addressable too.
+        if len(shape) > _MAX_DIMENSIONS or math.prod(filter(None, shape)) * self.itemsize > MAX_BYTES:
+            raise BadInput(f"tensor {name!r} is too large: {len(shape)} dimensions, {list(shape)!r:.200}")
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes."""
+        return self.size * self.itemsize
+
+    @property
+    def itemsize(self) -> int:
+        """Number of bytes of an element."""
+        return int(DTYPES[self.dtype][0][2:])
+
+    @property
+    def storage(self) -> np.dtype[Any]:
+        """NumPy's dtype of the stored elements; unsigned 16-bit integers for BF16."""
+        import numpy as np
+
+        return np.dtype(DTYPES[self.dtype][0])
+
+    @property
+    def tag(self) -> str | None:
+        """fastinit's tag of the dtype, None for integers and BOOL."""
+        return DTYPES[self.dtype][1]
+
+
+def checked(name: Any, dtype: Any, shape: Any, where: str) -> TensorSpec:
+    """A `TensorSpec` of unchecked values; an error names where they came from."""
+    try:
+        return TensorSpec(name, dtype, shape)
+    except BadInput as error:
+        raise BadInput(f"{where}: {error}") from None
+
+
+def read_bytes(path: Path) -> bytes:
+    """A small file's content; BadInput where there is none, or more than a header may have."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(MAX_HEADER + 1)
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}") from None
+
+
+def parse_json(text: bytes, where: str) -> dict[str, Any]:
+    """The JSON object in `text`; BadInput for anything else, duplicate names included."""
+    if len(text) > MAX_HEADER:
+        raise BadInput(f"{where}: is over the limit of {MAX_HEADER} bytes")
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        entries = dict(pairs)
+        if len(entries) < len(pairs):
+            [(name, _)] = Counter(name for name, _ in pairs).most_common(1)
+            raise BadInput(f"{where}: {name!r} is there twice")
+        return entries
+
+    try:
+        entries = json.loads(text.decode(), object_pairs_hook=unique)
+    except BadInput:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{where}: is not valid JSON: {error}") from None
+    if not isinstance(entries, dict):
+        raise BadInput(f"{where}: must be a JSON object of tensors, not {type(entries).__name__}")
+    return entries

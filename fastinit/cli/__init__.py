@@ -1,0 +1,76 @@
+"""The command ``fastinit``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import fastinit
+from fastinit.checkpoint.errors import BadInput
+
+#: Each is a module here, imported when it is the one asked for: the command starts as fast as it can.
+VERBS = ("generate", "verify", "inspect", "info")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Its arguments; the process's where they are not given.
+
+    Returns
+    -------
+    int
+        The exit status: 0; 1 where something failed on the way; 2 for input that cannot be used, before
+        anything was written; 130 after Ctrl-C.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    args = _parser(argv).parse_args(argv)
+    # A terminated run cleans up after itself as an interrupted one does.
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()
+        return status
+    except BadInput as error:
+        return _fail(2, error)
+    except BrokenPipeError:
+        # The reader of the output went away. Python must not try to flush what is left to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (OSError, MemoryError, ImportError) as error:
+        return _fail(1, error)
+    except KeyboardInterrupt:
+        return _fail(130, "interrupted")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fastinit", description="Initial weights at the speed of memory, the same on every machine."
+    )
+    parser.add_argument("--version", action="version", version=f"fastinit {fastinit.__version__}")
+    verbs = parser.add_subparsers(metavar="COMMAND", required=True)
+    for verb in argv[:1] if argv and argv[0] in VERBS else VERBS:
+        importlib.import_module(f"fastinit.cli.{verb}").add_parser(verbs)
+    return parser
+
+
+def _fail(status: int, error: object) -> int:
+    message = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    print(f"fastinit: error: {message}", file=sys.stderr)
+    return status
+
+
+def _terminate(*_: object) -> NoReturn:
+    sys.exit(128 + signal.SIGTERM)

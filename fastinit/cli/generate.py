@@ -1,0 +1,232 @@
+"""``fastinit generate``: write a checkpoint from a list of tensors."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastinit.checkpoint import Summary
+    from fastinit.checkpoint.recipe import Recipe
+
+Progress = Callable[[int, int], object]
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb's arguments."""
+    parser = verbs.add_parser(
+        "generate",
+        help="write a checkpoint from a list of tensors",
+        description="Write a checkpoint from a list of tensors: the same command, the same bytes anywhere.",
+    )
+    parser.set_defaults(run=run)
+    add = parser.add_argument
+    add(
+        "manifest",
+        nargs="?",
+        metavar="MANIFEST",
+        help='JSON of name -> {"dtype", "shape"}, or a .safetensors file, an index of shards or a folder with'
+        " either, whose headers are read; - for JSON on standard input; GPT-2 where it is left out",
+    )
+    add(
+        "-o",
+        "--output",
+        default=".",
+        metavar="FILE_OR_DIR",
+        help="a name that ends in .safetensors, or a folder; the current one where it is left out",
+    )
+    add("--seed", type=int, default=0, metavar="N", help="0 where it is left out")
+    add(
+        "--init",
+        default="auto",
+        metavar="PRESET_OR_TOML",
+        help="rules; auto recognises the model by its names",
+    )
+    add("--dtype", metavar="D", help="make floating-point tensors F64, F32, F16 or BF16")
+    add("--threads", type=int, metavar="N", help="all of this machine's where it is left out")
+    add(
+        "--max-shard-size",
+        metavar="SIZE",
+        help="cut into shards above this, such as 500MB; 5GB for a folder where it is left out",
+    )
+    add(
+        "--only",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="only tensors whose names match; repeatable",
+    )
+    add("--force", action="store_true", help="replace what is there")
+    add(
+        "--resume", action="store_true", help="keep finished shards, each after a comparison of all its bytes"
+    )
+    add("--digest", action="store_true", help="also hash the bytes")
+    add("--dry-run", action="store_true", help="show how each tensor would be filled; write nothing")
+    add("--json", action="store_true", help="print the summary, or the dry run, as JSON")
+    add("--quiet", action="store_true", help="print only errors")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Generate, or show what would be generated."""
+    from fastinit.checkpoint import generate, manifest
+
+    source = manifest.GPT2 if args.manifest is None else args.manifest
+    what = {key: getattr(args, key) for key in ("seed", "init", "only")}
+    if args.dry_run:
+        from fastinit.checkpoint.recipe import prepare
+
+        show(prepare(manifest.read(source, args.dtype), **what), args)
+        return 0
+    with progress(quiet=args.quiet) as report:
+        summary = generate(
+            source,
+            args.output,
+            **what,
+            dtype=args.dtype,
+            threads=args.threads,
+            max_shard_size=args.max_shard_size,
+            force=args.force,
+            resume=args.resume,
+            digest=args.digest,
+            progress=report,
+        )
+    if args.json:
+        print(json.dumps(asdict(summary), default=str))
+    elif not args.quiet:
+        print(describe(summary))
+    return 0
+
+
+def describe(summary: Summary) -> str:
+    """Say what was written."""
+    files = f"{summary.files[-1]}, {len(summary.files) - 1} shards" if summary.files[1:] else summary.files[0]
+    kept = f", {len(summary.kept)} kept" if summary.kept else ""
+    speed = f"{summary.seconds:.2f} s, {summary.bytes / summary.seconds / 1e9:.2f} GB/s"
+    lines = [
+        f"{files}{kept}",
+        f"{summary.tensors} tensors, {summary.parameters:,} parameters, {summary.bytes:,} bytes, {speed}",
+        f"rules   {summary.rules}",
+        f"recipe  {summary.recipe}",
+    ]
+    if summary.digest is not None:
+        lines.append(f"digest  {summary.digest}")
+    return "\n".join(lines)
+
+
+def show(recipe: Recipe, args: argparse.Namespace) -> None:
+    """Print how each tensor is filled."""
+    specs = recipe.specs
+    totals = {
+        "tensors": len(specs),
+        "parameters": sum(spec.size for spec in specs),
+        "bytes": sum(spec.nbytes for spec in specs),
+        "rules": recipe.picked,
+        "recipe": recipe.digest,
+    }
+    if args.json:
+        keys = ("name", "dtype", "shape", "fans", "rule", "init", "std")
+        print(json.dumps({**totals, "plan": [dict(zip(keys, row, strict=True)) for row in _rows(recipe)]}))
+        return
+    if args.quiet:
+        return
+    _print_table(
+        ["name", "dtype", "shape", "fans", "rule", "init", "std"],
+        [
+            [name, dtype, _list(shape), _list(fans), rule, init, "" if std is None else f"{std:.6g}"]
+            for name, dtype, shape, fans, rule, init, std in _rows(recipe)
+        ],
+    )
+    print(
+        f"\n{totals['tensors']} tensors, {totals['parameters']:,} parameters, {totals['bytes']:,} bytes",
+        f"rules   {totals['rules']}",
+        f"recipe  {totals['recipe']}",
+        sep="\n",
+    )
+
+
+def _rows(recipe: Recipe) -> Iterator[tuple[Any, ...]]:
+    for choice in recipe.choices:
+        spec = choice.spec
+        yield spec.name, spec.dtype, spec.shape, choice.fans, choice.rule, choice.label, choice.std
+
+
+def _list(numbers: Sequence[int] | None) -> str:
+    return "" if numbers is None else "[" + ", ".join(map(str, numbers)) + "]"
+
+
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table: by rich on a terminal that has it, else in aligned columns that a program can read."""
+    if sys.stdout.isatty():
+        try:
+            from rich.console import Console
+            from rich.table import Table
+            from rich.text import Text
+        except ImportError:
+            pass
+        else:
+            table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+            for row in rows:
+                table.add_row(*map(Text, row))
+            Console().print(table)
+            return
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    for row in (columns, *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@contextmanager
+def progress(*, quiet: bool) -> Iterator[Progress | None]:
+    """What to tell `generate` so that progress is seen on standard error."""
+    if quiet:
+        yield None
+    elif sys.stderr.isatty():
+        with _bar() as report:
+            yield report
+    else:
+        yield _lines()
+
+
+@contextmanager
+def _bar() -> Iterator[Progress]:
+    try:
+        from rich import progress as rich
+        from rich.console import Console
+    except ImportError:
+        yield _lines()
+        return
+    columns = (
+        rich.BarColumn(),
+        rich.TaskProgressColumn(),
+        rich.DownloadColumn(),
+        rich.TransferSpeedColumn(),
+        rich.TimeRemainingColumn(),
+    )
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _lines() -> Progress:
+    """A line for each second or more that a tenth of the work took."""
+    began = told = time.monotonic()
+    tenths = 0
+
+    def report(done: int, total: int) -> None:
+        nonlocal told, tenths
+        now = time.monotonic()
+        if 10 * done // total > tenths and now - told >= 1:
+            tenths, told = 10 * done // total, now
+            speed = done / (now - began)
+            print(
+                f"{done / 1e9:.1f} of {total / 1e9:.1f} GB, {speed / 1e9:.2f} GB/s,"
+                f" {(total - done) / speed:.0f} s left",
+                file=sys.stderr,
+            )
+
+    return report

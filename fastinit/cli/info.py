@@ -1,0 +1,20 @@
+"""``fastinit info``: what was built, what this CPU has, what was picked."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import fastinit
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb's arguments."""
+    parser = verbs.add_parser("info", help="show this build, this CPU, and what was picked")
+    parser.set_defaults(run=run)
+
+
+def run(_: argparse.Namespace) -> int:
+    """Print the configuration."""
+    fastinit.show_config()
+    return 0

@@ -1,0 +1,268 @@
+"""The command: what it prints, where, and its exit status."""
+
+import contextlib
+import errno
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+
+import fastinit
+from fastinit.checkpoint import manifest, tensors
+from fastinit.cli import generate as verb
+from fastinit.cli import main
+
+FASTINIT = [sys.executable, "-m", "fastinit"]
+MODEL = {
+    "fc.weight": {"dtype": "F32", "shape": [10, 784]},
+    "fc.bias": {"dtype": "F32", "shape": [10]},
+    "fc.position_ids": {"dtype": "I64", "shape": [1, 8]},
+}
+
+
+@pytest.fixture
+def model(tmp_path):
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps(MODEL))
+    return str(path)
+
+
+@pytest.fixture
+def run(capsys):
+    def run(*argv):
+        status = main([str(argument) for argument in argv])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+def test_version_and_info(run, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"fastinit {fastinit.__version__}\n"
+    assert (
+        subprocess.check_output([*FASTINIT, "--version"], text=True) == f"fastinit {fastinit.__version__}\n"
+    )
+    status, out, _ = run("info")
+    fastinit.show_config()
+    assert (status, out) == (0, capsys.readouterr().out)
+
+
+def test_the_script_is_this_function():
+    project = tomllib.loads((Path(fastinit.__file__).parents[1] / "pyproject.toml").read_text())
+    assert project["project"]["scripts"] == {"fastinit": "fastinit.cli:main"}
+
+
+def test_help_names_every_command(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+    out = capsys.readouterr().out
+    assert all(command in out for command in ("generate", "verify", "inspect", "info"))
+
+
+@pytest.mark.parametrize("argv", [[], ["nonsense"], ["generate", "--nonsense"], ["generate", "--seed", "x"]])
+def test_bad_arguments(argv, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(argv)
+    assert end.value.code == 2
+    assert "error:" in capsys.readouterr().err
+
+
+def test_the_summary(run, model, tmp_path):
+    path = tmp_path / "x.safetensors"
+    status, out, err = run("generate", model, "-o", path, "--init", "he", "--seed", 3, "--digest")
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == str(path)
+    assert lines[1].startswith("3 tensors, 7,858 parameters, 31,464 bytes, ")
+    assert lines[1].endswith(" GB/s")
+    assert lines[2:3] == ["rules   he"]
+    assert [line.split()[0] for line in lines[3:]] == ["recipe", "digest"]
+    expected = dict(tensors(MODEL, init="he", seed=3))
+    found = load_file(path)
+    assert found.keys() == expected.keys()
+    assert all((found[name] == expected[name]).all() for name in found)
+
+
+def test_the_summary_as_json(run, model, tmp_path):
+    status, out, _ = run("generate", model, "-o", tmp_path, "--init", "he", "--digest", "--json")
+    summary = json.loads(out)
+    assert status == 0
+    assert summary["files"] == [str(tmp_path / "model.safetensors")]
+    assert (summary["tensors"], summary["parameters"], summary["bytes"]) == (3, 7858, 31464)
+    assert summary["tensor_digests"].keys() == MODEL.keys()
+
+
+def test_quiet(run, model, tmp_path):
+    assert run("generate", model, "-o", tmp_path, "--quiet") == (0, "", "")
+    assert run("generate", model, "-o", tmp_path, "--quiet", "--dry-run") == (0, "", "")
+
+
+def test_many_shards_are_one_line(run, model, tmp_path):
+    _, out, _ = run("generate", model, "-o", tmp_path, "--max-shard-size", 1)
+    assert out.splitlines()[0] == f"{tmp_path / 'model.safetensors.index.json'}, 3 shards"
+    (tmp_path / "model-00002-of-00003.safetensors").unlink()
+    _, out, _ = run("generate", model, "-o", tmp_path, "--max-shard-size", 1, "--resume")
+    assert out.splitlines()[0] == f"{tmp_path / 'model.safetensors.index.json'}, 3 shards, 2 kept"
+
+
+def test_without_a_manifest_it_is_gpt2(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, _ = run("generate", "--only", "*ln_f*")
+    assert status == 0
+    assert out.splitlines()[:3] == ["model.safetensors", out.splitlines()[1], "rules   gpt2, picked by names"]
+    assert load_file("model.safetensors").keys() == {"transformer.ln_f.weight", "transformer.ln_f.bias"}
+
+
+def test_standard_input(tmp_path):
+    command = [*FASTINIT, "generate", "-", "-o", tmp_path, "--quiet"]
+    subprocess.run(command, input=json.dumps(MODEL).encode(), check=True)
+    assert load_file(tmp_path / "model.safetensors").keys() == MODEL.keys()
+
+
+def test_a_dry_run(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = run("generate", "--dry-run")
+    lines = out.splitlines()
+    assert (status, err, list(tmp_path.iterdir())) == (0, "", [])
+    assert lines[0].split() == ["name", "dtype", "shape", "fans", "rule", "init", "std"]
+    [row] = [line.split() for line in lines if line.startswith("transformer.h.0.attn.c_attn.weight ")]
+    assert " ".join(row[1:6]) == "F32 [768, 2304] [768, 2304]"  # a Conv1D: in, out
+    assert row[-1] == "0.02"
+    assert len(lines) == 1 + 148 + 1 + 3
+    assert lines[-3:-1] == [
+        "148 tensors, 124,439,808 parameters, 497,759,232 bytes",
+        "rules   gpt2, picked by names",
+    ]
+
+    status, out, _ = run("generate", "--dry-run", "--json")
+    plan = json.loads(out)
+    assert lines[-1] == f"recipe  {plan['recipe']}"
+    assert len(plan["plan"]) == plan["tensors"] == 148
+    assert plan["plan"][0].keys() == {"name", "dtype", "shape", "fans", "rule", "init", "std"}
+
+
+def test_a_dry_run_says_the_recipe_of_the_real_one(run, model, tmp_path):
+    _, out, _ = run("generate", model, "--dry-run", "--json")
+    _, real, _ = run("generate", model, "-o", tmp_path, "--json")
+    assert json.loads(out)["recipe"] == json.loads(real)["recipe"]
+
+
+LISTS = Path(__file__).parent / "manifests"
+
+
+@pytest.mark.parametrize("path", [manifest.GPT2, *sorted(LISTS.glob("*.json"))], ids=lambda path: path.stem)
+def test_every_list_has_its_preset(run, path):
+    status, out, _ = run("generate", path, "--dry-run", "--json")
+    presets = {
+        "gpt2": "gpt2",
+        "bert": "bert",
+        "llama": "llama",
+        "mixtral": "llama",
+        "resnet50": "resnet",
+        "vit": "vit",
+    }
+    assert status == 0
+    assert json.loads(out)["rules"] == presets[path.stem.split("-")[0]] + ", picked by names"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["missing.json"],
+        ["model.json", "--init", "nonsense"],
+        ["model.json", "--dtype", "F8"],
+        ["model.json", "--only", "nothing"],
+        ["model.json", "--seed", "-1"],
+        ["model.json", "-o", "missing/folder"],
+        ["model.json", "-o", "model.json"],
+        ["cut.json"],
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(run, tmp_path, model, argv, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("cut.json").write_text('{"x": {"dtype": "F32",')
+    before = sorted(tmp_path.iterdir())
+    status, out, err = run("generate", *argv)
+    assert (status, out) == (2, "")
+    assert err.startswith("fastinit: error: ")
+    assert err.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "No space left on device"),
+        (PermissionError(errno.EACCES, "Permission denied", "x"), 1, "x: Permission denied"),
+        (MemoryError(), 1, "MemoryError"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_failures(run, model, tmp_path, monkeypatch, error, status, line):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(os, "pwrite", fail)
+    assert run("generate", model, "-o", tmp_path / "new") == (status, "", f"fastinit: error: {line}\n")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_reader_that_goes_away_is_no_traceback(tmp_path):
+    read, write = os.pipe()
+    os.close(read)
+    command = [*FASTINIT, "generate", "--dry-run"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_progress_in_plain_lines(monkeypatch):
+    now = iter([0.0, 0.5, 2.0, 2.1, 4.0])
+    monkeypatch.setattr(verb.time, "monotonic", lambda: next(now))
+    error = io.StringIO()
+    with contextlib.redirect_stderr(error), verb.progress(quiet=False) as report:
+        for done in (1, 2, 3, 10):
+            report(done * 10**9, 10 * 10**9)
+    assert error.getvalue() == (
+        "2.0 of 10.0 GB, 1.00 GB/s, 8 s left\n"  # nothing for the first half second, nothing for 0.1 s later
+        "10.0 of 10.0 GB, 2.50 GB/s, 0 s left\n"
+    )
+
+
+def on_a_terminal(command):
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "COLUMNS": "200", "TERM": "xterm"}
+    text = b""
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        with contextlib.suppress(OSError):  # a terminal's end
+            while part := os.read(ours, 65536):
+                text += part
+    os.close(ours)
+    assert process.returncode == 0
+    return text.decode()
+
+
+@pytest.mark.parametrize("rich", [True, False])
+def test_a_terminal(tmp_path, rich):
+    """A progress bar and a table where rich is there, plain text where it isn't."""
+    without = "" if rich else "import sys; sys.modules['rich'] = None;"
+    script = f"{without}import sys; from fastinit.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", script, "generate", "--only", "*.0.attn.c_attn.*"]
+    table = on_a_terminal([*command, "--dry-run"])
+    assert "transformer.h.0.attn.c_attn.weight " in table
+    assert ("\x1b[1mname" in table) == rich
+    written = on_a_terminal([*command, "-o", tmp_path])
+    assert "2 tensors, 1,771,776 parameters" in written
+    assert ("100%" in written) == rich

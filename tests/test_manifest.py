@@ -1,0 +1,214 @@
+"""Lists of tensors: what is read, and what is refused."""
+
+import io
+import json
+import math
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from fastinit.checkpoint import BadInput, manifest
+from fastinit.checkpoint.manifest import GPT2, TensorSpec
+
+MANIFESTS = Path(__file__).parent / "manifests"
+ENTRY = {"dtype": "F32", "shape": [2, 3]}
+
+# What the models' papers and cards say that they have.
+PARAMETERS = {
+    GPT2: 124_439_808,
+    MANIFESTS / "bert-base.json": 109_514_298,
+    MANIFESTS / "llama-7b.json": 6_738_415_616,
+    MANIFESTS / "mixtral-8x7b.json": 46_702_792_704,
+    MANIFESTS / "resnet50.json": 25_557_032,
+    MANIFESTS / "vit-b16.json": 86_567_656,
+}
+
+
+@pytest.mark.parametrize("path", PARAMETERS, ids=lambda path: path.stem)
+def test_published_parameter_counts(path):
+    assert sum(spec.size for spec in manifest.read(path)) == PARAMETERS[path]
+
+
+def test_a_spec_counts_as_numpy_does():
+    for dtype in manifest.DTYPES:
+        for shape in [(), (0,), (3,), (2, 0, 5), (2, 3, 4)]:
+            spec = TensorSpec("x", dtype, shape)
+            array = np.empty(shape, spec.storage)
+            assert (spec.size, spec.itemsize, spec.nbytes) == (array.size, array.itemsize, array.nbytes)
+
+
+def test_order_is_the_sources(tmp_path):
+    names = ["b", "a", "c.ü.權"]
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps(dict.fromkeys(names, ENTRY)))
+    assert [spec.name for spec in manifest.read(path)] == names
+    assert manifest.read(os.fspath(path)) == manifest.read(path)
+
+
+def test_standard_input(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps({"x": ENTRY}).encode())))
+    assert manifest.read("-") == [TensorSpec("x", "F32", (2, 3))]
+
+
+def test_a_mapping_may_hold_tuples():
+    assert manifest.read({"x": {"dtype": "F32", "shape": (2, 3)}}) == [TensorSpec("x", "F32", (2, 3))]
+
+
+def test_a_tensor_may_be_named_weight_map():
+    assert manifest.read({"weight_map": ENTRY})[0].name == "weight_map"
+
+
+@pytest.mark.parametrize("name", ["whole.safetensors", "."])
+def test_the_header_of_a_checkpoint(tmp_path, name):
+    tensors = {
+        "a": np.zeros((2, 3), np.float16),
+        "b": np.zeros((), np.int64),
+        "c": np.zeros((0, 4), np.bool_),
+    }
+    path = tmp_path / name
+    safetensors.numpy.save_file(tensors, path / "model.safetensors" if path.is_dir() else path)
+    assert {(s.name, s.dtype, s.shape) for s in manifest.read(path)} == {
+        ("a", "F16", (2, 3)),
+        ("b", "I64", ()),
+        ("c", "BOOL", (0, 4)),
+    }
+
+
+def test_the_data_of_a_checkpoint_is_never_read(tmp_path):
+    path = tmp_path / "huge.safetensors"
+    size = 2**40
+    header = json.dumps({"x": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    os.truncate(
+        path, 8 + len(header) + size
+    )  # a hole: reading it would take minutes, or more memory than there is
+    assert manifest.read(path) == [TensorSpec("x", "U8", (size,))]
+
+
+@pytest.fixture
+def sharded(tmp_path):
+    for number in (1, 2):
+        tensors = {f"layer.{number}.weight": np.zeros((number, 5), np.float32)}
+        safetensors.numpy.save_file(tensors, tmp_path / f"model-0000{number}-of-00002.safetensors")
+    index = tmp_path / "model.safetensors.index.json"
+    weight_map = {f"layer.{number}.weight": f"model-0000{number}-of-00002.safetensors" for number in (2, 1)}
+    index.write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    return index
+
+
+def test_a_sharded_index(sharded):
+    expected = [TensorSpec("layer.2.weight", "F32", (2, 5)), TensorSpec("layer.1.weight", "F32", (1, 5))]
+    assert manifest.read(sharded) == expected
+    assert manifest.read(sharded.parent) == expected
+    renamed = sharded.with_name("list.txt")
+    sharded.rename(renamed)
+    assert manifest.read(renamed) == expected
+
+
+@pytest.mark.parametrize(
+    ("weight_map", "message"),
+    [
+        ({"layer.1.weight": "../model-00001-of-00002.safetensors"}, "no file beside it"),
+        ({"layer.1.weight": "model-00009-of-00002.safetensors"}, "No such file"),
+        ({"layer.9.weight": "model-00001-of-00002.safetensors"}, "not in model-00001"),
+        ({}, "no tensor"),
+    ],
+)
+def test_a_sharded_index_that_is_wrong(sharded, weight_map, message):
+    sharded.write_text(json.dumps({"weight_map": weight_map}))
+    with pytest.raises(BadInput, match=message):
+        manifest.read(sharded)
+
+
+def test_a_shard_with_a_tensor_that_the_index_does_not_list(sharded):
+    extra = {"layer.1.weight": np.zeros((1, 5), np.float32), "extra": np.zeros(1, np.float32)}
+    safetensors.numpy.save_file(extra, sharded.parent / "model-00001-of-00002.safetensors")
+    with pytest.raises(BadInput, match=r"'extra' of model-00001-of-00002\.safetensors is not listed"):
+        manifest.read(sharded)
+
+
+def entry(dtype="F32", shape="[1]", name='"x"'):
+    return f'{{{name}: {{"dtype": "{dtype}", "shape": {shape}}}}}'
+
+
+BAD = {
+    "empty": ("", "not valid JSON"),
+    "truncated": ('{"x": {"dtype": "F32", "sha', "not valid JSON"),
+    "two objects": (entry() + entry(), "not valid JSON"),
+    "a list": ("[]", "must be a JSON object"),
+    "no tensor": ("{}", "no tensor"),
+    "too deep": ("[" * 100_000, "not valid JSON"),
+    "a name twice": (
+        '{"x": {"dtype": "F32", "shape": [1]}, "x": {"dtype": "F32", "shape": [1]}}',
+        "'x' is there twice",
+    ),
+    "a key twice": ('{"x": {"dtype": "F32", "dtype": "F16", "shape": [1]}}', "'dtype' is there twice"),
+    "no name": (entry(name='""'), "name"),
+    "a reserved name": (entry(name='"__metadata__"'), "__metadata__"),
+    "half a surrogate pair": (entry(name='"\\ud800"'), "Unicode"),
+    "an entry that is a list": ('{"x": ["F32", [1]]}', "'x' must be"),
+    "no dtype": ('{"x": {"shape": [1]}}', "'x' must be"),
+    "an unknown key": ('{"x": {"dtype": "F32", "shape": [1], "shapes": [1]}}', "'x' must be"),
+    "a dtype of 8 bits": (entry(dtype="F8_E4M3"), "'F8_E4M3'; known are F64, F32, F16, BF16"),
+    "a lower-case dtype": (entry(dtype="f32"), "'f32'"),
+    "a shape that is a number": (entry(shape="3"), "shape 3"),
+    "a negative shape": (entry(shape="[2, -1]"), r"\[2, -1\]"),
+    "a fractional shape": (entry(shape="[2.0]"), r"\[2.0\]"),
+    "a boolean shape": (entry(shape="[true]"), r"\[True\]"),
+    "an infinite shape": (entry(shape="[1e999]"), r"\[inf\]"),
+    "a string in a shape": (entry(shape='["2"]'), "'2'"),
+    "2^64 elements": (entry(shape="[4294967296, 4294967296]"), "too large"),
+    "2^61 elements of 4 bytes": (entry(shape=f"[{2**61}]"), "too large"),
+    "overflow beside a zero": (entry(shape=f"[{2**62}, 4, 0]"), "too large"),
+    "a number of 5000 digits": (entry(shape="[" + "9" * 5000 + "]"), "not valid JSON"),
+    "65 dimensions": (entry(shape=str([1] * 65)), "too large"),
+    "together over 2^63 bytes": (
+        json.dumps({name: {"dtype": "U8", "shape": [2**62]} for name in "ab"}),
+        "together",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD.values(), ids=BAD)
+def test_what_is_refused(tmp_path, text, message):
+    path = tmp_path / "list.json"
+    path.write_text(text)
+    with pytest.raises(BadInput, match=message) as error:
+        manifest.read(path)
+    assert str(error.value).startswith(str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_bytes_that_are_not_utf8(tmp_path):
+    path = tmp_path / "list.json"
+    path.write_bytes(b'{"\xff": 1}')
+    with pytest.raises(BadInput, match=r"list\.json"):
+        manifest.read(path)
+
+
+def test_a_list_over_the_limit(tmp_path):
+    path = tmp_path / "list.json"
+    path.touch()
+    os.truncate(path, 2**40)
+    with pytest.raises(BadInput, match="limit of 100000000 bytes"):
+        manifest.read(path)
+
+
+@pytest.mark.parametrize("name", ["missing.json", "missing.safetensors"])
+def test_a_missing_file(tmp_path, name):
+    with pytest.raises(BadInput, match=f"{name}: No such file"):
+        manifest.read(tmp_path / name)
+
+
+def test_a_folder_without_a_checkpoint(tmp_path):
+    with pytest.raises(BadInput, match="neither"):
+        manifest.read(tmp_path)
+
+
+def test_the_largest_that_is_allowed():
+    shape = (2**30, 2**33 - 1)
+    assert TensorSpec("x", "U8", shape).nbytes == math.prod(shape)
