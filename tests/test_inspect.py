@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from fastinit.checkpoint import Rule, generate, inspect, safetensors
+from fastinit.checkpoint import Rule, generate, inspect, inspection, safetensors
 from fastinit.checkpoint.recipe import PIECE
 
 RNG = np.random.default_rng(9)
@@ -81,8 +81,12 @@ def test_numbers_are_numpys(arrays):
         assert (found.expected_mean, found.expected_std, found.marked) == (None, None, False)
 
 
-def test_threads_do_not_matter(arrays):
-    assert inspect(arrays, threads=1) == inspect(arrays, threads=5)
+def test_neither_threads_nor_their_order_matter(arrays, monkeypatch):
+    first = inspect(arrays, threads=1)
+    assert first == inspect(arrays, threads=5)
+    jobs = inspection._jobs
+    monkeypatch.setattr(inspection, "_jobs", lambda stored: reversed(list(jobs(stored))))
+    assert first == inspect(arrays, threads=1)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, ml_dtypes.bfloat16])

@@ -84,6 +84,7 @@ class TestMatch:
         specs = [f32("w", 6, 4)]
         assert rules.resolve(specs, [Rule("*", "normal", layout="io")])[0].fans == (6, 4)
         assert rules.resolve(specs, [Rule("*", "normal")])[0].fans is None
+        assert rules.resolve([f32("b", 6)], [Rule("*", "normal", layout="io")])[0].fans is None
 
 
 class TestFiles:
@@ -252,6 +253,9 @@ class TestRecord:
         assert {rules.resolve([f32("a", 2, 2)], [Rule("*", text)])[0].label for text in spellings} == {
             "kaiming_normal"
         }
+        mixed = [f32("a", 2), TensorSpec("b", "I64", (2,))]
+        (recorded,) = rules.resolve(mixed, [Rule("*", "constant( value=1)")]).rules
+        assert [choice.label for choice in rules.resolve(mixed, [recorded])] == [recorded.init] * 2
 
     def test_damaged_metadata_is_refused(self):
         assert rules.of_metadata({}, "file") is None

@@ -96,7 +96,7 @@ class Rule:
             # Any values do: only the form is checked here, by those who know it.
             spec = expressions.substitute(self.init, {"layers": 1, "fan_in": 1})
             if not buffers.is_buffer(spec):
-                init.get(spec)
+                _initializer(spec)
         except (ValueError, TypeError) as error:
             raise BadInput(f"init {self.init!r}: {error}") from None
 
@@ -133,10 +133,10 @@ class Choice:
 
     @property
     def fans(self) -> tuple[int, int] | None:
-        """fan_in and fan_out, where a layout is named or they are used."""
-        if self.exact.layout is None or self.plan.fans is not None:
-            return self.plan.fans
-        return _fans(self.exact, self.spec)
+        """fan_in and fan_out, where they are used, or a layout is named and there are axes for it."""
+        if self.plan.fans is None and self.exact.layout is not None and len(self.spec.shape) > 1:
+            return _fans(self.exact, self.spec)
+        return self.plan.fans
 
     @property
     def mean(self) -> float | None:
@@ -334,6 +334,17 @@ def _rules(tables: Any, where: str) -> list[Rule]:
     return rules
 
 
+# A model has many tensors and few rules.
+@functools.cache
+def _initializer(spec: str) -> init.Initializer:
+    return init.get(spec)
+
+
+@functools.cache
+def _exact(rule: Rule, match: str, text: str) -> Rule:
+    return replace(rule, match=match, init=text)
+
+
 @functools.cache
 def _pattern(match: str) -> Any:
     if len(match) > 1 and match[0] == match[-1] == "/":
@@ -367,19 +378,19 @@ class _Model:
         rule, _, names = self.rules[number]
         try:
             text = expressions.substitute(rule.init, {name: self.value(name, spec) for name in names})
+            # However it was written, so that all tensors of a rule have one record of it.
+            text = text if buffers.is_buffer(text) else _initializer(text).spec
             # What depends on a tensor's neighbours is recorded for it alone, under its own name.
             match = glob.escape(spec.name) if "fan_in" in names else rule.match
             plan: init.Plan | buffers.BufferPlan | None = buffers.plan(text, spec)
             if plan is None:
-                initializer = init.get(text)
-                text = initializer.spec
-                plan = initializer.plan(spec.shape, layout=rule.layout or "oi", dtype=str(spec.tag))
+                plan = _initializer(text).plan(spec.shape, layout=rule.layout or "oi", dtype=str(spec.tag))
             if rule.padding_idx is not None and not (spec.shape and rule.padding_idx < spec.shape[0]):
                 raise ValueError(f"padding_idx {rule.padding_idx} is no row of shape {spec.shape}")
         except (ValueError, TypeError) as error:
             where = f"{self.where}: tensor {spec.name!r}, matched by {rule.match!r}"
             raise BadInput(f"{where}: {error}") from None
-        return Choice(spec, rule.match, replace(rule, match=match, init=text), plan)
+        return Choice(spec, rule.match, _exact(rule, match, text), plan)
 
     def value(self, name: str, spec: TensorSpec) -> int:
         """Return what a name stands for in the arithmetic of a tensor's rule."""
