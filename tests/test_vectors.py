@@ -1,0 +1,359 @@
+"""tests/vectors.json, computed again without fastinit's code, and by fastinit under every instruction set.
+
+Uniforms come from plain NumPy. Normals are made in exact rational arithmetic with the formulas and the tables
+of docs/stream.md, so that page and code cannot part, and from mpmath, so that neither can be wrong. Truncated
+normals come from mpmath, keys from hashlib.
+"""
+
+import hashlib
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import ml_dtypes
+import mpmath
+import numpy as np
+import pytest
+from exact import FORMATS, PAGE, fl, pair_f32, pair_f64
+
+ROOT = Path(__file__).parents[1]
+VECTORS = json.loads((ROOT / "tests" / "vectors.json").read_text())
+DTYPES = {
+    "f16": np.dtype(np.float16),
+    "bf16": np.dtype(ml_dtypes.bfloat16),
+    "f32": np.dtype(np.float32),
+    "f64": np.dtype(np.float64),
+}
+WORKING = {"f16": "f32", "bf16": "f32", "f32": "f32", "f64": "f64"}
+
+
+def rows(distribution):
+    return [
+        pytest.param(row, id=f"{number}-{row['dtype']}")
+        for number, row in enumerate(VECTORS["fills"])
+        if row["distribution"] == distribution
+    ]
+
+
+def parameters(row):
+    return {name: float.fromhex(value) for name, value in row["parameters"].items()}
+
+
+def from_bits(digits, tag):
+    unsigned = np.dtype(f"u{DTYPES[tag].itemsize}")
+    return np.array([int(value, 16) for value in digits], unsigned).view(DTYPES[tag])
+
+
+def bit_generator(row):
+    """NumPy's own, where the row starts."""
+    generator = getattr(np.random, row["bit_generator"])(0)
+    if "state" in row:
+        generator.state = {
+            "bit_generator": row["bit_generator"],
+            "state": {"state": int(row["state"], 16), "inc": int(row["inc"], 16)},
+            "has_uint32": row["has_uint32"],
+            "uinteger": row["uinteger"],
+        }
+    return generator
+
+
+def draws(row, start, n):
+    return bit_generator(row).advance(start).random_raw(n)
+
+
+def words(row, start, n):
+    """Words [start, start + n), a buffered half first."""
+    held = row["has_uint32"]
+    first = max(start - held, 0) // 2
+    d = draws(row, first, n // 2 + 2)
+    halves = np.stack([d & 0xFFFFFFFF, d >> 32], axis=1).ravel()
+    if held and start == 0:
+        halves = np.concatenate([np.array([row["uinteger"]], np.uint64), halves])
+    else:
+        halves = halves[start - held - 2 * first :]
+    return halves[:n]
+
+
+# ---- uniform ----
+
+
+def clamped(v, low, high):
+    """What of v is outside [low, high) moved to the dtype's last value inside; low where it has none."""
+    dtype = v.dtype
+    up, down = dtype.type(math.inf), dtype.type(-math.inf)
+    most, least = dtype.type(high), dtype.type(low)
+    while float(most) >= high:
+        most = np.nextafter(most, down)
+    while float(least) < low:
+        least = np.nextafter(least, up)
+    while float(following := np.nextafter(most, up)) < high:
+        most = following
+    if least > most:
+        return np.full_like(v, dtype.type(np.float32(low)))
+    return np.where(v > most, most, np.where(v < least, least, v))
+
+
+def uniform(row, low, high, dtype):
+    if dtype == np.float64:
+        return low + (high - low) * ((draws(row, row["start"], row["n"]) >> 11) * 2.0**-53)
+    u = (words(row, row["start"], row["n"]) >> 8).astype(np.float32) * np.float32(2**-24)
+    x = np.float32(low) + np.float32(high - low) * u
+    return clamped(x.astype(dtype), low, high)
+
+
+@pytest.mark.parametrize("row", rows("uniform"))
+def test_uniform_is_what_numpy_computes(row):
+    expected = uniform(row, **parameters(row), dtype=DTYPES[row["dtype"]])
+    np.testing.assert_array_equal(from_bits(row["values"], row["dtype"]), expected[: len(row["values"])])
+    assert hashlib.blake2b(expected.tobytes(), digest_size=16).hexdigest() == row["blake2b"]
+
+
+# ---- normal ----
+
+
+def true_pair(radius, angle, bits):
+    """Box-Muller of two integers of so many bits."""
+    with mpmath.workdps(40):
+        r = mpmath.sqrt(-2 * mpmath.log((radius + mpmath.mpf(0.5)) / 2 ** bits[0]))
+        turns = (angle + mpmath.mpf(0.5)) / 2 ** bits[1]
+        return r * mpmath.cospi(2 * turns), r * mpmath.sinpi(2 * turns)
+
+
+def normals(row, tag, start, n):
+    """Standard normals [start, start + n) in the working precision, exactly, and as mpmath has them."""
+    each = 2 if tag == "f64" else 1
+    first = start // 2
+    d = [int(draw) for draw in draws(row, first * each, ((start + n + 1) // 2 - first) * each)]
+    exact, true = [], []
+    for i in range(0, len(d), each):
+        if tag == "f64":
+            exact += pair_f64(d[i], d[i + 1])
+            true += true_pair(d[i] >> 12, d[i + 1] >> 11, (52, 53))
+        else:
+            exact += pair_f32(d[i])
+            true += true_pair(d[i] & 0xFFFFFFFF, d[i] >> 32, (32, 32))
+    skip = start - 2 * first
+    return exact[skip : skip + n], true[skip : skip + n]
+
+
+def scaled(z, loc, scale, tag):
+    """fl(loc + fl(scale * z)), rounded to the dtype at the end."""
+    working = WORKING[tag]
+    loc, scale = fl(loc, working), fl(scale, working)
+    return float(fl(fl(loc + fl(scale * z, working), working), tag))
+
+
+@pytest.mark.parametrize("row", rows("normal"))
+def test_normal_is_what_the_page_says(row):
+    exact, true = normals(row, row["dtype"], row["start"], len(row["values"]))
+    expected = [scaled(z, **parameters(row), tag=row["dtype"]) for z in exact]
+    assert from_bits(row["values"], row["dtype"]).astype(np.float64).tolist() == expected
+    unit = 2.0 ** -FORMATS[WORKING[row["dtype"]]][0]
+    for z, t in zip(exact, true, strict=True):
+        assert abs(float(z) - t) < 4 * unit * max(1, abs(t))
+
+
+# ---- truncated normal ----
+
+
+def upper(t):
+    """The probability above t."""
+    return mpmath.erfc(t / mpmath.sqrt(2)) / 2
+
+
+def inverse(u, low, high):
+    """t with the share u of the probability between low and high below it."""
+    if low > -high:  # in the tail that keeps its digits
+        return -inverse(1 - u, -high, -low)
+    mass = upper(-low) + u * (upper(-high) - upper(-low))
+    t = mpmath.mpf(0)
+    if mass < 0.02:
+        t = -mpmath.sqrt(-2 * mpmath.log(mass))
+    for _ in range(60):  # Newton on the logarithm, which is concave
+        below = upper(-t)
+        step = mpmath.log(below / mass) * below * mpmath.exp(t * t / 2) * mpmath.sqrt(2 * mpmath.pi)
+        t -= step
+        if abs(step) < mpmath.mpf(10) ** -25:
+            return t
+    raise ArithmeticError(f"no inverse of {u} between {low} and {high}")
+
+
+def truncated_normals(row, tag, start, n, low, high):
+    if tag == "f64":
+        ranks, bits = draws(row, start, n) >> 12, 52
+    else:
+        ranks, bits = words(row, start, n), 32
+    low, high = np.broadcast_to(low, n), np.broadcast_to(high, n)
+    with mpmath.workdps(40):
+        return [
+            mpmath.mpf(a)
+            if a == b
+            else inverse((mpmath.mpf(int(k)) + 0.5) / 2**bits, mpmath.mpf(a), mpmath.mpf(b))
+            for k, a, b in zip(ranks, low.tolist(), high.tolist(), strict=True)
+        ]
+
+
+def check_truncated(got, row, tag, true, loc, scale):
+    """Within a few units of the working precision, and half a unit of the dtype."""
+    bits, _, _ = FORMATS[WORKING[tag]]
+    own_bits, own_least, _ = FORMATS[tag]
+    loc, scale = np.broadcast_to(loc, len(true)).tolist(), np.broadcast_to(scale, len(true)).tolist()
+    for v, t, a, b in zip(got.astype(np.float64).tolist(), true, loc, scale, strict=True):
+        with mpmath.workdps(40):
+            exact = a + b * t
+        allowed = (
+            4 * 2.0**-bits * (abs(a) + abs(b) * max(1, abs(t))) + 2.0**-own_bits * abs(exact) + 2.0**own_least
+        )
+        assert abs(v - exact) <= allowed, (row, v, exact, float(abs(v - exact) / allowed))
+
+
+@pytest.mark.parametrize("row", rows("truncated_normal"))
+def test_truncated_normal_is_the_inverse_distribution(row):
+    tag, p, got = row["dtype"], parameters(row), from_bits(row["values"], row["dtype"])
+    true = truncated_normals(row, tag, row["start"], len(got), p["low"], p["high"])
+    check_truncated(got, row, tag, true, p["loc"], p["scale"])
+
+
+# ---- what is not one fill ----
+
+
+def test_states_are_where_numpy_stands_after_as_many_words():
+    checked = 0
+    for row in VECTORS["fills"]:
+        if row["seed"] is None:
+            continue
+        generator = getattr(np.random, row["bit_generator"])(row["seed"])
+        np.random.Generator(generator).random(row["words_before"], dtype=np.float32)
+        expected = bit_generator(row).state
+        assert generator.state["state"] == expected["state"]
+        assert generator.state["has_uint32"] == expected["has_uint32"]
+        assert not expected["has_uint32"] or generator.state["uinteger"] == expected["uinteger"]
+        checked += 1
+    assert checked > 100
+
+
+@pytest.mark.parametrize("row", VECTORS["sequences"], ids=lambda row: row["bit_generator"])
+def test_calls_follow_one_another_as_numpys_do(row):
+    numpy_rng = np.random.Generator(getattr(np.random, row["bit_generator"])(row["seed"]))
+    for call in row["calls"]:
+        tag, n = call["dtype"], 1 if call["size"] is None else call["size"]
+        got = from_bits(call["values"], tag)
+        assert len(got) == n
+        if call["method"] == "random":
+            expected = numpy_rng.random(n, dtype=WORKING[tag].replace("f", "float"))
+            np.testing.assert_array_equal(got, clamped(expected.astype(DTYPES[tag]), 0.0, 1.0))
+        else:
+            here = {"bit_generator": row["bit_generator"], **place(numpy_rng.bit_generator)}
+            exact, _ = normals(here, tag, 0, n)
+            assert got.astype(np.float64).tolist() == [scaled(z, 0, 1, tag) for z in exact]
+            numpy_rng.bit_generator.random_raw((n + 1) // 2 * (2 if tag == "f64" else 1))
+    assert place(numpy_rng.bit_generator)["state"] == row["state"]
+
+
+def place(generator):
+    state = generator.state
+    return {
+        "state": f"{state['state']['state']:032x}",
+        "inc": f"{state['state']['inc']:032x}",
+        "has_uint32": state["has_uint32"],
+        "uinteger": state["uinteger"],
+    }
+
+
+@pytest.mark.parametrize(
+    "row", VECTORS["broadcasts"], ids=lambda row: f"{row['distribution']}-{row['dtype']}"
+)
+def test_array_parameters_meet_the_values_of_their_index(row):
+    tag, shape = row["dtype"], tuple(row["shape"])
+    n = math.prod(shape)
+    p = {name: np.broadcast_to(value, shape).ravel() for name, value in row["parameters"].items()}
+    got = from_bits(row["values"], tag)
+    here = row | place(getattr(np.random, row["bit_generator"])(row["seed"]))
+    if row["distribution"] == "uniform":
+        each = [
+            uniform(here | {"start": i, "n": 1}, low, high, DTYPES[tag])[0]
+            for i, (low, high) in enumerate(zip(p["low"].tolist(), p["high"].tolist(), strict=True))
+        ]
+        np.testing.assert_array_equal(got, np.array(each))
+    elif row["distribution"] == "normal":
+        exact, _ = normals(here, tag, 0, n)
+        expected = [
+            scaled(z, *own, tag=tag)
+            for z, *own in zip(exact, p["loc"].tolist(), p["scale"].tolist(), strict=True)
+        ]
+        assert got.astype(np.float64).tolist() == expected
+    else:
+        check_truncated(
+            got, row, tag, truncated_normals(here, tag, 0, n, p["low"], p["high"]), p["loc"], p["scale"]
+        )
+
+
+@pytest.mark.parametrize("row", VECTORS["fold_in"], ids=lambda row: f"{row['bit_generator']}-{row['keys']}")
+def test_fold_in_is_a_hash_of_the_key(row):
+    spawn_key = []
+    for key in row["keys"]:
+        if isinstance(key, str):
+            data = b"s" + key.encode()
+        else:
+            size = next(size for size in range(1, 99) if -(1 << 8 * size - 1) <= key < 1 << 8 * size - 1)
+            data = b"i" + key.to_bytes(size, "little", signed=True)
+        digest = hashlib.blake2b(data, digest_size=16, person=b"fastinit-v1").digest()
+        spawn_key += np.frombuffer(digest, "<u4").tolist()
+    assert row["spawn_key"] == spawn_key
+    generator = getattr(np.random, row["bit_generator"])(
+        np.random.SeedSequence(row["seed"], spawn_key=spawn_key)
+    )
+    assert place(generator) == {name: row[name] for name in ["state", "inc", "has_uint32", "uinteger"]}
+    assert [f"{d:016x}" for d in generator.random_raw(3).tolist()] == row["draws"]
+
+
+@pytest.mark.parametrize("row", VECTORS["sparse"], ids=lambda row: str(row["shape"]))
+def test_sparse_zeroes_the_smallest_words_of_each_column(row):
+    height, width = row["shape"]
+    n = height * width
+    here = row | place(getattr(np.random, row["bit_generator"])(row["seed"]))
+    exact, _ = normals(here, "f32", 0, n)
+    expected = np.array([scaled(z, 0, row["std"], "f32") for z in exact], np.float32).reshape(height, width)
+    w = words(here, (n + 1) // 2 * 2, n).reshape(height, width)
+    order = np.argsort(w, axis=0, kind="stable")[: math.ceil(row["sparsity"] * height)]
+    np.put_along_axis(expected, order, 0, axis=0)
+    np.testing.assert_array_equal(from_bits(row["values"], "f32"), expected.ravel())
+
+
+def test_the_pages_example_is_in_the_file():
+    page = PAGE.read_text()
+    first = {
+        (row["distribution"], row["dtype"], *parameters(row).values()): row
+        for row in reversed(VECTORS["fills"])
+        if row["bit_generator"] == "PCG64" and row["seed"] == 7 and row["words_before"] == row["start"] == 0
+    }
+    names = {"random": ("uniform", 0, 1), "standard_normal": ("normal", 0, 1)}
+    names |= {
+        "normal(0.5, 0.02)": ("normal", 0.5, 0.02),
+        "truncated_normal(-2, 2)": ("truncated_normal", -2, 2, 0, 1),
+    }
+    rows = re.findall(r"\| `([^`]+)` (\w+) \| `([0-9a-f ]+)` \|", page)
+    assert len(rows) == 6
+    for name, tag, digits in rows:
+        distribution, *own = names[name]
+        row = first[distribution, tag, *own]
+        assert row["values"][:4] == digits.split()
+        assert f"0x{row['state']}" in page
+        assert f"0x{row['inc']}" in page
+
+
+# ---- fastinit itself ----
+
+
+def test_fastinit_gives_the_file_again(isa):
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "vectors.py", "--check"],
+        env={**os.environ, "FASTINIT_ISA": isa},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
