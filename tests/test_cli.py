@@ -16,8 +16,7 @@ from safetensors.numpy import load_file
 
 import fastinit
 from fastinit.checkpoint import manifest, tensors
-from fastinit.cli import generate as verb
-from fastinit.cli import main
+from fastinit.cli import main, terminal
 
 FASTINIT = [sys.executable, "-m", "fastinit"]
 MODEL = {
@@ -229,9 +228,9 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path):
 
 def test_progress_in_plain_lines(monkeypatch):
     now = iter([0.0, 0.5, 2.0, 2.1, 4.0])
-    monkeypatch.setattr(verb.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: next(now))
     error = io.StringIO()
-    with contextlib.redirect_stderr(error), verb.progress(quiet=False) as report:
+    with contextlib.redirect_stderr(error), terminal.progress(quiet=False) as report:
         for done in (1, 2, 3, 10):
             report(done * 10**9, 10 * 10**9)
     assert error.getvalue() == (

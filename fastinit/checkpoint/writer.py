@@ -11,8 +11,9 @@ from pathlib import Path
 
 from .errors import BadInput
 
-#: Bytes set aside at a time; a file system lets no one write to the file meanwhile.
-_STEP = 1 << 24
+# Bytes set aside at a time: a memory file system lets no one write to the file meanwhile, for 60 ms, and between
+# two steps the thread may wait its turn for 5 ms while another imports modules.
+_STEP = 1 << 28
 
 
 class NewFile:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from .terminal import print_table, progress
 
 if TYPE_CHECKING:
     from fastinit.checkpoint import Summary
     from fastinit.checkpoint.recipe import Recipe
-
-Progress = Callable[[int, int], object]
 
 
 def add_parser(verbs: Any) -> None:
@@ -135,7 +132,7 @@ def show(recipe: Recipe, args: argparse.Namespace) -> None:
         return
     if args.quiet:
         return
-    _print_table(
+    print_table(
         ["name", "dtype", "shape", "fans", "rule", "init", "std"],
         [
             [name, dtype, _list(shape), _list(fans), rule, init, "" if std is None else f"{std:.6g}"]
@@ -158,75 +155,3 @@ def _rows(recipe: Recipe) -> Iterator[tuple[Any, ...]]:
 
 def _list(numbers: Sequence[int] | None) -> str:
     return "" if numbers is None else "[" + ", ".join(map(str, numbers)) + "]"
-
-
-def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table: by rich on a terminal that has it, else in aligned columns that a program can read."""
-    if sys.stdout.isatty():
-        try:
-            from rich.console import Console
-            from rich.table import Table
-            from rich.text import Text
-        except ImportError:
-            pass
-        else:
-            table = Table(*columns, box=None, header_style="bold", pad_edge=False)
-            for row in rows:
-                table.add_row(*map(Text, row))
-            Console().print(table)
-            return
-    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-    for row in (columns, *rows):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-@contextmanager
-def progress(*, quiet: bool) -> Iterator[Progress | None]:
-    """What to tell `generate` so that progress is seen on standard error."""
-    if quiet:
-        yield None
-    elif sys.stderr.isatty():
-        with _bar() as report:
-            yield report
-    else:
-        yield _lines()
-
-
-@contextmanager
-def _bar() -> Iterator[Progress]:
-    try:
-        from rich import progress as rich
-        from rich.console import Console
-    except ImportError:
-        yield _lines()
-        return
-    columns = (
-        rich.BarColumn(),
-        rich.TaskProgressColumn(),
-        rich.DownloadColumn(),
-        rich.TransferSpeedColumn(),
-        rich.TimeRemainingColumn(),
-    )
-    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _lines() -> Progress:
-    """A line for each second or more that a tenth of the work took."""
-    began = told = time.monotonic()
-    tenths = 0
-
-    def report(done: int, total: int) -> None:
-        nonlocal told, tenths
-        now = time.monotonic()
-        if 10 * done // total > tenths and now - told >= 1:
-            tenths, told = 10 * done // total, now
-            speed = done / (now - began)
-            print(
-                f"{done / 1e9:.1f} of {total / 1e9:.1f} GB, {speed / 1e9:.2f} GB/s,"
-                f" {(total - done) / speed:.0f} s left",
-                file=sys.stderr,
-            )
-
-    return report

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from .generate import _print_table, progress
+from .terminal import print_table, progress
 
 if TYPE_CHECKING:
     from fastinit.checkpoint import Statistics
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([asdict(each) for each in statistics]))
         return 0
-    _print_table(_COLUMNS, [_row(each) for each in statistics])
+    print_table(_COLUMNS, [_row(each) for each in statistics])
     parameters = sum(math.prod(each.shape) for each in statistics)
     marked = sum(each.marked for each in statistics)
     print(f"\n{len(statistics)} tensors, {parameters:,} parameters, {marked} marked !")

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from .generate import progress
+from .terminal import progress
 
 if TYPE_CHECKING:
     from fastinit.checkpoint import Verification
