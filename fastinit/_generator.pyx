@@ -30,7 +30,7 @@ cdef dict dtypes = {}  # the dtype of each fi_dtype
 
 
 cdef fi_dtype dtype_of(dtype, name) except *:
-    if dtype is FLOAT64:
+    if dtype is FLOAT64 or dtype is None:
         return FI_F64
     try:
         return asked_for[dtype]
@@ -55,7 +55,10 @@ cdef bint is_scalar(x) except -1:
 cdef object new_array(size, fi_dtype known):
     cdef cnp.npy_intp n
     if known == FI_F64 and type(size) is int:
-        n = size
+        try:
+            n = size
+        except OverflowError:
+            raise ValueError("Maximum allowed dimension exceeded") from None
         return cnp.PyArray_EMPTY(1, &n, cnp.NPY_DOUBLE, 0)
     return np.empty(size, dtypes[known])
 

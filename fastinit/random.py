@@ -19,6 +19,8 @@ __all__ = sorted({*_numpy.__all__, "PCG64", "PCG64DXSM", "Generator", "default_r
 
 
 def __getattr__(name: str) -> Any:
+    if name.startswith("__") and name.endswith("__"):  # NumPy's __path__ would make a package of this module
+        raise AttributeError(f"module 'fastinit.random' has no attribute {name!r}")
     return getattr(_numpy, name)
 
 
