@@ -27,20 +27,23 @@ static double hazard(double t) {
     return rate;
 }
 
-static double outside(double t);
-
-/* The probability of |Z| < t, odd in t: 2 phi(t) (t + t^3/3 + t^5/(3 5) + ...) near 0. */
-static double inside(double t) {
-    if (t < -1 || t > 1) return t < 0 ? outside(-t) - 1 : 1 - outside(t);
+/* P(|Z| < t) = 2 phi(t) (t + t^3/3 + t^5/(3 5) + ...) of |t| <= 1, odd in t. */
+static double inside_near(double t) {
     double sum = 1;
     for (int i = 30; i > 0; i--) sum = fma_f64(sum, t * t / (2 * i + 1), 1);
     return 2 * density(t) * t * sum;
 }
 
-/* The probability of |Z| > t, t >= 0. */
+/* P(|Z| > t), t >= 0; nothing tells it from 0 past 37. */
 static double outside(double t) {
-    if (t < 1) return 1 - inside(t);
+    if (t <= 1) return 1 - inside_near(t);
     return t < 37 ? 2 * density(t) / hazard(t) : 0;
+}
+
+/* P(|Z| < t), odd in t */
+static double inside(double t) {
+    if (-1 <= t && t <= 1) return inside_near(t);
+    return t < 0 ? outside(-t) - 1 : 1 - outside(t);
 }
 
 /* 2 Phi(t) */
@@ -48,7 +51,7 @@ static double twice_below(double t) { return t < 0 ? outside(-t) : 2 - outside(t
 
 static double magnitude(double x) { return x < 0 ? -x : x; }
 
-/* Where x + y is infinite for a bound that is not, nothing is clamped; an infinite bound never clamps. */
+/* An infinite bound clamps nothing, a scale of 0 included. */
 static double value_at(double t, double loc, double scale) { return t - t == 0 ? loc + scale * t : t; }
 
 static int truncated_normal(fi_params *p, enum fi_dtype dtype, double low, double high, double loc,
@@ -58,7 +61,7 @@ static int truncated_normal(fi_params *p, enum fi_dtype dtype, double low, doubl
     double least = value_at(low, loc, scale), most = value_at(high, loc, scale);
     fi_clamp_between(p, dtype, fi_not_below(dtype, least), fi_not_above(dtype, most), least);
 
-    double *line = p->tail, mass, steps = dtype == FI_F64 ? 0x1p52 : 0x1p32;
+    double *line = p->tail;
     double near = magnitude(low), far = magnitude(high);
     if (far < near) near = magnitude(high), far = magnitude(low);
     int straddles = low < 0 && high > 0;
@@ -67,20 +70,18 @@ static int truncated_normal(fi_params *p, enum fi_dtype dtype, double low, doubl
         far = far < POINT_START ? far : POINT_START;
         double share = exp_minus(0.5 * (far - near) * (far + near)) * (hazard(near) / hazard(far));
         p->branch = TRUNCATED_FAR;
-        mass = 1 - share;
+        line[MASS] = 1 - share;
         line[BELOW] = share;
         line[NEAR] = fma_f64(0.5 * near, near, ln_f64(hazard(near)));
         line[SIGN] = low < 0 ? -1 : 1;
-        line[END] = low < 0 ? 0 : steps;
+        line[END] = low < 0 ? 0 : 1;
     } else {
         p->branch = far <= CENTRE_END ? TRUNCATED_CENTRE : TRUNCATED_WIDE;
-        mass = straddles || near < 1 ? inside(high) - inside(low) : outside(near) - outside(far);
+        line[MASS] = straddles || near < 1 ? inside(high) - inside(low) : outside(near) - outside(far);
         line[X_LOW] = inside(low);
         line[BELOW] = twice_below(low);
         line[ABOVE] = twice_below(-high);
-        line[END] = steps;
     }
-    line[MASS] = mass / steps;
     return 0;
 }
 

@@ -10,15 +10,15 @@ enum { TRUNCATED_CENTRE, TRUNCATED_WIDE, TRUNCATED_FAR };
 #define FAR_START 5.0
 #define POINT_START 0x1p30 /* from here on the values of [a, b] differ from a by less than their last bit */
 
-/* fi_params.tail. Three probabilities are lines in k + 1/2 = u 2^b: x = 2 Phi(t) - 1 = P(|Z| < t) with the
- * sign of t, and twice those below and above t, the smaller of which is q = P(|Z| > |t|). FAR: only q, as a
- * share of the near bound's. */
+/* fi_params.tail. Three probabilities are lines in u: x = P(|Z| < t) with the sign of t, and twice those
+ * below and above t, of which the smaller is q = P(|Z| > |t|). FAR: only q, as a share of the near bound's.
+ */
 enum {
-    MASS,  /* their slope: twice the probability between the bounds, over 2^b */
+    MASS,  /* their slope: twice the probability between the bounds; FAR: 1 - BELOW */
     X_LOW, /* x at the lower bound */
     BELOW, /* twice the probability below the lower bound; FAR: q at the far bound */
     ABOVE, /* twice the probability above the upper bound */
-    END,   /* 2^b; FAR: where the far bound is, 2^b or 0 */
+    END,   /* FAR: u at the far bound, 0 or 1 */
     NEAR,  /* FAR: t^2 / 2 + ln(hazard(t)) at the near bound */
     SIGN,  /* FAR: -1 where the interval is below 0, else 1 */
 };

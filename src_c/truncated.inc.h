@@ -4,9 +4,8 @@
  * has the formulas, tools/coefficients/truncated_normal.py the coefficients. */
 #include "truncated.h"
 
-#define TAIL_Q                                                                                               \
-    0x1.61dep-9 /* q at about t = 3: -ln(1 - x^2) of a centre is 5.23 at most, -ln q of a tail 5.91 at least \
-                 */
+/* q at about t = 3: -ln(1 - x^2) of a centre is 5.23 at most, -ln q of a tail 5.91 at least. */
+#define TAIL_Q 0x1.61dep-9
 #define LN_SQRT_HALF_PI 0x1.ce6bb25aa1316p-3
 
 /* -2 ln u of a positive normal number, by the polynomial of minus_two_ln_u32. */
@@ -109,70 +108,72 @@ static inline double tail_f64(double c) {
     return t - step * fma_f64(bend, fma_f64(bend, 2.0, 1.0), 1.0);
 }
 
-/* k + 1/2 of the 32-bit word that starts at bit `shift`, or for float64 (shift 12) of the 52 high bits. */
-static inline double steps(uint64_t draw, unsigned shift) {
-    uint64_t k = shift == 12 ? draw >> 12 : draw >> shift & 0xffffffffu;
-    return double_of(k | 0x4330000000000000u) - (0x1p52 - 0.5);
+enum part { LOW_WORD, HIGH_WORD, WHOLE };
+
+/* u = (k + 1/2) 2^-b in (0, 1), exact: k becomes the fraction of a number in [1, 2). */
+static inline double unit(uint64_t draw, enum part part) {
+    uint64_t k = part == LOW_WORD ? draw << 20 : draw >> 12;
+    if (part != WHOLE) k &= 0x000ffffffff00000u;
+    return double_of(k | 0x3ff0000000000000u) - (part == WHOLE ? 1 - 0x1p-53 : 1 - 0x1p-33);
 }
 
-static inline double inside(double k, const double *line) { return fma_f64(k, line[MASS], line[X_LOW]); }
+static inline double inside(double u, const double *line) { return fma_f64(u, line[MASS], line[X_LOW]); }
 
 /* Each side is reckoned from its own end, where no digit cancels. */
-static inline double outside(double k, const double *line) {
-    double below = fma_f64(k, line[MASS], line[BELOW]);
-    double above = fma_f64(line[END] - k, line[MASS], line[ABOVE]);
+static inline double outside(double u, const double *line) {
+    double below = fma_f64(u, line[MASS], line[BELOW]), above = fma_f64(1 - u, line[MASS], line[ABOVE]);
     return below < above ? below : above;
 }
 
-static void quantiles_f64(double *restrict t, const uint64_t *restrict draws, size_t n, unsigned shift,
+static void quantiles_f64(double *restrict t, const uint64_t *restrict draws, size_t n, enum part part,
                           const fi_params *p) {
     const double *line = p->tail;
     if (p->branch == TRUNCATED_CENTRE)
         for (size_t i = 0; i < n; i++) {
-            double k = steps(draws[i], shift), q = outside(k, line);
-            t[i] = centre_f64(inside(k, line), -ln_f64(q * (2.0 - q)));
+            double u = unit(draws[i], part), q = outside(u, line);
+            t[i] = centre_f64(inside(u, line), -ln_f64(q * (2.0 - q)));
         }
     else if (p->branch == TRUNCATED_WIDE)
         for (size_t i = 0; i < n; i++) {
-            double k = steps(draws[i], shift), x = inside(k, line), q = outside(k, line);
+            double u = unit(draws[i], part), x = inside(u, line), q = outside(u, line);
             double v = -ln_f64(q < TAIL_Q ? q : q * (2.0 - q));
             double beyond = tail_f64(v - LN_SQRT_HALF_PI);
             t[i] = q < TAIL_Q ? (x < 0 ? -beyond : beyond) : centre_f64(x, v);
         }
     else
         for (size_t i = 0; i < n; i++) {
-            double k = line[SIGN] * (line[END] - steps(draws[i], shift)); /* counted from the far bound */
-            t[i] = line[SIGN] * tail_f64(line[NEAR] - ln_f64(fma_f64(k, line[MASS], line[BELOW])));
+            double u = line[SIGN] * (line[END] - unit(draws[i], part)); /* from the far bound */
+            t[i] = line[SIGN] * tail_f64(line[NEAR] - ln_f64(fma_f64(u, line[MASS], line[BELOW])));
         }
 }
 
 #define TRUNCATED_BLOCK 128
 
 /* Loops of doubles and loops of floats: each vectorises where the other's fma is a call. */
-static void quantiles_f32(float *restrict t, const uint64_t *restrict draws, size_t n, unsigned shift,
+static void quantiles_f32(float *restrict t, const uint64_t *restrict draws, size_t n, enum part part,
                           const fi_params *p) {
     const double *line = p->tail;
-    float x[TRUNCATED_BLOCK], u[TRUNCATED_BLOCK];
+    float x[TRUNCATED_BLOCK], y[TRUNCATED_BLOCK];
     double wide[TRUNCATED_BLOCK];
     if (p->branch == TRUNCATED_CENTRE) {
         for (size_t i = 0; i < n; i++) {
-            double x_64 = inside(steps(draws[i], shift), line);
+            double x_64 = inside(unit(draws[i], part), line);
             x[i] = (float)x_64;
-            u[i] = (float)fma_f64(-x_64, x_64, 1.0);
+            y[i] = (float)fma_f64(-x_64, x_64, 1.0);
         }
-        for (size_t i = 0; i < n; i++) t[i] = centre_f32(x[i], minus_two_ln_f32(u[i]));
+        for (size_t i = 0; i < n; i++) t[i] = centre_f32(x[i], minus_two_ln_f32(y[i]));
     } else if (p->branch == TRUNCATED_WIDE) {
         for (size_t i = 0; i < n; i++) {
-            double k = steps(draws[i], shift), q = outside(k, line);
-            x[i] = (float)inside(k, line);
-            u[i] = (float)(q < TAIL_Q ? q : q * (2.0 - q));
+            double u = unit(draws[i], part), q = outside(u, line);
+            x[i] = (float)inside(u, line);
+            y[i] = (float)(q < TAIL_Q ? q : q * (2.0 - q));
         }
         for (size_t i = 0; i < n; i++) {
-            float v = minus_two_ln_f32(u[i]), beyond = tail_f32(v);
+            float v = minus_two_ln_f32(y[i]), beyond = tail_f32(v);
             t[i] = v > 11.0f ? (x[i] < 0 ? -beyond : beyond) : centre_f32(x[i], v);
         }
     } else {
-        quantiles_f64(wide, draws, n, shift, p);
+        quantiles_f64(wide, draws, n, part, p);
         for (size_t i = 0; i < n; i++) t[i] = (float)wide[i];
     }
 }
@@ -185,8 +186,8 @@ static void quantiles_f32(float *restrict t, const uint64_t *restrict draws, siz
         for (size_t start = 0, m; start < n; start += m) {                                                   \
             type *restrict v = (type *)out + 2 * start;                                                      \
             m = n - start < TRUNCATED_BLOCK ? n - start : TRUNCATED_BLOCK;                                   \
-            quantiles_f32(low, d + start, m, 0, p);                                                          \
-            quantiles_f32(high, d + start, m, 32, p);                                                        \
+            quantiles_f32(low, d + start, m, LOW_WORD, p);                                                   \
+            quantiles_f32(high, d + start, m, HIGH_WORD, p);                                                 \
             for (size_t i = 0; i < m; i++) {                                                                 \
                 v[2 * i] = round(clamp_f32(loc + scale * low[i], least, most));                              \
                 v[2 * i + 1] = round(clamp_f32(loc + scale * high[i], least, most));                         \
@@ -200,7 +201,7 @@ FI_TRUNCATED_KERNEL(truncated_f32, float, AS_IS)
 static void truncated_f64(void *restrict out, const uint64_t *restrict draws, size_t n, const fi_params *p) {
     double *restrict v = out;
     const double loc = p->loc, scale = p->scale, least = p->least, most = p->most;
-    quantiles_f64(v, draws, n, 12, p);
+    quantiles_f64(v, draws, n, WHOLE, p);
     for (size_t i = 0; i < n; i++) {
         double value = loc + scale * v[i];
         value = value > most ? most : value;
