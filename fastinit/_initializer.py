@@ -99,8 +99,7 @@ class Initializer:
             for key, default in defaults.items()
         }
         axes = {key: _axes(given.get(key, default)) for key, default in _AXES.items()}
-        with default_fp():
-            self._law = law(**own)
+        self._law = law(**own)
         self.name, self.arguments, self._axes = name, own, axes
         changed = {key: own[key] for key in own if own[key] != defaults[key]}
         changed |= {key: axes[key] for key in axes if axes[key] != _AXES[key]}
@@ -260,7 +259,8 @@ def get(spec: str | Initializer, **arguments: Any) -> Initializer:
     (2, 3)
     """
     if isinstance(spec, str) and spec.strip().isidentifier():
-        return Initializer(spec.strip(), arguments)
+        with default_fp():
+            return Initializer(spec.strip(), arguments)
     if arguments:
         raise TypeError(f"arguments go with a name alone, not with {spec!r}")
     if isinstance(spec, Initializer):
@@ -268,7 +268,8 @@ def get(spec: str | Initializer, **arguments: Any) -> Initializer:
     if not isinstance(spec, str):
         raise TypeError(f"an initialiser is a name, a spec string or an Initializer, not {spec!r}")
     try:
-        return Initializer(*_parsed(spec))
+        with default_fp():  # reading and writing decimals rounds too
+            return Initializer(*_parsed(spec))
     except ValueError as error:
         raise ValueError(f"in {spec!r}: {error}") from None
 

@@ -101,19 +101,20 @@ def truncated_normal(mean: float, std: float, low: float, high: float) -> Law:
 
 
 def standard_bounds(mean: float, std: float, a: float, b: float) -> tuple[float, float]:
-    """Return the bounds a and b in standard deviations from the mean, none of them outside when it is
-    undone."""
+    """Return the bounds a and b in standard deviations from the mean, so that none is outside when undone."""
     _finite("mean", mean)
     _finite("std", std)
     if not std > 0.0:
         raise ValueError(f"std must be above 0, not {std}")
+    if not a <= b:
+        raise ValueError(f"a={a} is above b={b}")
     with default_fp():
         low, high = (a - mean) / std, (b - mean) / std
-        while mean + std * low < a:
+        while -math.inf < low and mean + std * low < a:
             low = float(np.nextafter(low, math.inf))
-        while mean + std * high > b:
+        while high < math.inf and mean + std * high > b:
             high = float(np.nextafter(high, -math.inf))
-    return low, high
+    return low, max(low, high)
 
 
 def constant(value: float) -> Law:
