@@ -135,6 +135,10 @@ def test_neither_threads_nor_shards_show(tmp_path, rules, once, threads, size):
     assert summary.recipe == once.recipe
 
 
+def test_no_instruction_set_shows(tmp_path, rules, once, isa):
+    assert generate(MODEL, tmp_path, seed=5, init=rules, digest=True).digest == once.digest
+
+
 def test_the_file_is_the_same_every_time(tmp_path, rules, once):
     summary = generate(MODEL, tmp_path / "other.safetensors", seed=5, init=rules, threads=3)
     assert summary.files[0].read_bytes() == once.files[0].read_bytes()
@@ -232,6 +236,13 @@ def test_an_index_is_hugging_faces(tmp_path, rules):
         assert held == load_file(tmp_path / file).keys()
 
 
+def test_what_is_a_folder(tmp_path, rules):
+    (tmp_path / "there.safetensors").mkdir()
+    for target in ("new", "there.safetensors", "slash.safetensors/", ".safetensors"):
+        [path] = generate(MODEL, f"{tmp_path}/{target}", init=rules, only="fc.bias").files
+        assert path == tmp_path / target / "model.safetensors"
+
+
 def test_a_file_is_one_unless_a_size_is_given(tmp_path, rules):
     path = tmp_path / "mine.safetensors"
     assert generate(MODEL, path, init=rules).files == [path]
@@ -274,6 +285,15 @@ def test_a_target_that_cannot_be_written(tmp_path, target):
     assert names(tmp_path) == ["file"]
 
 
+def test_a_bad_number_of_threads_in_the_environment(tmp_path):
+    command = [*COMMAND[:5], "-o", tmp_path / "new"]
+    environment = {**os.environ, "FASTINIT_NUM_THREADS": "many"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "FASTINIT_NUM_THREADS" in done.stderr
+    assert names(tmp_path) == []
+
+
 def test_a_target_that_is_there_is_refused(tmp_path, rules):
     generate(MODEL, tmp_path, init=rules, only=["fc.*"])
     before = (tmp_path / "model.safetensors").read_bytes()
@@ -308,6 +328,17 @@ def test_resume_keeps_what_is_right_and_mends_the_rest(tmp_path, rules, once):
     assert {path: path.stat().st_ino for path in kept} == before
     assert resumed.digest == once.digest
     assert same(load(resumed), load(once))
+
+
+def test_resume_with_force_mends_the_files_of_another_command(tmp_path, rules, once):
+    """Of shards that hold one tensor each, some are zeros whatever the seed: their headers differ."""
+    arguments = {"init": rules, "max_shard_size": 1}
+    generate(MODEL, tmp_path, **arguments, seed=4)
+    right = generate(MODEL, tmp_path / "right", **arguments, seed=5).files[1]
+    os.replace(right, tmp_path / right.name)
+    summary = generate(MODEL, tmp_path, **arguments, seed=5, resume=True, force=True)
+    assert summary.kept == [tmp_path / right.name]
+    assert same(load(summary), load(once))
 
 
 def damage(path):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from . import safetensors
 from .errors import BadInput
 from .manifest import read, select
+from .parallel import number_of
 from .safetensors import INDEX_SUFFIX, SUFFIX, Shard
 from .writer import NewFile, discard, read_at
 
@@ -75,7 +76,7 @@ def generate(
     dtype: npt.DTypeLike | None = None,
     threads: int | None = None,
     max_shard_size: int | str | None = None,
-    only: Sequence[str] = (),
+    only: str | Sequence[str] = (),
     force: bool = False,
     resume: bool = False,
     digest: bool = False,
@@ -105,7 +106,7 @@ def generate(
     max_shard_size : int or str, optional
         The most bytes of data in a file, such as ``"500MB"``. A larger tensor is a file of its own. 5GB for
         a folder, no limit for a file, where it is not given.
-    only : sequence of str, optional
+    only : str or sequence of str, optional
         Globs; only the tensors whose names match one are written, with the values they always have.
     force : bool, optional
         Replace what is there.
@@ -139,9 +140,8 @@ def generate(
     began = time.perf_counter()
     specs = read(manifest, dtype)
     selected = select(specs, only)
-    if threads is not None and threads < 1:
-        raise BadInput(f"threads must be 1 or more, not {threads}")
-    folder, stem, is_file = _locate(Path(target))
+    threads = number_of(threads)
+    folder, stem, is_file = _locate(target)
     limit = None if is_file and max_shard_size is None else parse_size(max_shard_size or MAX_SHARD_SIZE)
     groups = safetensors.split(selected, stem, limit)
     old = safetensors.family(folder, stem) if folder.is_dir() else []
@@ -150,7 +150,7 @@ def generate(
 
     with _cleanup(folder, [*groups, stem + INDEX_SUFFIX]), contextlib.ExitStack() as opened:
         first = _first_file(opened, folder, next(iter(groups)))
-        if first.path not in old:
+        if not (resume and first.path in old):
             first.reserve(sum(spec.nbytes for spec in groups[first.path.name]))
         # NumPy and the initialisers are loaded here, while the file system makes room.
         from .recipe import DataDigest, prepare
@@ -200,7 +200,7 @@ def tensors(
     seed: int = 0,
     init: Any = "auto",
     dtype: npt.DTypeLike | None = None,
-    only: Sequence[str] = (),
+    only: str | Sequence[str] = (),
 ) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     """Make a checkpoint's tensors one by one, the values that `generate` writes.
 
@@ -256,7 +256,7 @@ class _Job:
     def __init__(
         self,
         recipe: Recipe,
-        threads: int | None,
+        threads: int,
         digest: DataDigest | None,
         progress: Callable[[int, int], object] | None,
     ) -> None:
@@ -274,7 +274,7 @@ class _Job:
         self._produce(shard, new.write)
 
     def holds(self, path: Path, shard: Shard) -> bool:
-        """Whether a file that begins with the shard's header has the right data, to its end."""
+        """Whether a file is what would be written, to its last byte."""
         fd = os.open(path, os.O_RDONLY)
 
         def compare(data: memoryview, offset: int) -> None:
@@ -285,6 +285,7 @@ class _Job:
         before = self._done
         try:
             if os.fstat(fd).st_size == shard.nbytes:
+                compare(memoryview(shard.header), 0)
                 self._produce(shard, compare)
                 return True
         except _Different:
@@ -312,11 +313,12 @@ class _Different(Exception):
     """A file's data is not what it must be."""
 
 
-def _locate(target: Path) -> tuple[Path, str, bool]:
+def _locate(target: str | os.PathLike[str]) -> tuple[Path, str, bool]:
     """The folder to write in, the files' stem, and whether one file was named."""
-    if target.name.endswith(SUFFIX) and target.name != SUFFIX and not target.is_dir():
-        return target.parent, target.name.removesuffix(SUFFIX), True
-    return target, "model", False
+    path = Path(target)
+    if path.suffix == SUFFIX and not path.is_dir() and not os.fspath(target).endswith(os.sep):
+        return path.parent, path.stem, True
+    return path, "model", False
 
 
 def _first_file(opened: contextlib.ExitStack, folder: Path, file: str) -> NewFile:

@@ -64,10 +64,12 @@ def read(
     return specs
 
 
-def select(specs: Sequence[TensorSpec], only: Sequence[str]) -> list[TensorSpec]:
+def select(specs: Sequence[TensorSpec], only: str | Sequence[str]) -> list[TensorSpec]:
     """The tensors whose names match one of some globs, all where there are no globs; BadInput for none."""
     if not only:
         return list(specs)
+    if isinstance(only, str):
+        only = [only]
     selected = [spec for spec in specs if any(fnmatch.fnmatchcase(spec.name, glob) for glob in only)]
     if not selected:
         raise BadInput(f"no tensor matches {' or '.join(map(repr, only))}")

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import fastinit
 
+from .errors import BadInput
+
 Job = TypeVar("Job")
 
 
@@ -53,7 +55,7 @@ def for_each(
         except BaseException as error:
             errors.append(error)
 
-    others = [threading.Thread(target=work) for _ in range((threads or fastinit.get_num_threads()) - 1)]
+    others = [threading.Thread(target=work) for _ in range(number_of(threads) - 1)]
     try:
         for thread in others:
             thread.start()
@@ -67,3 +69,15 @@ def for_each(
             thread.join()
     if errors:
         raise errors[0]
+
+
+def number_of(threads: int | None) -> int:
+    """How many threads: those asked for, or `fastinit.get_num_threads`; BadInput for fewer than one."""
+    if threads is None:
+        try:
+            return fastinit.get_num_threads()
+        except ValueError as error:
+            raise BadInput(str(error)) from None
+    if threads < 1:
+        raise BadInput(f"threads must be 1 or more, not {threads}")
+    return threads

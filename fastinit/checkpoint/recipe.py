@@ -120,7 +120,7 @@ class Recipe:
                 yield choice, rng, start, min(start + step, size)
 
 
-def prepare(specs: Sequence[TensorSpec], *, seed: int, init: Any, only: Sequence[str]) -> Recipe:
+def prepare(specs: Sequence[TensorSpec], *, seed: int, init: Any, only: str | Sequence[str]) -> Recipe:
     """Choose how tensors are filled; the parameters are those of `generate`."""
     selected = {spec.name for spec in manifest.select(specs, only)}
     # All of them have a choice, though only some may be wanted: a rule may depend on how deep the model is.

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from .errors import BadInput
 
-# Bytes set aside at a time: a memory file system lets no one write to the file meanwhile, for 60 ms, and between
-# two steps the thread may wait its turn for 5 ms while another imports modules.
+# Bytes set aside at a time. A memory file system lets no one write to the file meanwhile, for 60 ms; between
+# two steps the thread may wait 5 ms for its turn while another imports modules.
 _STEP = 1 << 28
 
 
@@ -81,7 +81,7 @@ class NewFile:
     def reserve(self, size: int) -> None:
         """Have the file system set space aside, from now on and beside all else.
 
-        A full disk is then known early, and a memory file system's pages are ready when they are wanted.
+        That is half of the time that writing to a memory file system takes. Where it fails, so will a write.
         """
         self._reserving = threading.Thread(target=self._reserve, args=(size,))
         self._reserving.start()
