@@ -55,6 +55,8 @@ typedef struct fi_kernels {
     fi_seat *seat;
     fi_raw *raw[FI_VARIANTS];
     fi_transform *transform[FI_DISTS][FI_DTYPES];
+    fi_transform
+        *streamed[FI_DISTS][FI_DTYPES]; /* past the cache, to a 64-byte line; NULL where there is none */
     /* raw and uniform(0, 1) in one where that gains, else NULL; the second past the cache, to a 64-byte line
      */
     fi_raw *random[FI_VARIANTS][FI_DTYPES][2];

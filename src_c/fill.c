@@ -61,7 +61,7 @@ static void seat_reader(reader *r, const fi_kernels *kernels, const fi_pcg64 *ge
 
 typedef struct {
     const fi_kernels *kernels;
-    fi_transform *transform;
+    fi_transform *transform, *streamed;
     fi_raw *const *random; /* both halves in one, cached and streamed, or NULL */
     const fi_params *params;
     group group;
@@ -72,6 +72,7 @@ static job job_of(const fi_kernels *kernels, enum fi_dist dist, enum fi_dtype dt
                   const fi_params *params) {
     return (job){.kernels = kernels,
                  .transform = kernels->transform[dist][dtype],
+                 .streamed = kernels->streamed[dist][dtype],
                  .params = params,
                  .group = group_of(dist, dtype),
                  .itemsize = fi_itemsize(dtype)};
@@ -88,10 +89,10 @@ static void part_of_group(reader *r, const job *j, char *out, size_t skip, size_
 /* Outputs from this size on would push everything else out of the cache: they are written past it. */
 enum { STREAM_BYTES = 8 << 20, LINE = 64 };
 
-static void make_block(reader *r, const job *j, void *out, size_t n) {
+static void make_block(reader *r, const job *j, fi_transform *transform, void *out, size_t n) {
     _Alignas(LINE) uint64_t draws[FI_BLOCK];
     r->read(r, draws, n);
-    j->transform(out, draws, n, j->params);
+    transform(out, draws, n, j->params);
 }
 
 /* Past the cache from a block in it: `line` holds what does not yet fill a line. */
@@ -100,7 +101,7 @@ static void stream_blocks(reader *r, const job *j, char *out, size_t left, size_
     size_t kept = 0;
     for (size_t n; left; left -= n) {
         n = left < FI_BLOCK ? left : FI_BLOCK;
-        make_block(r, j, line + kept, n);
+        make_block(r, j, j->transform, line + kept, n);
         kept += n * bytes_per_draw;
         size_t odd = -(uintptr_t)out % LINE; /* only at the first block */
         if (odd) {
@@ -119,24 +120,25 @@ static void stream_blocks(reader *r, const job *j, char *out, size_t left, size_
 
 static void whole_groups(reader *r, const job *j, char *out, size_t groups) {
     const size_t bytes_per_draw = j->group.values * j->itemsize / j->group.draws;
+    const int fused = j->random && r->read == read_lanes, aligned = (uintptr_t)out % LINE == 0;
     size_t left = groups * j->group.draws;
-    const int large = left * bytes_per_draw >= STREAM_BYTES, aligned = (uintptr_t)out % LINE == 0;
-    const int fused = j->random && r->read == read_lanes;
-    if (large && !(fused && aligned)) {
+    const int large = left * bytes_per_draw >= STREAM_BYTES;
+    if (large && !(aligned && (fused || j->streamed))) {
         stream_blocks(r, j, out, left, bytes_per_draw);
         return;
     }
     if (fused) {
         const size_t n = left / FI_LANES * FI_LANES;
         j->random[large](out, n, &r->lanes);
-        if (large) j->kernels->fence();
         out += n * bytes_per_draw;
         left -= n;
     }
+    fi_transform *transform = large && !fused ? j->streamed : j->transform;
     for (size_t n; left; left -= n, out += n * bytes_per_draw) {
         n = left < FI_BLOCK ? left : FI_BLOCK;
-        make_block(r, j, out, n);
+        make_block(r, j, transform, out, n);
     }
+    if (large) j->kernels->fence();
 }
 
 /* Not inlined: nothing here may move past the change of floating-point modes around it. */
@@ -163,9 +165,9 @@ static __attribute__((noinline)) void fill(const job *j, const fi_pcg64 *generat
         n--;
     }
     size_t groups = n / per, rest = n % per;
-    if (j->random && groups) { /* up to a line's start, which streaming wants */
-        const size_t bytes = per * j->itemsize, odd = -(uintptr_t)out % LINE / bytes;
-        const size_t few = odd < groups ? odd : groups;
+    const size_t bytes = per * j->itemsize;
+    if (groups * bytes >= STREAM_BYTES) { /* up to the start of a line, which streaming wants */
+        const size_t few = -(uintptr_t)out % LINE / bytes;
         seat_reader(&r, j->kernels, generator, first * draws, 0);
         whole_groups(&r, j, out, few);
         out += few * bytes;
@@ -178,7 +180,7 @@ static __attribute__((noinline)) void fill(const job *j, const fi_pcg64 *generat
     }
     if (rest) {
         seat_reader(&r, j->kernels, generator, (first + groups) * draws, draws);
-        part_of_group(&r, j, out + groups * per * j->itemsize, 0, rest);
+        part_of_group(&r, j, out + groups * bytes, 0, rest);
     }
 }
 
@@ -217,15 +219,18 @@ void fi_fill_from(const fi_kernels *kernels, const fi_source *source, enum fi_di
 
 void fi_consume(fi_pcg64 *generator, enum fi_dist dist, enum fi_dtype dtype, size_t n) {
     const group g = group_of(dist, dtype);
-    if (g.buffered && n && generator->has_uint32) {
+    if (!g.buffered) {
+        if (n) fi_advance(generator, (n + g.values - 1) / g.values * g.draws);
+        return;
+    }
+    if (n && generator->has_uint32) {
         generator->has_uint32 = 0;
         n--;
     }
-    if (g.buffered && n % 2) {
-        fi_advance(generator, n / 2);
+    if (n) { /* the last draw as NumPy makes it, so that the states are equal */
+        fi_advance(generator, (n - 1) / 2);
         fi_next32(generator);
-    } else if (n) {
-        fi_advance(generator, (n + g.values - 1) / g.values * g.draws);
+        generator->has_uint32 = n % 2;
     }
 }
 

@@ -32,6 +32,9 @@ static const fi_kernels kernels = {
     .transform = {{uniform_f16, uniform_bf16, uniform_f32, uniform_f64},
                   {normal_f16, normal_bf16, normal_f32, normal_f64},
                   {truncated_f16, truncated_bf16, truncated_f32, truncated_f64}},
+#ifdef __AVX512F__
+    .streamed[FI_NORMAL] = {NULL, NULL, stream_normal_f32, stream_normal_f64},
+#endif
 #ifdef FI_IFMA
     .random = {{{0}, {0}, {random_f32_xsl_rr, stream_f32_xsl_rr}, {random_f64_xsl_rr, stream_f64_xsl_rr}},
                {{0}, {0}, {random_f32_dxsm, stream_f32_dxsm}, {random_f64_dxsm, stream_f64_dxsm}}},

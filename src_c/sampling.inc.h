@@ -1,6 +1,9 @@
 /* Transforms: a block of raw draws becomes a block of values. n counts draws, so that a float64 normal pair
  * takes two. One loop each, without a branch in it; docs/stream.md has the formulas. */
 #include "vmath.inc.h"
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
 
 /* The i-th 32-bit word of a block: low halves first. Where memory has them in that order, vectors load them
  * as they lie. */
@@ -51,67 +54,44 @@ static void uniform_f64(void *restrict out, const uint64_t *restrict d, size_t n
     for (size_t i = 0; i < n; i++) v[i] = low + range * ((double)(int64_t)(d[i] >> 11) * 0x1p-53);
 }
 
-/* Pairs: each draw's (float32) or two draws' (float64) radius word and angle word to two arrays, and two
- * arrays of values back to where the pairs stood. The order within the arrays is free, as long as join undoes
- * split. In-lane swaps, where there are any, cost half of the general permutations that gcc makes of a
- * stride. */
-#ifdef __AVX512F__
-#include <immintrin.h>
-enum {
-    PAIRS_32 = 16,
-    PAIRS_64 = 8
-}; /* a step of the vector form; what is left of a block goes by the plain one */
-#define LOAD(p) _mm512_loadu_si512(p)
-#define STORE(p, x) _mm512_storeu_si512(p, x)
-/* The odd 32-bit lanes of a and the even ones of b change places. */
-#define ODD_FROM(a, b) _mm512_mask_shuffle_epi32(a, 0xAAAA, b, _MM_PERM_CDAB)
-#define EVEN_FROM(a, b) _mm512_mask_shuffle_epi32(a, 0x5555, b, _MM_PERM_CDAB)
+/* Floats in a vector. A loop over so many is straight code, and its arrays live in registers. */
+#if defined(__AVX512F__)
+enum { WIDTH = 16 };
+#define EVEN_64 0, 8, 2, 10, 4, 12, 6, 14
+#define ODD_64 1, 9, 3, 11, 5, 13, 7, 15
+#elif defined(__AVX2__)
+enum { WIDTH = 8 };
+#define EVEN_64 0, 4, 2, 6
+#define ODD_64 1, 5, 3, 7
+#else
+enum { WIDTH = 4 };
+#define EVEN_64 0, 2
+#define ODD_64 1, 3
+#endif
+typedef uint64_t vector __attribute__((vector_size(4 * WIDTH)));
+
+static inline vector load(const void *from) {
+    vector x;
+    memcpy(&x, from, sizeof x);
+    return x;
+}
+static inline void store(void *to, vector x) { memcpy(to, &x, sizeof x); }
+
+/* WIDTH draws to their low halves and their high halves, and WIDTH values of each kind back to where those
+ * stood: the second half of each draw in a changes places with the first half of its fellow in b. So nothing
+ * crosses a lane; the permutations that gcc makes of a stride of two do, and cost twice as much. */
 static inline void swap_32(void *x, void *y, const void *a, const void *b) {
-    __m512i p = LOAD(a), q = LOAD(b);
-    STORE(x, ODD_FROM(p, q));
-    STORE(y, EVEN_FROM(q, p));
+    const uint64_t low = 0xffffffffu;
+    vector p = load(a), q = load(b);
+    store(x, (p & low) | q << 32);
+    store(y, (q & ~low) | p >> 32);
 }
+
+/* The same for pairs of draws and pairs of doubles. */
 static inline void swap_64(void *x, void *y, const void *a, const void *b) {
-    __m512i p = LOAD(a), q = LOAD(b);
-    STORE(x, _mm512_unpacklo_epi64(p, q));
-    STORE(y, _mm512_unpackhi_epi64(p, q));
-}
-#endif
-
-static inline void split_32(uint32_t *restrict radius, uint32_t *restrict angle, const uint64_t *restrict d,
-                            size_t n) {
-    size_t i = 0;
-#ifdef __AVX512F__
-    for (; i + PAIRS_32 <= n; i += PAIRS_32) swap_32(radius + i, angle + i, d + i, d + i + PAIRS_32 / 2);
-#endif
-    for (; i < n; i++) radius[i] = (uint32_t)d[i], angle[i] = (uint32_t)(d[i] >> 32);
-}
-
-static inline void join_32(float *restrict v, const float *restrict first, const float *restrict second,
-                           size_t n) {
-    size_t i = 0;
-#ifdef __AVX512F__
-    for (; i + PAIRS_32 <= n; i += PAIRS_32) swap_32(v + 2 * i, v + 2 * i + PAIRS_32, first + i, second + i);
-#endif
-    for (; i < n; i++) v[2 * i] = first[i], v[2 * i + 1] = second[i];
-}
-
-static inline void split_64(uint64_t *restrict radius, uint64_t *restrict angle, const uint64_t *restrict d,
-                            size_t n) {
-    size_t i = 0;
-#ifdef __AVX512F__
-    for (; i + PAIRS_64 <= n; i += PAIRS_64) swap_64(radius + i, angle + i, d + 2 * i, d + 2 * i + PAIRS_64);
-#endif
-    for (; i < n; i++) radius[i] = d[2 * i], angle[i] = d[2 * i + 1];
-}
-
-static inline void join_64(double *restrict v, const double *restrict first, const double *restrict second,
-                           size_t n) {
-    size_t i = 0;
-#ifdef __AVX512F__
-    for (; i + PAIRS_64 <= n; i += PAIRS_64) swap_64(v + 2 * i, v + 2 * i + PAIRS_64, first + i, second + i);
-#endif
-    for (; i < n; i++) v[2 * i] = first[i], v[2 * i + 1] = second[i];
+    vector p = load(a), q = load(b);
+    store(x, __builtin_shufflevector(p, q, EVEN_64));
+    store(y, __builtin_shufflevector(p, q, ODD_64));
 }
 
 /* Hides a constant from the compiler: for `~word` gcc writes a vpternlog that waits for its target's old
@@ -121,40 +101,103 @@ static inline uint32_t opaque(uint32_t x) {
     return x;
 }
 
-/* z[2p] = r cos, z[2p + 1] = r sin: radius from the low half, angle from the high half. Short loops over
- * arrays in L1 let more elements be in flight than one long one. */
-static void normal_f32(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *p) {
-    const float loc = (float)p->loc, scale = (float)p->scale;
-    const uint32_t ones = opaque(0xffffffffu);
-    uint32_t radius[FI_BLOCK], angle[FI_BLOCK];
-    float r[FI_BLOCK], first[FI_BLOCK], second[FI_BLOCK];
-    split_32(radius, angle, d, n);
-    for (size_t i = 0; i < n; i++) r[i] = __builtin_sqrtf(minus_two_ln_u32(radius[i], radius[i] ^ ones));
-    for (size_t i = 0; i < n; i++) {
-        float r_cos, r_sin;
-        polar_f32(r[i], angle[i], &r_cos, &r_sin);
-        first[i] = loc + scale * r_cos;
-        second[i] = loc + scale * r_sin;
+/* Finished values: past the cache where so many are wanted, to a 64-byte line. */
+enum { CACHED, STREAMED };
+
+static inline void put(void *to, vector x, int where) {
+#ifdef __AVX512F__
+    if (where == STREAMED) {
+        _mm512_stream_si512(to, (__m512i)x);
+        return;
     }
-    join_32(out, first, second, n);
+#endif
+    (void)where;
+    store(to, x);
 }
 
-static void normal_f64(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *p) {
-    const double loc = p->loc, scale = p->scale;
-    uint64_t radius[FI_BLOCK / 2], angle[FI_BLOCK / 2];
-    double r[FI_BLOCK / 2], first[FI_BLOCK / 2], second[FI_BLOCK / 2];
-    const size_t pairs = n / 2;
-    split_64(radius, angle, d, pairs);
-    for (size_t i = 0; i < pairs; i++)
-        r[i] = __builtin_sqrt(-2.0 * ln_f64((double_of_u52(radius[i] >> 12) + 0.5) * 0x1p-52));
-    for (size_t i = 0; i < pairs; i++) {
-        double r_cos, r_sin;
-        polar_f64(r[i], angle[i], &r_cos, &r_sin);
-        first[i] = loc + scale * r_cos;
-        second[i] = loc + scale * r_sin;
+/* v = loc + scale z, with z[2p] = r cos, z[2p + 1] = r sin: radius from the low half, angle from the high
+ * half. Radii first: of two short loops more elements are in flight than of one long one. n is a multiple of
+ * WIDTH. Weights are centred: adding a loc of 0 to what cannot be -0 changes no bit, and costs 4%. */
+static inline __attribute__((always_inline)) void normal_f32_loop(float *restrict v,
+                                                                  const uint64_t *restrict d, size_t n,
+                                                                  float loc, float scale, int centred,
+                                                                  int where) {
+    const uint32_t ones = opaque(0xffffffffu);
+    uint32_t radius[WIDTH], angle[WIDTH];
+    float r[FI_BLOCK], first[WIDTH], second[WIDTH];
+    for (size_t i = 0; i < n; i += WIDTH) {
+        swap_32(radius, angle, d + i, d + i + WIDTH / 2);
+        for (int k = 0; k < WIDTH; k++)
+            r[i + k] = __builtin_sqrtf(minus_two_ln_u32(radius[k], radius[k] ^ ones));
     }
-    join_64(out, first, second, pairs);
+    for (size_t i = 0; i < n; i += WIDTH) {
+        swap_32(radius, angle, d + i, d + i + WIDTH / 2);
+        for (int k = 0; k < WIDTH; k++) {
+            float r_cos, r_sin;
+            polar_f32(r[i + k], angle[k], &r_cos, &r_sin);
+            first[k] = centred ? scale * r_cos : loc + scale * r_cos;
+            second[k] = centred ? scale * r_sin : loc + scale * r_sin;
+        }
+        swap_32(first, second, first, second);
+        put(v + 2 * i, load(first), where);
+        put(v + 2 * i + WIDTH, load(second), where);
+    }
 }
+
+/* n pairs of draws, a multiple of WIDTH / 2. */
+static inline __attribute__((always_inline)) void normal_f64_loop(double *restrict v,
+                                                                  const uint64_t *restrict d, size_t n,
+                                                                  double loc, double scale, int centred,
+                                                                  int where) {
+    enum { HALF = WIDTH / 2 };
+    uint64_t radius[HALF], angle[HALF];
+    double r[FI_BLOCK / 2], first[HALF], second[HALF];
+    for (size_t i = 0; i < n; i += HALF) {
+        swap_64(radius, angle, d + 2 * i, d + 2 * i + HALF);
+        for (int k = 0; k < HALF; k++)
+            r[i + k] = __builtin_sqrt(-2.0 * ln_f64((double_of_u52(radius[k] >> 12) + 0.5) * 0x1p-52));
+    }
+    for (size_t i = 0; i < n; i += HALF) {
+        swap_64(radius, angle, d + 2 * i, d + 2 * i + HALF);
+        for (int k = 0; k < HALF; k++) {
+            double r_cos, r_sin;
+            polar_f64(r[i + k], angle[k], &r_cos, &r_sin);
+            first[k] = centred ? scale * r_cos : loc + scale * r_cos;
+            second[k] = centred ? scale * r_sin : loc + scale * r_sin;
+        }
+        swap_64(first, second, first, second);
+        put(v + 2 * i, load(first), where);
+        put(v + 2 * i + HALF, load(second), where);
+    }
+}
+
+/* Draws that do not fill a vector become one of their own. */
+#define FI_NORMAL_KERNEL(name, type, loop, draws_per_value, where)                                           \
+    static __attribute__((noinline)) void name##_steps(type *restrict v, const uint64_t *restrict d,         \
+                                                       size_t n, const fi_params *p) {                       \
+        const type loc = (type)p->loc, scale = (type)p->scale;                                               \
+        if (loc == 0 && scale >= (type)0x1p-64)                                                              \
+            loop(v, d, n, loc, scale, 1, where);                                                             \
+        else                                                                                                 \
+            loop(v, d, n, loc, scale, 0, where);                                                             \
+    }                                                                                                        \
+    static void name(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *p) {         \
+        const size_t whole = n / WIDTH * WIDTH, rest = n - whole;                                            \
+        name##_steps(out, d, whole / draws_per_value, p);                                                    \
+        if (rest) {                                                                                          \
+            uint64_t draws[WIDTH] = {0};                                                                     \
+            _Alignas(64) type values[WIDTH * sizeof(double) / sizeof(type)];                                 \
+            memcpy(draws, d + whole, rest * sizeof *draws);                                                  \
+            name##_steps(values, draws, WIDTH / draws_per_value, p);                                         \
+            memcpy((char *)out + whole * sizeof *draws, values, rest * sizeof *draws);                       \
+        }                                                                                                    \
+    }
+FI_NORMAL_KERNEL(normal_f32, float, normal_f32_loop, 1, CACHED)
+FI_NORMAL_KERNEL(normal_f64, double, normal_f64_loop, 2, CACHED)
+#ifdef __AVX512F__
+FI_NORMAL_KERNEL(stream_normal_f32, float, normal_f32_loop, 1, STREAMED)
+FI_NORMAL_KERNEL(stream_normal_f64, double, normal_f64_loop, 2, STREAMED)
+#endif
 
 #define FI_NORMAL_HALF(name, round)                                                                          \
     static void name(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *p) {         \

@@ -8,18 +8,6 @@
 #define TAIL_Q 0x1.61dep-9
 #define LN_SQRT_HALF_PI 0x1.ce6bb25aa1316p-3
 
-/* -2 ln u of a positive normal number, by the polynomial of minus_two_ln_u32. */
-static inline float minus_two_ln_f32(float u) {
-    uint32_t b = bits_f32(u);
-    int32_t k = (int32_t)(b - 0x3f3504f3u) >> 23;
-    float f = float_of(b - ((uint32_t)k << 23)) - 1.0f, w2 = f * f;
-    float even =
-        fma_f32(fma_f32(fma_f32(0x1.250e9ap-2f, w2, 0x1.535b58p-2f), w2, 0x1.0004aap-1f), w2, 0x1.fffffap-1f);
-    float odd = fma_f32(fma_f32(fma_f32(-0x1.65d000p-3f, w2, -0x1.318692p-2f), w2, -0x1.98d28cp-2f), w2,
-                        -0x1.5556f4p-1f);
-    return fma_f32((float)k, -0x1.62e430p+0f, fma_f32(fma_f32(odd, f, even), w2, f * -2.0f));
-}
-
 /* t from x and v = -2 ln(1 - x^2) in [0, 10.5]. At y = 0, where |t| = 1.73, t is 2 x; what 2 x lacks
  * elsewhere comes last, so that few roundings are of the size of t. */
 static inline float centre_f32(float x, float v) {

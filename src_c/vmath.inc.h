@@ -32,14 +32,15 @@ static inline double double_of(uint64_t b) {
 #if defined(__FMA__) || defined(__aarch64__) || defined(__FP_FAST_FMAF)
 static inline float fma_f32(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 #else
-/* The product of two floats is exact in double; the sum is rounded to odd there, so that rounding it again to
- * float is right (Boldo and Melquiond 2008). It vectorises, where libm's fmaf costs 20 ns and more a call. */
+/* Of finite a, b and c. The product of two floats is exact in double; the sum is rounded to odd there, so
+ * that rounding it again to float is right (Boldo and Melquiond 2008). libm's fmaf costs 20 ns and more a
+ * call. */
 static inline float fma_f32(float a, float b, float c) {
     double p = (double)a * b, q = c, s = p + q, back = s - p;
     double error = (p - (s - back)) + (q - back);
-    uint64_t bits = bits_f64(s), inexact = -(uint64_t)(error != 0) & ~bits & 1;
-    uint64_t away = -(uint64_t)((error < 0) == (s < 0)); /* all ones: the truth is larger in magnitude */
-    return (float)double_of(bits + (inexact & (away | 1)) - ((inexact & ~away) << 1));
+    double outward = s < 0 ? -error : error; /* positive where the truth is larger in magnitude */
+    uint64_t bits = bits_f64(s), even = ~bits & 1;
+    return (float)double_of(bits + (outward > 0 ? even : 0) - (outward < 0 ? even : 0));
 }
 #endif
 
@@ -73,23 +74,35 @@ static inline uint64_t shift_signed(uint64_t x, unsigned n) {
     return ((x + half) >> n) - (half >> n);
 }
 
-/* -2 ln((w + 1/2) 2^-32), relative error 3.0e-8 before rounding. u = 2^k (1 + f) with 1 + f in [sqrt(1/2),
- * sqrt(2)). Near 1 the float32 u has lost the low bits of the word; 1 - u is the same formula on its
- * complement. */
+/* -2 ln(2^k (1 + f)) for 1 + f in [sqrt(1/2), sqrt(2)), relative error 3.0e-8 before rounding. Even and odd
+ * powers apart: half the latency. */
+static inline float minus_two_ln_split(int32_t k, float f) {
+    float w = f * f;
+    float even = fma_f32(0x1.250e9ap-2f, w, 0x1.535b58p-2f);
+    even = fma_f32(fma_f32(even, w, 0x1.0004aap-1f), w, 0x1.fffffap-1f);
+    float odd = fma_f32(-0x1.65d000p-3f, w, -0x1.318692p-2f);
+    odd = fma_f32(fma_f32(odd, w, -0x1.98d28cp-2f), w, -0x1.5556f4p-1f);
+    return fma_f32((float)k, -0x1.62e430p+0f, fma_f32(fma_f32(odd, f, even), w, f * -2.0f));
+}
+
+/* u = 2^k (1 + f), a positive normal number. */
+static inline int32_t exponent_f32(float u) { return (int32_t)(bits_f32(u) - 0x3f3504f3u) >> 23; }
+static inline float fraction_f32(float u, int32_t k) {
+    return float_of(bits_f32(u) - ((uint32_t)k << 23)) - 1.0f;
+}
+
+static inline float minus_two_ln_f32(float u) {
+    int32_t k = exponent_f32(u);
+    return minus_two_ln_split(k, fraction_f32(u, k));
+}
+
+/* -2 ln((w + 1/2) 2^-32). Near 1 the float32 u has lost the low bits of the word; 1 - u is the same formula
+ * on its complement. */
 static inline float minus_two_ln_u32(uint32_t w, uint32_t complement) {
-    uint32_t u = bits_f32(fma_f32((float)w, 0x1p-32f, 0x1p-33f));
-    int32_t k = (int32_t)(u - 0x3f3504f3u) >> 23;
+    float u = fma_f32((float)w, 0x1p-32f, 0x1p-33f);
     float from_complement = -fma_f32((float)complement, 0x1p-32f, 0x1p-33f);
-    float split = float_of(u - ((uint32_t)k << 23)) - 1.0f;
-    float f = k == 0 ? from_complement : split;
-    /* even and odd powers apart: half the latency */
-    float w2 = f * f;
-    float even =
-        fma_f32(fma_f32(fma_f32(0x1.250e9ap-2f, w2, 0x1.535b58p-2f), w2, 0x1.0004aap-1f), w2, 0x1.fffffap-1f);
-    float odd = fma_f32(fma_f32(fma_f32(-0x1.65d000p-3f, w2, -0x1.318692p-2f), w2, -0x1.98d28cp-2f), w2,
-                        -0x1.5556f4p-1f);
-    float q = fma_f32(odd, f, even);
-    return fma_f32((float)k, -0x1.62e430p+0f, fma_f32(q, w2, f * -2.0f));
+    int32_t k = exponent_f32(u);
+    return minus_two_ln_split(k, k == 0 ? from_complement : fraction_f32(u, k));
 }
 
 /* r cos and r sin of (a + 1/2) 2^-32 turns; relative error of the sine 2.8e-8, of the cosine 4.0e-8. */
@@ -117,10 +130,10 @@ static inline double ln_f64(double u) {
     double f = double_of(b - (k << 52)) - 1.0, dk = double_of_s52(k);
     double s = f / (2.0 + f), z = s * s, half = 0.5 * (f * f);
     double z2 = z * z;
-    double even = fma_f64(fma_f64(0x1.39a1fad84b423p-3, z2, 0x1.c71c5217df2cep-3), z2, 0x1.999999997ff4ep-2);
-    double odd = fma_f64(0x1.2f031072f8dcfp-3, z2, 0x1.74663c328b453p-3);
-    odd = fma_f64(fma_f64(odd, z2, 0x1.24924941dd504p-2), z2, 0x1.5555555555592p-1);
-    double p = fma_f64(even, z, odd);
+    double even = fma_f64(0x1.2f031072f8dcfp-3, z2, 0x1.74663c328b453p-3);
+    even = fma_f64(fma_f64(even, z2, 0x1.24924941dd504p-2), z2, 0x1.5555555555592p-1);
+    double odd = fma_f64(fma_f64(0x1.39a1fad84b423p-3, z2, 0x1.c71c5217df2cep-3), z2, 0x1.999999997ff4ep-2);
+    double p = fma_f64(odd, z, even);
     /* ln 2 in two parts, the high one with 21 zero bits so that k times it is exact */
     double low = fma_f64(dk, 0x1.a39ef35793c76p-33, s * fma_f64(p, z, half));
     return fma_f64(dk, 0x1.62e42fee00000p-1, f - (half - low));
