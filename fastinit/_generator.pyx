@@ -90,12 +90,15 @@ cdef object as_float(const void *value, fi_dtype dtype):
         memcpy(&wide, value, sizeof(wide))
         return wide
     if dtype == FI_F32:
-        memcpy(&single, value, sizeof(single))
-        return single
-    memcpy(&half, value, sizeof(half))
-    if dtype == FI_F16:
-        return float(np.uint16(half).view(np.float16))
-    bits = <uint32_t>half << 16
+        memcpy(&bits, value, sizeof(bits))
+    else:
+        memcpy(&half, value, sizeof(half))
+        if dtype == FI_F16:
+            return float(np.uint16(half).view(np.float16))
+        bits = <uint32_t>half << 16
+    if bits & 0x7fffffff < 0x800000:  # subnormal: a conversion would flush it in some modes of the caller
+        wide = (bits & 0x7fffffff) * 1.401298464324817e-45  # 2^-149
+        return -wide if bits >> 31 else wide
     memcpy(&single, &bits, sizeof(single))
     return single
 
