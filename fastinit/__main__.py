@@ -1,8 +1,19 @@
 """``python -m fastinit`` is the command ``fastinit``."""
 
+import gc
 import sys
+from typing import NoReturn
 
 from fastinit.cli import main
 
+
+def run() -> NoReturn:
+    """Run the command and end the process."""
+    status = main()
+    # The process's end would look for garbage in all of NumPy: 16 ms, of 220 for GPT-2 to memory.
+    gc.freeze()
+    sys.exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import importlib
 import io
 import json
 import os
@@ -56,9 +57,13 @@ def test_version_and_info(run, capsys):
     assert (status, out) == (0, capsys.readouterr().out)
 
 
-def test_the_script_is_this_function():
+def test_the_script_is_the_command(monkeypatch, capsys):
     project = tomllib.loads((Path(fastinit.__file__).parents[1] / "pyproject.toml").read_text())
-    assert project["project"]["scripts"] == {"fastinit": "fastinit.cli:main"}
+    module, name = project["project"]["scripts"]["fastinit"].split(":")
+    monkeypatch.setattr(sys, "argv", ["fastinit", "--version"])
+    with pytest.raises(SystemExit):
+        getattr(importlib.import_module(module), name)()
+    assert capsys.readouterr().out.startswith("fastinit ")
 
 
 def test_help_names_every_command(capsys):

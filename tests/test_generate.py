@@ -317,14 +317,19 @@ def test_force_leaves_nothing_of_the_old(tmp_path, rules, once, first, second):
 def test_resume_keeps_what_is_right_and_mends_the_rest(tmp_path, rules, once):
     arguments = {"seed": 5, "init": rules, "max_shard_size": "1MB", "digest": True}
     summary = generate(MODEL, tmp_path, **arguments)
-    flipped, cut, lost, *kept, index = summary.files
+    flipped, cut, longer, lost, *kept, index = summary.files
     damage(flipped)
+    longer.write_bytes(longer.read_bytes() + b"\0")
     os.truncate(cut, cut.stat().st_size - 1)
     lost.unlink()
     index.unlink()
     before = {path: path.stat().st_ino for path in kept}
-    resumed = generate(MODEL, tmp_path, **arguments, resume=True)
+    told = []
+    resumed = generate(
+        MODEL, tmp_path, **arguments, resume=True, progress=lambda done, total: told.append((done, total))
+    )
     assert resumed.kept == kept
+    assert told[-1] == (summary.bytes, summary.bytes)
     assert {path: path.stat().st_ino for path in kept} == before
     assert resumed.digest == once.digest
     assert same(load(resumed), load(once))

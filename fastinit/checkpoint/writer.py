@@ -11,8 +11,8 @@ from pathlib import Path
 
 from .errors import BadInput
 
-# Bytes set aside at a time. A memory file system lets no one write to the file meanwhile, for 60 ms; between
-# two steps the thread may wait 5 ms for its turn while another imports modules.
+# Bytes set aside at a time. A memory file system takes 60 ms for them and lets no one write to the file
+# meanwhile. Smaller steps cost more: before each, this thread waits 5 ms for the one that imports modules.
 _STEP = 1 << 28
 
 
@@ -79,9 +79,9 @@ class NewFile:
             offset += written
 
     def reserve(self, size: int) -> None:
-        """Have the file system set space aside, from now on and beside all else.
+        """Have the file system set space aside, in the background.
 
-        That is half of the time that writing to a memory file system takes. Where it fails, so will a write.
+        In a memory file system that is most of the work of writing. Where it fails, so will a write.
         """
         self._reserving = threading.Thread(target=self._reserve, args=(size,))
         self._reserving.start()
