@@ -1,0 +1,1 @@
+"""Benchmarks: ``make bench`` (or ``pytest bench``), and the demonstration, ``make demo``."""

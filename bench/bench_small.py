@@ -1,0 +1,33 @@
+"""Draws so small that the call is what costs."""
+
+import numpy as np
+import pytest
+
+from fastinit import random
+
+from .fills import SEED
+
+CALLS = 2000
+
+
+@pytest.mark.parametrize("size", [None, 40], ids=["scalar", "40"])
+@pytest.mark.parametrize("method", ["random", "uniform", "standard_normal", "normal"])
+def test_small(race, method, size):
+    ours, numpys = (getattr(module.default_rng(SEED), method) for module in (random, np.random))
+    if method in ("random", "uniform"):
+        assert np.array_equal(ours(size=size), numpys(size=size))
+    else:
+        for draw in (ours, numpys):
+            assert abs(np.mean([draw(size=size) for _ in range(CALLS)])) < 6 / np.sqrt(CALLS)
+    arguments = () if size is None else (0.0, 1.0, size) if method in ("uniform", "normal") else (size,)
+    race.run(
+        {"fastinit": lambda: _repeat(ours, arguments), "NumPy": lambda: _repeat(numpys, arguments)}, rounds=20
+    )
+    nanoseconds = np.median(race.times["fastinit"]) / CALLS * 1e9
+    what = f"{method}(){'' if size is None else f', {size} values'}"
+    race.record(what, f"{nanoseconds:.0f} ns", "NumPy", race.ratio("NumPy", "fastinit"), at_least=1)
+
+
+def _repeat(draw, arguments):
+    for _ in range(CALLS):
+        draw(*arguments)

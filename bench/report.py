@@ -1,0 +1,146 @@
+"""What was measured, line by line, and the table of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+import fastinit
+
+from . import fills
+
+#: The floors are for this instruction set.
+HEADLINE_ISA = "avx512ifma"
+
+
+class Line(NamedTuple):
+    """One figure: the median of a measure, with its quartiles, and the bound that it should keep."""
+
+    what: str
+    speed: str
+    against: str
+    median: float | None  # None where the peer is missing
+    quartiles: tuple[float, float] | None
+    fresh: float | None  # the median where each call fills an array of its own
+    unit: str
+    at_least: float | None
+    at_most: float | None
+
+    @property
+    def bound(self) -> str:
+        for word, limit in (("≥", self.at_least), ("≤", self.at_most)):
+            if limit is not None:
+                return f"{word} {limit:g}{self.unit}"
+        return ""
+
+    @property
+    def kept(self) -> bool | None:
+        """Whether the bound holds; None where there's none, or nothing was measured."""
+        if self.median is None or not self.bound:
+            return None
+        return self.median >= self.at_least if self.at_most is None else self.median <= self.at_most
+
+    def show(self, figure: float | None) -> str:
+        return "" if figure is None else f"{figure:.3g}{self.unit}"
+
+
+def line(what, speed, against, samples, fresh=(), *, unit="x", at_least=None, at_most=None) -> Line:
+    """The line of a figure's samples, of which there are none where the peer is missing."""
+    quartiles = _quantiles(samples, 0.25, 0.75) or None
+    median, fresh = (next(iter(_quantiles(each, 0.5)), None) for each in (samples, fresh))
+    return Line(what, speed, against, median, quartiles, fresh, unit, at_least, at_most)
+
+
+def _quantiles(samples, *which: float) -> tuple[float, ...]:
+    return tuple(map(float, np.quantile(samples, which))) if len(samples) else ()
+
+
+def machine() -> dict[str, object]:
+    """Where and what of it all was measured."""
+    config = fastinit.show_config(mode="dicts")
+    return {
+        "CPU": _cpu(),
+        "CPUs": os.cpu_count(),
+        "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or "unknown",
+        "load": "{:.1f} {:.1f} {:.1f}".format(*os.getloadavg()),
+        "ISA": config["isa"],
+        "fastinit": config["version"],
+        "compiler": config["compiler"],
+        "Python": config["python"],
+        "commit": _commit(),
+        **{name: version or "missing" for name, version in fills.versions()},
+    }
+
+
+def print_table(lines: list[Line], console: Console) -> None:
+    """A row for each line; a bound that isn't kept is red."""
+    title = "one thread unless said; Gv/s: 10^9 values a second; (in brackets): into a fresh array"
+    table = Table("", "fastinit", "against", box=box.SIMPLE_HEAD, title=title)
+    for heading in ("", "quartiles", "fresh", "bound"):
+        table.add_column(heading, justify="right")
+    for what, group in groupby(lines, key=lambda each: each.what):
+        first = what
+        for each in group:
+            table.add_row(
+                first,
+                each.speed if first else "",
+                each.against,
+                "missing" if each.median is None else each.show(each.median),
+                "{:.3g} to {:.3g}".format(*each.quartiles) if each.quartiles else "",
+                f"({each.show(each.fresh)})" if each.fresh else "",
+                each.bound,
+                style={None: "", True: "green", False: "red"}[each.kept],
+            )
+            first = ""
+        table.add_section()
+    console.print(table)
+
+
+def print_machine(about: dict[str, object], console: Console) -> None:
+    """Where all of it was measured, and whether the bounds are meant for this."""
+    console.print("\n".join(f"{name:<9} {value}" for name, value in about.items()), highlight=False)
+    if about["ISA"] != HEADLINE_ISA:
+        console.print(f"The bounds are for {HEADLINE_ISA}, not for {about['ISA']}.")
+
+
+def print_isas(speeds: dict[str, dict[str, float]], console: Console) -> None:
+    """Gvalues/s: a row for each workload, a column for each instruction set."""
+    columns = list(dict.fromkeys(isa for row in speeds.values() for isa in row))
+    table = Table(
+        "Gvalues/s", *columns, box=box.SIMPLE_HEAD, title="each instruction set of this machine, one thread"
+    )
+    for work, row in speeds.items():
+        table.add_row(work, *(f"{row[isa]:.3g}" for isa in columns))
+    console.print(table)
+
+
+def _cpu() -> str:
+    for text in (_read("/proc/cpuinfo") or "").splitlines():
+        if text.startswith("model name"):
+            return text.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+def _read(path: str) -> str | None:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return None
