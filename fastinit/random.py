@@ -7,13 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.random as _numpy
-from numpy.random import *  # noqa: F403
 
-from fastinit._bit_generator import PCG64, PCG64DXSM
-from fastinit._generator import Generator, default_rng
+if TYPE_CHECKING:  # the star would clash with the names that follow
+    from numpy.random import MT19937 as MT19937
+    from numpy.random import SFC64 as SFC64
+    from numpy.random import BitGenerator as BitGenerator
+    from numpy.random import Philox as Philox
+    from numpy.random import RandomState as RandomState
+    from numpy.random import SeedSequence as SeedSequence
+else:
+    from numpy.random import *  # noqa: F403
+
+from fastinit._bit_generator import PCG64 as PCG64
+from fastinit._bit_generator import PCG64DXSM as PCG64DXSM
+from fastinit._generator import Generator as Generator
+from fastinit._generator import default_rng as default_rng
 
 __all__ = sorted({*_numpy.__all__, "PCG64", "PCG64DXSM", "Generator", "default_rng", "patch"})
 
