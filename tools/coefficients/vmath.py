@@ -1,7 +1,8 @@
 """Print the polynomial coefficients of src_c/vmath.inc.h and the relative error of each.
 
-Weighted least squares in 40 digits with Lawson's reweighting, which converges to the minimax polynomial. Coefficients
-are then rounded to the working precision one at a time, lowest order first, and the rest fitted again around it.
+Weighted least squares in 40 digits with Lawson's reweighting, which converges to the minimax polynomial.
+Coefficients are then rounded to the working precision one at a time, lowest order first, and the rest fitted
+again around it.
 """
 
 from mpmath import cos, linspace, log, matrix, mp, mpf, pi, qr_solve, sin, sqrt
