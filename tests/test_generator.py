@@ -146,26 +146,6 @@ def test_uniforms_of_each_instruction_set_have_numpys_bits(isa, name, half, dtyp
     assert position(mine) == position(theirs)
 
 
-def test_what_only_the_inherited_methods_draw_is_numpys_gamma():
-    """gamma, beta and the like take NumPy's own normals, in C, from the same stream."""
-    mine, theirs = pair()
-    for method, args in {"gamma": (2.5,), "beta": (2, 3), "standard_t": (4,), "lognormal": (0, 1)}.items():
-        same(getattr(mine, method)(*args, 50), getattr(theirs, method)(*args, 50))
-        assert position(mine) == position(theirs)
-
-
-def test_multivariate_normal_has_our_normals():
-    mean, covariance = [1, -1], [[2.0, 0.5], [0.5, 1.0]]
-    for method in ("cholesky", "eigh", "svd"):
-        rng = default_rng(7)
-        got = rng.multivariate_normal(mean, covariance, 1000, method=method)
-        units = default_rng(7).standard_normal((1000, 2))
-        factor, *_ = np.linalg.lstsq(units, got - mean, rcond=None)
-        np.testing.assert_allclose(got, mean + units @ factor, atol=1e-12)
-        np.testing.assert_allclose(factor.T @ factor, covariance, atol=1e-12)
-        assert rng.bit_generator.state == np.random.PCG64(7).advance(2000).state
-
-
 @pytest.mark.parametrize("name", ["PCG64", "PCG64DXSM"])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("method", METHODS)

@@ -1,0 +1,96 @@
+"""Methods that Generator has from NumPy draw from its stream, with NumPy's bits."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastinit import random as ours
+from fastinit.random import Generator, default_rng
+
+# Arguments for each method that is NumPy's code over our stream. Some of them draw NumPy's normals, in C.
+INHERITED = {
+    "beta": (2, 3),
+    "binomial": (30, 0.3),
+    "bytes": (),
+    "chisquare": (3,),
+    "choice": (10,),
+    "dirichlet": ([1.0, 2.0, 3.0],),
+    "exponential": (2,),
+    "f": (3, 4),
+    "gamma": (2.5, 1),
+    "geometric": (0.1,),
+    "gumbel": (0, 1),
+    "hypergeometric": (15, 20, 10),
+    "integers": (0, 1000),
+    "laplace": (0, 1),
+    "logistic": (0, 1),
+    "lognormal": (0, 1),
+    "logseries": (0.5,),
+    "multinomial": (10, [0.25, 0.75]),
+    "multivariate_hypergeometric": ([5, 6, 7], 4),
+    "negative_binomial": (5, 0.3),
+    "noncentral_chisquare": (3, 1),
+    "noncentral_f": (3, 4, 1),
+    "pareto": (3,),
+    "poisson": (20,),
+    "power": (2,),
+    "rayleigh": (2,),
+    "standard_cauchy": (),
+    "standard_exponential": (),
+    "standard_gamma": (0.5,),
+    "standard_t": (4,),
+    "triangular": (0, 1, 3),
+    "vonmises": (0, 2),
+    "wald": (1, 2),
+    "weibull": (2,),
+    "zipf": (3,),
+}
+ON_ARRAYS = ("permutation", "permuted", "shuffle")
+OWN = ("random", "uniform", "standard_normal", "normal", "truncated_normal", "fold_in")
+
+
+@pytest.mark.parametrize("name", ["PCG64", "PCG64DXSM", "Philox"])
+@pytest.mark.parametrize("method", INHERITED)
+def test_inherited_methods_have_numpys_bits(name, method):
+    mine = Generator(getattr(ours, name)(7))
+    theirs = np.random.Generator(getattr(np.random, name)(7))
+    for rng in (mine, theirs):
+        rng.random(3, np.float32)
+    for size in (50, 1):
+        drawn = [getattr(rng, method)(*INHERITED[method], size) for rng in (mine, theirs)]
+        assert bytes(drawn[0]) == bytes(drawn[1])
+    assert mine.random() == theirs.random()
+
+
+@pytest.mark.parametrize("method", ON_ARRAYS)
+def test_inherited_methods_that_order_arrays_have_numpys_bits(method):
+    mine, theirs = default_rng(7), np.random.default_rng(7)
+    arrays = np.arange(60).reshape(20, 3), np.arange(60).reshape(20, 3)
+    results = [getattr(rng, method)(x, axis=1) for rng, x in zip((mine, theirs), arrays, strict=True)]
+    np.testing.assert_array_equal(*results)
+    np.testing.assert_array_equal(*arrays)
+    assert mine.random() == theirs.random()
+
+
+def test_every_method_is_accounted_for_here_and_in_the_documentation():
+    numpys = {name for name in dir(np.random.Generator) if not name.startswith("_")}
+    methods = {name for name in dir(Generator) if not name.startswith("_")}
+    assert methods == {*INHERITED, *ON_ARRAYS, *OWN, "multivariate_normal", "spawn", "bit_generator"}
+    assert numpys == methods - {"truncated_normal", "fold_in"}
+    assert {name for name in methods if name in vars(Generator)} == {*OWN}
+    table = (Path(__file__).parents[1] / "docs" / "compatibility.md").read_text().partition("## Why")[0]
+    for name in methods - {"spawn", "bit_generator"}:
+        assert f"`{name}`" in table
+
+
+def test_multivariate_normal_has_our_normals():
+    mean, covariance = [1, -1], [[2.0, 0.5], [0.5, 1.0]]
+    for method in ("cholesky", "eigh", "svd"):
+        rng = default_rng(7)
+        got = rng.multivariate_normal(mean, covariance, 1000, method=method)
+        units = default_rng(7).standard_normal((1000, 2))
+        factor, *_ = np.linalg.lstsq(units, got - mean, rcond=None)
+        np.testing.assert_allclose(got, mean + units @ factor, atol=1e-12)
+        np.testing.assert_allclose(factor.T @ factor, covariance, atol=1e-12)
+        assert rng.bit_generator.state == np.random.PCG64(7).advance(2000).state
