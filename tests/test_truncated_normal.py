@@ -6,11 +6,11 @@ import mpmath
 import numpy as np
 import pytest
 from exact_truncated import quantile
-from fastinit._sampling import fill, fill_at
 from mpmath import mp, mpf
 from scipy import stats
 
 from fastinit import _dispatch
+from fastinit._sampling import fill, fill_at
 from fastinit.random import PCG64, Generator
 
 INF = math.inf
