@@ -11,6 +11,8 @@ cdef extern from "fastinit.h" nogil:
         FI_UNIFORM
         FI_NORMAL
         FI_TRUNCATED_NORMAL
+    enum fi_activation_op:
+        FI_ACTIVATIONS
     enum:
         FI_XSL_RR
         FI_DXSM
@@ -21,6 +23,8 @@ cdef extern from "fastinit.h" nogil:
         uint16_t variant
     ctypedef struct fi_params:
         pass
+    ctypedef struct fi_activation:
+        double slope
     ctypedef struct fi_kernels:
         const char *name
     ctypedef struct fi_source:
@@ -42,6 +46,13 @@ cdef extern from "fastinit.h" nogil:
                       const fi_params *params, void *out, size_t n) noexcept
     void fi_consume(fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, size_t n) noexcept
     void fi_draws(const fi_kernels *kernels, const fi_pcg64 *generator, uint64_t *out, size_t start, size_t n) noexcept
+    void fi_alpha_dropout(fi_activation *params, double p) noexcept
+    void fi_activate(const fi_kernels *kernels, fi_activation_op op, fi_dtype dtype, const fi_activation *params,
+                     const fi_pcg64 *generator, void *out, const void **in_, size_t start, size_t n,
+                     int streamed) noexcept
+    void fi_activate_rows(const fi_kernels *kernels, fi_activation_op op, fi_dtype dtype, const fi_activation *params,
+                          void *out, const void **in_, double *sums, size_t rows, size_t columns, size_t stride,
+                          int streamed) noexcept
     uint64_t fi_enter_default_fp() noexcept
     void fi_leave_default_fp(uint64_t saved) noexcept
 

@@ -49,6 +49,46 @@ typedef void fi_raw(void *restrict draws, size_t n, fi_lanes *lanes); /* n: a mu
 typedef void fi_transform(void *restrict out, const uint64_t *restrict draws, size_t n,
                           const fi_params *params);
 
+/* Elementwise operations. What a gradient's second operand is, the input x or the output y, is said here; its
+ * first is the gradient of the output. */
+enum fi_activation_op {
+    FI_RELU,
+    FI_LEAKY_RELU,
+    FI_SELU,
+    FI_SIGMOID,
+    FI_TANH,
+    FI_ALPHA_DROPOUT,
+    FI_SELU_DROPOUT,
+    FI_BIAS_LEAKY_RELU, /* x, bias */
+    FI_BIAS_SELU,
+    FI_RELU_BACKWARD, /* x or y */
+    FI_LEAKY_RELU_BACKWARD, /* x */
+    FI_SELU_BACKWARD, /* y */
+    FI_SELU_BACKWARD_X, /* x */
+    FI_SIGMOID_BACKWARD, /* y */
+    FI_TANH_BACKWARD, /* y */
+    FI_ALPHA_DROPOUT_BACKWARD, /* none */
+    FI_SELU_DROPOUT_BACKWARD, /* y, after dropout */
+    FI_SELU_DROPOUT_BACKWARD_X, /* x */
+    FI_BIAS_LEAKY_RELU_BACKWARD, /* x, bias */
+    FI_BIAS_SELU_BACKWARD, /* y */
+    FI_ACTIVATIONS
+};
+
+typedef struct fi_activation {
+    double slope;                 /* leaky ReLU's, below zero */
+    double scale, shift, dropped; /* alpha dropout: what is kept becomes scale x + shift */
+    uint32_t last_dropped;        /* the largest word whose element is dropped */
+} fi_activation;
+
+typedef struct fi_operands {
+    void *out; /* may be any of in */
+    const void *in[3];
+    const uint32_t *words; /* alpha dropout's, one an element */
+    void *sums;            /* a gradient's sums, in the working precision: one an element, added to */
+} fi_operands;
+typedef void fi_elementwise(const fi_operands *operands, size_t n, const fi_activation *params, int streamed);
+
 /* One instruction set's kernels. */
 typedef struct fi_kernels {
     const char *name;
@@ -60,6 +100,7 @@ typedef struct fi_kernels {
     /* raw and uniform(0, 1) in one where that gains, else NULL; the second past the cache, to a 64-byte line
      */
     fi_raw *random[FI_VARIANTS][FI_DTYPES][2];
+    fi_elementwise *activation[FI_ACTIVATIONS][FI_DTYPES];
     /* whole 64-byte lines from cache to memory, past the cache; dst is 64-byte aligned */
     void (*stream)(void *restrict dst, const void *restrict src, size_t bytes);
     void (*fence)(void); /* after the last of them: what was streamed is seen by every thread */
@@ -96,6 +137,19 @@ void fi_fill_from(const fi_kernels *kernels, const fi_source *source, enum fi_di
 void fi_consume(fi_pcg64 *generator, enum fi_dist dist, enum fi_dtype dtype, size_t n);
 /* Raw 64-bit draws [start, start + n). */
 void fi_draws(const fi_kernels *kernels, const fi_pcg64 *generator, uint64_t *out, size_t start, size_t n);
+
+/* Alpha dropout's parameters but for the slope, of p in [0, 1]. */
+void fi_alpha_dropout(fi_activation *params, double p);
+/* Elements [start, start + n) of an operation on whole arrays; the words of alpha dropout are the generator's
+ * (else NULL), from where it stands. streamed: out is written past the cache, and no operand lies in it. */
+void fi_activate(const fi_kernels *kernels, enum fi_activation_op op, enum fi_dtype dtype,
+                 const fi_activation *params, const fi_pcg64 *generator, void *out, const void *const in[3],
+                 size_t start, size_t n, int streamed);
+/* The same for each of so many rows, stride elements apart; the operand of a bias has one row. Where the
+ * operation sums, the columns' sums are added to sums: those of every 16 rows in the working precision. */
+void fi_activate_rows(const fi_kernels *kernels, enum fi_activation_op op, enum fi_dtype dtype,
+                      const fi_activation *params, void *out, const void *const in[3], double *sums,
+                      size_t rows, size_t columns, size_t stride, int streamed);
 
 /* Round to nearest, no flush to zero: what every value above is computed under.
  * Enter saves the caller's modes and sets the default ones; leave puts the caller's back. */

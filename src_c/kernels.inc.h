@@ -3,6 +3,7 @@
 #include "raw.inc.h"
 #include "sampling.inc.h"
 #include "truncated.inc.h"
+#include "activations.inc.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -39,6 +40,7 @@ static const fi_kernels kernels = {
     .random = {{{0}, {0}, {random_f32_xsl_rr, stream_f32_xsl_rr}, {random_f64_xsl_rr, stream_f64_xsl_rr}},
                {{0}, {0}, {random_f32_dxsm, stream_f32_dxsm}, {random_f64_dxsm, stream_f64_dxsm}}},
 #endif
+    .activation = {FI_EACH_ACTIVATION(FI_ACTIVATION_ROW)},
     .stream = stream,
     .fence = fence,
 };

@@ -1,0 +1,383 @@
+"""Activations: check, release the GIL, call. `fastinit.nn` has what they mean."""
+
+import numpy as np
+
+cimport numpy as cnp
+from cpython.exc cimport PyErr_CheckSignals
+from libc.string cimport memcmp
+
+from fastinit._dispatch cimport activate, activate_rows, consume, set_alpha_dropout
+from fastinit._kernels cimport (
+    FI_BF16, FI_F16, FI_F32, FI_F64, FI_UNIFORM, fi_activation, fi_activation_op, fi_dtype, fi_itemsize, fi_pcg64,
+)
+from fastinit._sampling cimport Source
+
+from fastinit import _dtypes
+from fastinit._arrays import as_input, as_output
+from fastinit._dispatch import default_fp
+from fastinit._threads import get_num_threads, run
+
+cnp.import_array()
+
+_DTYPES = {"f16": FI_F16, "bf16": FI_BF16, "f32": FI_F32, "f64": FI_F64}
+_TAGS = {known: tag for tag, known in _DTYPES.items()}
+
+# In the order of enum fi_activation_op.
+(
+    RELU, LEAKY_RELU, SELU, SIGMOID, TANH, ALPHA_DROPOUT, SELU_DROPOUT, BIAS_LEAKY_RELU, BIAS_SELU, RELU_BACKWARD,
+    LEAKY_RELU_BACKWARD, SELU_BACKWARD, SELU_BACKWARD_X, SIGMOID_BACKWARD, TANH_BACKWARD, ALPHA_DROPOUT_BACKWARD,
+    SELU_DROPOUT_BACKWARD, SELU_DROPOUT_BACKWARD_X, BIAS_LEAKY_RELU_BACKWARD, BIAS_SELU_BACKWARD,
+) = range(20)
+
+cdef size_t FEW = 4096  # fewer values are made without letting go of the GIL
+cdef size_t MANY = 1 << 18  # from here on another thread gains more than it costs to wake
+cdef size_t PIECE = 1 << 20  # Ctrl-C is looked for after so many
+cdef size_t STREAM_BYTES = 8 << 20  # outputs from this size on are written past the cache
+cdef size_t WIDE = 512  # a shorter row is taken together with those after it
+cdef size_t ROW_BLOCK = 1024  # of as many rows, the sums are made apart
+cdef int ROW_GROUP = 16  # and of these in the working precision (activate.c)
+cdef int BUFFER = 1 << 14  # elements of a block of arrays that are not contiguous
+
+cdef int bfloat16 = -1  # its type number, once ml_dtypes has been seen
+
+
+cdef int dtype_of(cnp.ndarray array) noexcept:
+    """The fi_dtype of an array in native byte order, or -1."""
+    cdef int number = cnp.PyArray_TYPE(array)
+    if number == cnp.NPY_FLOAT:
+        return FI_F32
+    if number == cnp.NPY_DOUBLE:
+        return FI_F64
+    if number == cnp.NPY_FLOAT16:
+        return FI_F16
+    return FI_BF16 if number == bfloat16 else -1
+
+
+cdef class Job:
+    """One operation on whole arrays, contiguous in one order, in any pieces and from any threads."""
+
+    cdef fi_activation params
+    cdef fi_pcg64 generator
+    cdef bint draws, streamed
+    cdef fi_activation_op op
+    cdef fi_dtype dtype
+    cdef char *out
+    cdef const void *operands[3]
+    cdef int count
+
+    cdef int part(self, size_t start, size_t n) except -1 nogil:
+        activate(self.op, self.dtype, &self.params, &self.generator if self.draws else NULL, self.out, self.operands,
+                 start, n, self.streamed)
+        return 0
+
+    def __call__(self, piece):
+        cdef size_t start, stop
+        start, stop = piece
+        with nogil:
+            self.part(start, stop - start)
+        PyErr_CheckSignals()
+
+    cdef int set_streamed(self, size_t n) except -1:
+        """Past the cache where there is much, but not over an operand, which the cache has just read."""
+        self.streamed = n * fi_itemsize(self.dtype) >= STREAM_BYTES
+        for i in range(self.count):
+            self.streamed &= self.operands[i] != self.out
+        return 0
+
+    cdef int whole(self, size_t n) except -1:
+        cdef size_t share
+        self.set_streamed(n)
+        if n < FEW:
+            self.part(0, n)
+        elif n < MANY:
+            with nogil:
+                self.part(0, n)
+        else:
+            share = min(PIECE, n // <size_t>get_num_threads() // 64 * 64 + 64)
+            run(self, [(i, min(i + share, n)) for i in range(0, n, share)])
+        return 0
+
+    cdef int bind(self, cnp.ndarray out, tuple operands) except -1:
+        self.out = <char *>cnp.PyArray_DATA(out)
+        self.count = len(operands)
+        for i in range(self.count):
+            self.operands[i] = cnp.PyArray_DATA(operands[i])
+        return 0
+
+
+cdef class RowsJob(Job):
+    """One operation on rows: with a bias for each column, or with the sum of each."""
+
+    cdef size_t stride, itemsize
+    cdef double *sums  # one row for each block of rows, or NULL
+
+    def __call__(self, piece):
+        cdef size_t row, rows, column, columns, offset
+        cdef const void *operands[3]
+        row, rows, column, columns = piece
+        offset = (row * self.stride + column) * self.itemsize
+        for i in range(3):
+            operands[i] = NULL
+            if i < self.count:
+                operands[i] = <const char *>self.operands[i] + (offset if i < self.tall() else column * self.itemsize)
+        cdef double *sums = NULL if self.sums == NULL else self.sums + row // ROW_BLOCK * self.stride + column
+        with nogil:
+            activate_rows(self.op, self.dtype, &self.params, self.out + offset, operands, sums, rows, columns,
+                          self.stride, self.streamed)
+        PyErr_CheckSignals()
+
+    cdef int tall(self) noexcept:
+        """How many operands have as many rows as the output; the bias after them has one."""
+        return 1 if self.sums == NULL else 2
+
+    cdef int rows(self, size_t rows, size_t columns) except -1:
+        """Share the rows, and long ones, between the threads; where a piece ends changes no sum."""
+        cdef size_t width = max(1024, PIECE // min(ROW_BLOCK, rows) // 64 * 64) if rows else 0
+        cdef size_t i, j
+        self.stride, self.itemsize = columns, fi_itemsize(self.dtype)
+        pieces = [(i, min(ROW_BLOCK, rows - i), j, min(width, columns - j))
+                  for i in range(0, rows, ROW_BLOCK) for j in range(0, columns, width)]
+        if rows * columns < MANY:
+            for piece in pieces:
+                self(piece)
+        else:
+            run(self, pieces)
+        return 0
+
+
+cdef bint apart(cnp.ndarray out, cnp.ndarray x) noexcept:
+    """Whether contiguous arrays of one size are the same memory or share none."""
+    cdef char *a = <char *>cnp.PyArray_DATA(out)
+    cdef char *b = <char *>cnp.PyArray_DATA(x)
+    return a == b or a + cnp.PyArray_NBYTES(out) <= b or b + cnp.PyArray_NBYTES(x) <= a
+
+
+cdef bint alike(cnp.ndarray a, cnp.ndarray b) noexcept:
+    cdef int ndim = cnp.PyArray_NDIM(a)
+    return ndim == cnp.PyArray_NDIM(b) and memcmp(
+        cnp.PyArray_DIMS(a), cnp.PyArray_DIMS(b), ndim * sizeof(cnp.npy_intp)) == 0
+
+
+cdef object plain(fi_activation_op op, x, y, out, double slope):
+    """The common case, or None: C-contiguous arrays of one dtype and shape."""
+    cdef int known
+    cdef Job job
+    if type(x) is not cnp.ndarray or not cnp.PyArray_ISCARRAY_RO(x) or (known := dtype_of(x)) < 0:
+        return None
+    if y is not None and (type(y) is not cnp.ndarray or not cnp.PyArray_ISCARRAY_RO(y) or dtype_of(y) != known
+                          or not alike(x, y)):
+        return None
+    if out is None:
+        out = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
+    elif (type(out) is not cnp.ndarray or not cnp.PyArray_ISCARRAY(out) or dtype_of(out) != known
+          or not alike(x, out) or not apart(out, x) or y is not None and not apart(out, y)):
+        return None
+    job = Job.__new__(Job)
+    job.op, job.dtype, job.params.slope = op, <fi_dtype>known, slope
+    job.out = <char *>cnp.PyArray_DATA(out)
+    job.operands[0], job.count = cnp.PyArray_DATA(x), 1
+    if y is not None:
+        job.operands[1], job.count = cnp.PyArray_DATA(y), 2
+    job.whole(cnp.PyArray_SIZE(x))
+    return out
+
+
+def elementwise(int op, x, y=None, out=None, double slope=0.0):
+    """An operation that draws nothing and has no bias."""
+    result = plain(<fi_activation_op>op, x, y, out, slope)
+    if result is not None:
+        return result
+    cdef Job job = Job.__new__(Job)
+    job.params.slope = slope
+    return anything(job, op, (x,) if y is None else (x, y), out)
+
+
+def dropout(int op, x, y, out, double p, generator, bint moves):
+    """An operation with alpha dropout; element i's word is word i of the stream, in C order."""
+    cdef Job job = Job.__new__(Job)
+    set_alpha_dropout(&job.params, p)
+    job.draws = True
+    return anything(job, op, (x,) if y is None else (x, y), out, generator._source, moves)
+
+
+cdef tuple checked(operands):
+    """The operands' storage and tag; they have one dtype and shape."""
+    found = [as_input(x) for x in operands]
+    array, tag = found[0]
+    for other, its in found[1:]:
+        if its != tag:
+            raise TypeError(f"operands have different dtypes: {_dtypes.name(tag)} and {_dtypes.name(its)}")
+        if other.shape != array.shape:
+            raise ValueError(f"operands have different shapes: {array.shape} and {other.shape}")
+    return [memory for memory, _ in found], tag
+
+
+cdef object output(out, like, str tag):
+    """`out`, or a new array in the order of `like`, and the storage of either."""
+    if out is None:
+        out = np.empty_like(like, dtype=_dtypes.dtype(tag), subok=False)
+        return out, _dtypes.storage(out, tag)
+    memory, its = as_output(out)
+    if its != tag:
+        raise TypeError(f"output array has dtype {_dtypes.name(its)}, but the operands have {_dtypes.name(tag)}")
+    if memory.shape != like.shape:
+        raise ValueError(f"output array has shape {memory.shape}, but the operands have {like.shape}")
+    return out, memory
+
+
+cdef bint is_plain(array, bint fortran):
+    return cnp.PyArray_ISFARRAY_RO(array) if fortran else cnp.PyArray_ISCARRAY_RO(array)
+
+
+cdef object anything(Job job, int op, tuple given, out, Source source=None, bint moves=False):
+    global bfloat16
+    operands, tag = checked(given)
+    if tag == "bf16" and type(given[0]) is cnp.ndarray:
+        bfloat16 = cnp.PyArray_TYPE(given[0])  # `plain` knows it from now on
+    result, memory = output(out, operands[0], tag)
+    job.op, job.dtype = <fi_activation_op>op, <fi_dtype><int>_DTYPES[tag]
+    if moves:
+        source.take(FI_UNIFORM, FI_F32, memory.size, &job.generator)
+    elif job.draws:
+        with source.lock:
+            source.peek(&job.generator)
+    arrays = [memory, *operands]
+    for fortran in range(1 if job.draws else 2):
+        if all([is_plain(x, fortran) for x in arrays]) and all([apart(memory, x) for x in operands]):
+            job.bind(memory, tuple(operands))
+            job.whole(memory.size)
+            return result
+    blocks(job, arrays, tag)
+    return result
+
+
+cdef int blocks(Job job, list arrays, str tag) except -1:
+    """Arrays in any layout, block by block, through NumPy's iterator and its buffers.
+
+    As NumPy's ufuncs do, it first copies what an operand shares with the output.
+    """
+    cdef size_t done = 0, n
+    cdef fi_pcg64 before = job.generator
+    flags = ["contig", "aligned", "overlap_assume_elementwise"]
+    iterator = np.nditer(
+        arrays,
+        flags=["external_loop", "buffered", "zerosize_ok", "copy_if_overlap"],
+        op_flags=[["writeonly", *flags]] + [["readonly", *flags]] * (len(arrays) - 1),
+        op_dtypes=[_dtypes.STORAGE[tag]] * len(arrays),
+        order="C" if job.draws else "K",
+        casting="equiv",
+        buffersize=BUFFER,
+    )
+    with iterator:
+        for block in iterator:
+            job.bind(block[0], block[1:])
+            n = block[0].size
+            job.part(0, n)
+            done += n
+            if job.draws:
+                job.generator = before
+                consume(&job.generator, FI_UNIFORM, FI_F32, done)
+            PyErr_CheckSignals()
+    return 0
+
+
+cdef object wide_bias(bias, size_t columns):
+    """A contiguous copy of the bias for `columns` columns, a multiple of its own."""
+    flat = np.ascontiguousarray(bias, bias.dtype.newbyteorder("="))
+    return np.tile(flat, columns // flat.size) if flat.size else flat
+
+
+cdef object check_bias(x, bias, str tag):
+    memory, its = as_input(bias)
+    if its != tag:
+        raise TypeError(f"operands have different dtypes: {_dtypes.name(tag)} and {_dtypes.name(its)}")
+    if memory.ndim != 1 or x.ndim < 1 or x.shape[-1] != memory.size:
+        raise ValueError(f"a bias of shape {memory.shape} does not fit operands of shape {x.shape}: (..., n) "
+                         "takes (n,)")
+    return memory
+
+
+def with_bias(int op, x, bias, out, double slope=0.0):
+    """An operation on x + bias, for x of shape (..., n) and a bias of shape (n,)."""
+    cdef RowsJob job = RowsJob.__new__(RowsJob)
+    cdef size_t columns, size, together
+    [array], tag = checked((x,))
+    row = check_bias(array, bias, tag)
+    result, memory = output(out, array, tag)
+    job.op, job.dtype, job.params.slope = <fi_activation_op>op, <fi_dtype><int>_DTYPES[tag], slope
+    if not memory.size:
+        return result
+    if not (is_plain(array, False) and is_plain(memory, False) and apart(memory, array)):
+        blocks(job, [memory, array, np.broadcast_to(row, array.shape)], tag)
+        return result
+    columns, size = row.size, memory.size
+    together = max(1, WIDE // columns)
+    columns *= together
+    row = wide_bias(row, columns)
+    job.bind(memory, (array, row))
+    job.set_streamed(size)
+    job.rows(size // columns, columns)
+    if size % columns:  # a last row, short of some
+        job((size // columns, 1, 0, size % columns))
+    return result
+
+
+cdef int rows_in_pieces(RowsJob job, memory, list operands, bias, str tag, size_t columns) except -1:
+    """Arrays in any layout, so many rows at a time; the sums are those of contiguous ones."""
+    cdef size_t start, stop, size = memory.size, group = ROW_GROUP * columns
+    cdef double *sums = job.sums
+    flats = [np.copy(x) if np.may_share_memory(x, memory) else x for x in operands]
+    for start in range(0, size, group):
+        stop = min(start + group, size)
+        parts = [x.flat[start:stop].astype(_dtypes.STORAGE[tag]) for x in flats]
+        part = np.empty(stop - start, _dtypes.STORAGE[tag])
+        job.bind(part, (*parts, *bias))
+        job.sums = sums + start // columns // ROW_BLOCK * columns
+        job.rows((stop - start) // columns, columns)
+        if (stop - start) % columns:
+            job(((stop - start) // columns, 1, 0, (stop - start) % columns))
+        memory.flat[start:stop] = part
+    return 0
+
+
+def with_bias_backward(int op, grad, y, bias, out, double slope=0.0):
+    """The gradients of x and of the bias, where y is the input or the output; bias is None with an output.
+
+    A column's sum is made in one order, whatever the threads: see docs/activations.md.
+    """
+    cdef RowsJob job = RowsJob.__new__(RowsJob)
+    cdef size_t columns, size, together
+    operands, tag = checked((grad, y))
+    array = operands[0]
+    if array.ndim < 1:
+        raise ValueError("operands of shape (): (..., n) is wanted")
+    row = None if bias is None else check_bias(array, bias, tag)
+    result, memory = output(out, array, tag)
+    job.op, job.dtype, job.params.slope = <fi_activation_op>op, <fi_dtype><int>_DTYPES[tag], slope
+    n = array.shape[-1]
+    size = memory.size
+    together = max(1, WIDE // n) if n else 1
+    columns = n * together
+    sums = np.zeros((size // columns // ROW_BLOCK + 1 if n else 1, columns))
+    job.sums = <double *>cnp.PyArray_DATA(sums)
+    wide = () if row is None else (wide_bias(row, columns),)
+    if size == 0:
+        pass
+    elif all([is_plain(x, False) for x in (memory, *operands)]) and all([apart(memory, x) for x in operands]):
+        job.bind(memory, (*operands, *wide))
+        job.set_streamed(size)
+        job.rows(size // columns, columns)
+        if size % columns:  # a last row, short of some
+            job((size // columns, 1, 0, size % columns))
+    else:
+        rows_in_pieces(job, memory, operands, wide, tag, columns)
+    grad_bias = _dtypes.rounded(in_order(in_order(sums).reshape(together, n)), tag)
+    return result, grad_bias.view(_dtypes.dtype(tag))
+
+
+cdef object in_order(rows):
+    total = rows[0].copy()
+    with default_fp():
+        for row in rows[1:]:
+            total += row
+    return total

@@ -1,0 +1,79 @@
+"""Arrays of the four dtypes, whoever made them: their memory as the kernels take it, without a copy."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastinit import _dtypes
+
+__all__ = ["as_input", "as_output"]
+
+Storage = tuple[npt.NDArray[Any], str]
+
+
+def as_input(x: Any) -> Storage:
+    """Return an array of the storage of x's dtype, in any byte order, and the dtype's tag.
+
+    Its memory is x's own where x is a NumPy array, a torch tensor on the CPU, or speaks the buffer protocol,
+    ``__array__`` or DLPack; anything else is what `numpy.asarray` makes of it.
+    """
+    tensor = _torch_memory(x)
+    if tensor is not None:
+        return tensor
+    if hasattr(x, "__dlpack__") and not hasattr(x, "__array__"):
+        return _tagged(np.from_dlpack(x))
+    return _tagged(np.asarray(x))
+
+
+def as_output(out: Any) -> Storage:
+    """Return the writable memory of `out`, as `as_input` does."""
+    memory = _torch_memory(out)
+    if memory is None:
+        memory = _tagged(_own_memory(out))
+    elif not out.is_inference():
+        sys.modules["torch"].autograd.graph.increment_version(out)  # autograd learns that it has changed
+    if not memory[0].flags.writeable:
+        raise ValueError("output array is read-only")
+    return memory
+
+
+def _own_memory(out: Any) -> npt.NDArray[Any]:
+    if isinstance(out, np.ndarray):
+        return out
+    if hasattr(out, "__dlpack__"):
+        return np.from_dlpack(out)
+    try:
+        return np.asarray(memoryview(out))
+    except TypeError:
+        raise TypeError(
+            f"out must be an array, a tensor or a writable buffer, not {type(out).__name__}"
+        ) from None
+
+
+def _tagged(array: npt.NDArray[Any]) -> Storage:
+    array = array.view(np.ndarray)
+    native = array.dtype.newbyteorder("=")
+    try:
+        tag = _dtypes.tag(native)
+    except TypeError:
+        raise TypeError(
+            f"float16, bfloat16, float32 or float64 is wanted, not an array of dtype {array.dtype}"
+        ) from None
+    return (array.view(np.uint16) if tag == "bf16" else array), tag
+
+
+def _torch_memory(x: Any) -> Storage | None:
+    torch = sys.modules.get("torch")  # who has a tensor has imported it
+    if torch is None or not isinstance(x, torch.Tensor):
+        return None
+    if x.device.type != "cpu" or x.layout != torch.strided:
+        raise TypeError(f"the tensor must be dense and on the CPU, not {x.layout} on {x.device}")
+    if x.requires_grad:
+        raise RuntimeError("the tensor requires grad, which fastinit does not record: give tensor.detach()")
+    if x.dtype == torch.bfloat16:
+        return x.view(torch.int16).numpy().view(np.uint16), "bf16"
+    return _tagged(x.numpy())

@@ -1,0 +1,273 @@
+/* Activations and their gradients: one scalar function each, in the working precision F of a dtype (float for
+ * the half types, which are rounded once, at the end), and one loop around all of them. Coefficients:
+ * tools/coefficients/activations.py. */
+
+/* 2^(k + more) of t = 1.5 * 2^23 + k (1.5 * 2^52 for doubles), a normal number. Integers that came about by
+ * that addition stand in t's low bits, which the shift leaves alone. */
+static inline float power_f32(uint32_t k) { return float_of((k + 127) << 23); }
+static inline double power_f64(uint64_t k) { return double_of((k + 1023) << 52); }
+
+/* x = k ln 2 + r with |r| <= 0.3467: returns exp(r) - 1, relative error 1.4e-8 before rounding; *k is to be
+ * given to power_f32. */
+static inline float reduce_f32(float x, uint32_t *k) {
+    float t = fma_f32(x, 0x1.715476p+0f, 0x1.8p23f), whole = t - 0x1.8p23f;
+    float r = fma_f32(whole, -0x1.62e430p-1f, x);
+    r = fma_f32(whole, 0x1.05c610p-29f, r);
+    float z = r * r;
+    float even = fma_f32(fma_f32(0x1.6b78f0p-10f, z, 0x1.555712p-5f), z, 0x1.fffffep-2f);
+    float odd = fma_f32(0x1.1227bep-7f, z, 0x1.5554b0p-3f);
+    *k = bits_f32(t);
+    return fma_f32(z, fma_f32(odd, r, even), r);
+}
+
+/* Likewise, relative error 1.9e-17. The high part of ln 2 has 11 zero bits, so that k times it is exact. */
+static inline double reduce_f64(double x, uint64_t *k) {
+    double t = fma_f64(x, 0x1.71547652b82fep+0, 0x1.8p52), whole = t - 0x1.8p52;
+    double r = fma_f64(whole, -0x1.62e42fefa3800p-1, x);
+    r = fma_f64(whole, -0x1.ef35793c76730p-45, r);
+    double z = r * r;
+    double even = fma_f64(0x1.28a2a3c85c281p-22, z, 0x1.a019a690cba58p-16);
+    even = fma_f64(fma_f64(even, z, 0x1.6c16c17f330b5p-10), z, 0x1.5555555552104p-5);
+    even = fma_f64(even, z, 0x1.0000000000005p-1);
+    double odd = fma_f64(0x1.ae8b000042b53p-26, z, 0x1.71de74bef1081p-19);
+    odd = fma_f64(fma_f64(odd, z, 0x1.a01a017d6e280p-13), z, 0x1.111111111780ep-7);
+    odd = fma_f64(odd, z, 0x1.555555555553fp-3);
+    *k = bits_f64(t);
+    return fma_f64(z, fma_f64(odd, r, even), r);
+}
+
+static inline float with_sign_f32(float x, float of) {
+    return float_of((bits_f32(x) & 0x7fffffffu) | (bits_f32(of) & 0x80000000u));
+}
+static inline double with_sign_f64(double x, double of) {
+    return double_of((bits_f64(x) & 0x7fffffffffffffffu) | (bits_f64(of) & 0x8000000000000000u));
+}
+static inline float magnitude_f32(float x) { return float_of(bits_f32(x) & 0x7fffffffu); }
+static inline double magnitude_f64(double x) { return double_of(bits_f64(x) & 0x7fffffffffffffffu); }
+
+/* What an operation is given: up to three operands, a word of the stream, and the call's parameters. */
+#define FI_OPERATION(name, F, tag)                                                                           \
+    static inline __attribute__((always_inline)) F name##_##tag(F x, F y, F z, uint32_t w,                   \
+                                                                const fi_activation *p)
+
+/* alpha' = -lambda alpha is what a unit far below zero gives: dropout sets units to it, and moves and scales
+ * all of them so that mean 0 and variance 1 stay (Klambauer et al. 2017). */
+#define FI_OPERATIONS(F, tag, bits, lambda, lambda_alpha, exp_end, selu_end, tanh_end)                       \
+    /* of x in [-exp_end, 0]; 2^k in two factors, for the last results are subnormal */                      \
+    static inline F exp_negative_##tag(F x) {                                                                \
+        uint##bits##_t k;                                                                                    \
+        F p = reduce_##tag(x < -(exp_end) ? -(exp_end) : x, &k), first = power_##tag(k >> 1);                \
+        return fma_##tag(first, p, first) * power_##tag(k - (k >> 1));                                       \
+    }                                                                                                        \
+    static inline F expm1_##tag(F x) {                                                                       \
+        uint##bits##_t k;                                                                                    \
+        F p = reduce_##tag(x, &k), s = power_##tag(k);                                                       \
+        return fma_##tag(s, p, s - 1);                                                                       \
+    }                                                                                                        \
+    static inline F slope_of_selu_##tag(F x) {                                                               \
+        return x > 0 ? (F)(lambda) : (F)(lambda_alpha) * exp_negative_##tag(x);                              \
+    }                                                                                                        \
+    /* from y = selu(x) */                                                                                   \
+    static inline F slope_at_selu_##tag(F y) { return y > 0 ? (F)(lambda) : y + (F)(lambda_alpha); }         \
+    static inline F dropped_##tag(F x, uint32_t w, const fi_activation *p) {                                 \
+        F kept = fma_##tag((F)p->scale, x, (F)p->shift);                                                     \
+        return w <= p->last_dropped ? (F)p->dropped : kept;                                                  \
+    }                                                                                                        \
+    static inline F kept_##tag(F slope, uint32_t w, const fi_activation *p) {                                \
+        return w <= p->last_dropped ? 0 : slope * (F)p->scale;                                               \
+    }                                                                                                        \
+    FI_OPERATION(relu, F, tag) { return x < 0 ? 0 : x; }                                                     \
+    FI_OPERATION(leaky_relu, F, tag) { return x > 0 ? x : x * (F)p->slope; }                                 \
+    FI_OPERATION(selu, F, tag) {                                                                             \
+        F low = (F)(lambda_alpha) * with_sign_##tag(expm1_##tag(x < -(selu_end) ? -(selu_end) : x), x);      \
+        return x > 0 ? (F)(lambda) * x : low;                                                                \
+    }                                                                                                        \
+    /* e / (1 + e) below zero, 1 / (1 + e) above, with e = exp(-|x|) */                                      \
+    FI_OPERATION(sigmoid, F, tag) {                                                                          \
+        F e = exp_negative_##tag(-magnitude_##tag(x));                                                       \
+        return (x < 0 ? e : 1) / (1 + e);                                                                    \
+    }                                                                                                        \
+    /* m / (m + 2) with m = exp(2 |x|) - 1: towards 1, where the result is as fine as its own unit, the      \
+     * errors of m cancel */                                                                                 \
+    FI_OPERATION(tanh, F, tag) {                                                                             \
+        F a = magnitude_##tag(x), m = expm1_##tag(2 * (a > (tanh_end) ? (tanh_end) : a));                    \
+        return with_sign_##tag(m / (m + 2), x);                                                              \
+    }                                                                                                        \
+    FI_OPERATION(alpha_dropout, F, tag) { return dropped_##tag(x, w, p); }                                   \
+    FI_OPERATION(selu_dropout, F, tag) { return dropped_##tag(selu_##tag(x, y, z, w, p), w, p); }            \
+    FI_OPERATION(bias_leaky_relu, F, tag) { return leaky_relu_##tag(x + y, y, z, w, p); }                    \
+    FI_OPERATION(bias_selu, F, tag) { return selu_##tag(x + y, y, z, w, p); }                                \
+    /* gradients: x is that of the output, y the input or the output as each is named in the header */       \
+    FI_OPERATION(relu_backward, F, tag) { return y <= 0 ? 0 : x; }                                           \
+    FI_OPERATION(leaky_relu_backward, F, tag) { return y > 0 ? x : x * (F)p->slope; }                        \
+    FI_OPERATION(selu_backward, F, tag) { return x * slope_at_selu_##tag(y); }                               \
+    FI_OPERATION(selu_backward_x, F, tag) { return x * slope_of_selu_##tag(y); }                             \
+    FI_OPERATION(sigmoid_backward, F, tag) { return x * ((1 - y) * y); }                                     \
+    FI_OPERATION(tanh_backward, F, tag) { return x * fma_##tag(-y, y, 1); }                                  \
+    FI_OPERATION(alpha_dropout_backward, F, tag) { return kept_##tag(x, w, p); }                             \
+    /* from scale selu(x) + shift */                                                                         \
+    FI_OPERATION(selu_dropout_backward, F, tag) {                                                            \
+        F above = y - (F)p->shift, low = fma_##tag((F)p->scale, (F)(lambda_alpha), above);                   \
+        F slope = above > 0 ? (F)p->scale * (F)(lambda) : low;                                               \
+        return w <= p->last_dropped ? 0 : x * slope;                                                         \
+    }                                                                                                        \
+    FI_OPERATION(selu_dropout_backward_x, F, tag) { return kept_##tag(x * slope_of_selu_##tag(y), w, p); }   \
+    FI_OPERATION(bias_leaky_relu_backward, F, tag) { return leaky_relu_backward_##tag(x, y + z, z, w, p); }  \
+    FI_OPERATION(bias_selu_backward, F, tag) { return selu_backward_##tag(x, y, z, w, p); }
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+FI_OPERATIONS(float, f32, 32, 0x1.0cfabep+0f, 0x1.c212ccp+0f, 104, 20, 10)
+FI_OPERATIONS(double, f64, 64, 0x1.0cfabd6a91132p+0, 0x1.c212cc640f031p+0, 746, 40, 20)
+#pragma GCC diagnostic pop
+
+/* Short loops of short bodies are unrolled by gcc before it looks for vectors in them, and then it sees none:
+ * leaky ReLU took 10 times as long. */
+#define VECTORISE _Pragma("GCC unroll 1")
+
+/* A vector of a dtype to the working precision and back. */
+#define FI_CONVERSIONS(tag, T, F, widen_one, round_one)                                                      \
+    static inline __attribute__((always_inline)) void widen_##tag(F *restrict to, const T *restrict from) {  \
+        VECTORISE                                                                                            \
+        for (size_t k = 0; k < sizeof(vector) / sizeof(T); k++) to[k] = widen_one(from[k]);                  \
+    }                                                                                                        \
+    static inline __attribute__((always_inline)) void narrow_##tag(T *restrict to, const F *restrict from) { \
+        VECTORISE                                                                                            \
+        for (size_t k = 0; k < sizeof(vector) / sizeof(T); k++) to[k] = (T)round_one(from[k]);               \
+    }
+static inline float widen_one_bf16(uint16_t h) { return float_of((uint32_t)h << 16); }
+FI_CONVERSIONS(bf16, uint16_t, float, widen_one_bf16, round_bf16)
+FI_CONVERSIONS(f32, float, float, AS_IS, AS_IS)
+FI_CONVERSIONS(f64, double, double, AS_IS, AS_IS)
+
+#if defined(__AVX512F__)
+static inline void widen_f16(float *restrict to, const uint16_t *restrict from) {
+    for (int k = 0; k < 2 * WIDTH; k += WIDTH)
+        _mm512_storeu_ps(to + k, _mm512_cvtph_ps(_mm256_loadu_si256((const void *)(from + k))));
+}
+static inline void narrow_f16(uint16_t *restrict to, const float *restrict from) {
+    for (int k = 0; k < 2 * WIDTH; k += WIDTH)
+        _mm256_storeu_si256((void *)(to + k), _mm512_cvtps_ph(_mm512_loadu_ps(from + k), 0));
+}
+#elif defined(__F16C__)
+#include <immintrin.h>
+static inline void widen_f16(float *restrict to, const uint16_t *restrict from) {
+    for (int k = 0; k < 2 * WIDTH; k += WIDTH)
+        _mm256_storeu_ps(to + k, _mm256_cvtph_ps(_mm_loadu_si128((const void *)(from + k))));
+}
+static inline void narrow_f16(uint16_t *restrict to, const float *restrict from) {
+    for (int k = 0; k < 2 * WIDTH; k += WIDTH)
+        _mm_storeu_si128((void *)(to + k), _mm256_cvtps_ph(_mm256_loadu_ps(from + k), 0));
+}
+#else
+/* Exact: the product's exponent takes up the difference of the two biases, subnormals included. */
+static inline float widen_one_f16(uint16_t h) {
+    uint32_t a = (uint32_t)(h & 0x7fffu) << 13;
+    float x = float_of(a) * 0x1p112f;
+    x = a >= 0x0f800000u ? float_of(a | 0x7f800000u) : x;
+    return float_of(bits_f32(x) | (uint32_t)(h & 0x8000u) << 16);
+}
+FI_CONVERSIONS(f16, uint16_t, float, widen_one_f16, round_f16)
+#endif
+
+/* Sums of what a gradient's columns are before they are rounded to a half type. */
+#define NO_SUM(sums, values, n)
+#define SUM(sums, values, n)                                                                                 \
+    VECTORISE                                                                                                \
+    for (size_t k = 0; k < (n); k++) (sums)[k] += (values)[k]
+
+/* One vector of the dtype at a time; what does not fill one goes through a copy that does. Operands may be
+ * the output itself, so nothing is restrict and every vector is read before it is written. */
+#define FI_ACTIVATION(name, tag, T, F, arity, masked, sum)                                                    \
+    static inline __attribute__((always_inline)) void name##_vector_##tag(                                   \
+        T *restrict to, F *restrict r, const T *a, const T *b, const T *c, const uint32_t *w,                \
+        const fi_activation *p) {                                                                            \
+        enum { PER = sizeof(vector) / sizeof(T) };                                                           \
+        F x[PER], y[PER], z[PER];                                                                            \
+        widen_##tag(x, a);                                                                                   \
+        if (arity > 1) widen_##tag(y, b);                                                                    \
+        if (arity > 2) widen_##tag(z, c);                                                                    \
+        VECTORISE                                                                                            \
+        for (int k = 0; k < PER; k++)                                                                        \
+            r[k] = name##_##tag(x[k], arity > 1 ? y[k] : 0, arity > 2 ? z[k] : 0, masked ? w[k] : 0, p);      \
+        narrow_##tag(to, r);                                                                                 \
+    }                                                                                                        \
+    static __attribute__((noinline)) void name##_few_##tag(const fi_operands *o, size_t first, size_t n,     \
+                                                           const fi_activation *p) {                         \
+        enum { PER = sizeof(vector) / sizeof(T) };                                                           \
+        T in[3][PER] = {{0}}, to[PER];                                                                       \
+        F r[PER];                                                                                            \
+        uint32_t w[PER] = {0};                                                                               \
+        for (int i = 0; i < arity; i++) memcpy(in[i], (const T *)o->in[i] + first, n * sizeof(T));           \
+        if (masked) memcpy(w, o->words + first, n * sizeof *w);                                               \
+        name##_vector_##tag(to, r, in[0], in[1], in[2], w, p);                                               \
+        sum((F *)o->sums + first, r, n);                                                                     \
+        memcpy((T *)o->out + first, to, n * sizeof(T));                                                      \
+    }                                                                                                        \
+    static void name##_kernel_##tag(const fi_operands *o, size_t n, const fi_activation *given,              \
+                                    int where) {                                                             \
+        enum { PER = sizeof(vector) / sizeof(T) };                                                           \
+        const fi_activation p = *given;                                                                      \
+        const T *a = o->in[0], *b = o->in[1], *c = o->in[2];                                                 \
+        const uint32_t *w = o->words;                                                                        \
+        T *out = o->out;                                                                                     \
+        size_t i = where == STREAMED ? -(uintptr_t)out % sizeof(vector) / sizeof(T) : 0;                     \
+        i = i < n ? i : n;                                                                                   \
+        if (i) name##_few_##tag(o, 0, i, &p);                                                                \
+        for (; i + PER <= n; i += PER) {                                                                     \
+            T to[PER];                                                                                       \
+            F r[PER];                                                                                        \
+            name##_vector_##tag(to, r, a + i, arity > 1 ? b + i : b, arity > 2 ? c + i : c,                  \
+                                masked ? w + i : w, &p);                                                      \
+            sum((F *)o->sums + i, r, PER);                                                                   \
+            put(out + i, load(to), where);                                                                   \
+        }                                                                                                    \
+        if (i < n) name##_few_##tag(o, i, n - i, &p);                                                        \
+    }
+
+#define FI_ACTIVATION_DTYPES(name, arity, masked, sum)                                                        \
+    FI_ACTIVATION(name, f16, uint16_t, float, arity, masked, sum)                                             \
+    FI_ACTIVATION(name, bf16, uint16_t, float, arity, masked, sum)                                            \
+    FI_ACTIVATION(name, f32, float, float, arity, masked, sum)                                                \
+    FI_ACTIVATION(name, f64, double, double, arity, masked, sum)
+
+/* Half types have no operations of their own. */
+#define FI_AS_F32(name, arity, masked, sum)                                                                   \
+    static inline __attribute__((always_inline)) float name##_f16(float x, float y, float z, uint32_t w,     \
+                                                                  const fi_activation *p) {                  \
+        return name##_f32(x, y, z, w, p);                                                                    \
+    }                                                                                                        \
+    static inline __attribute__((always_inline)) float name##_bf16(float x, float y, float z, uint32_t w,    \
+                                                                   const fi_activation *p) {                 \
+        return name##_f32(x, y, z, w, p);                                                                    \
+    }
+
+/* Each operation, how many operands it has, whether it takes words, and what is summed; in the order of
+ * enum fi_activation_op. */
+#define FI_EACH_ACTIVATION(X)                                                                                \
+    X(relu, 1, 0, NO_SUM)                                                                                    \
+    X(leaky_relu, 1, 0, NO_SUM)                                                                              \
+    X(selu, 1, 0, NO_SUM)                                                                                    \
+    X(sigmoid, 1, 0, NO_SUM)                                                                                 \
+    X(tanh, 1, 0, NO_SUM)                                                                                    \
+    X(alpha_dropout, 1, 1, NO_SUM)                                                                           \
+    X(selu_dropout, 1, 1, NO_SUM)                                                                            \
+    X(bias_leaky_relu, 2, 0, NO_SUM)                                                                         \
+    X(bias_selu, 2, 0, NO_SUM)                                                                               \
+    X(relu_backward, 2, 0, NO_SUM)                                                                           \
+    X(leaky_relu_backward, 2, 0, NO_SUM)                                                                     \
+    X(selu_backward, 2, 0, NO_SUM)                                                                           \
+    X(selu_backward_x, 2, 0, NO_SUM)                                                                         \
+    X(sigmoid_backward, 2, 0, NO_SUM)                                                                        \
+    X(tanh_backward, 2, 0, NO_SUM)                                                                           \
+    X(alpha_dropout_backward, 1, 1, NO_SUM)                                                                  \
+    X(selu_dropout_backward, 2, 1, NO_SUM)                                                                   \
+    X(selu_dropout_backward_x, 2, 1, NO_SUM)                                                                 \
+    X(bias_leaky_relu_backward, 3, 0, SUM)                                                                   \
+    X(bias_selu_backward, 2, 0, SUM)
+
+FI_EACH_ACTIVATION(FI_AS_F32)
+FI_EACH_ACTIVATION(FI_ACTIVATION_DTYPES)
+
+#define FI_ACTIVATION_ROW(name, arity, masked, sum)                                                           \
+    {name##_kernel_f16, name##_kernel_bf16, name##_kernel_f32, name##_kernel_f64},
