@@ -48,10 +48,19 @@ static void uniform_f32(void *restrict out, const uint64_t *restrict d, size_t n
         v[i] = unit_f32(word(d, i)); /* the same bits, at the speed of memory */
 }
 
+/* (d >> 11) 2^-53. Only AVX-512 converts 64-bit integers; elsewhere 52 bits and the last one, both exact. */
+static inline double unit_f64(uint64_t d) {
+#ifdef __AVX512DQ__
+    return (double)(d >> 11) * 0x1p-53;
+#else
+    return double_of_u52(d >> 12) * 0x1p-52 + double_of(-(d >> 11 & 1) & 0x3ca0000000000000u);
+#endif
+}
+
 static void uniform_f64(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *p) {
     double *restrict v = out;
     const double low = p->loc, range = p->scale;
-    for (size_t i = 0; i < n; i++) v[i] = low + range * ((double)(int64_t)(d[i] >> 11) * 0x1p-53);
+    for (size_t i = 0; i < n; i++) v[i] = low + range * unit_f64(d[i]);
 }
 
 /* Floats in a vector. A loop over so many is straight code, and its arrays live in registers. */
@@ -81,10 +90,15 @@ static inline void store(void *to, vector x) { memcpy(to, &x, sizeof x); }
  * stood: the second half of each draw in a changes places with the first half of its fellow in b. So nothing
  * crosses a lane; the permutations that gcc makes of a stride of two do, and cost twice as much. */
 static inline void swap_32(void *x, void *y, const void *a, const void *b) {
-    const uint64_t low = 0xffffffffu;
     vector p = load(a), q = load(b);
+#ifdef __AVX512F__ /* half the instructions, and 8% of a normal float32's time */
+    store(x, (vector)_mm512_mask_shuffle_epi32((__m512i)p, 0xAAAA, (__m512i)q, _MM_PERM_CDAB));
+    store(y, (vector)_mm512_mask_shuffle_epi32((__m512i)q, 0x5555, (__m512i)p, _MM_PERM_CDAB));
+#else
+    const uint64_t low = 0xffffffffu;
     store(x, (p & low) | q << 32);
     store(y, (q & ~low) | p >> 32);
+#endif
 }
 
 /* The same for pairs of draws and pairs of doubles. */
@@ -116,25 +130,25 @@ static inline void put(void *to, vector x, int where) {
 }
 
 /* v = loc + scale z, with z[2p] = r cos, z[2p + 1] = r sin: radius from the low half, angle from the high
- * half. Radii first: of two short loops more elements are in flight than of one long one. n is a multiple of
- * WIDTH. Weights are centred: adding a loc of 0 to what cannot be -0 changes no bit, and costs 4%. */
+ * half. Squared radii first: of two short loops more elements are in flight than of one long one, and the
+ * roots hide behind the angles. n is a multiple of WIDTH. Weights are centred: adding a loc of 0 to what
+ * cannot be -0 changes no bit, and costs 4%. */
 static inline __attribute__((always_inline)) void normal_f32_loop(float *restrict v,
                                                                   const uint64_t *restrict d, size_t n,
                                                                   float loc, float scale, int centred,
                                                                   int where) {
     const uint32_t ones = opaque(0xffffffffu);
     uint32_t radius[WIDTH], angle[WIDTH];
-    float r[FI_BLOCK], first[WIDTH], second[WIDTH];
+    float r2[FI_BLOCK], first[WIDTH], second[WIDTH];
     for (size_t i = 0; i < n; i += WIDTH) {
         swap_32(radius, angle, d + i, d + i + WIDTH / 2);
-        for (int k = 0; k < WIDTH; k++)
-            r[i + k] = __builtin_sqrtf(minus_two_ln_u32(radius[k], radius[k] ^ ones));
+        for (int k = 0; k < WIDTH; k++) r2[i + k] = minus_two_ln_u32(radius[k], radius[k] ^ ones);
     }
     for (size_t i = 0; i < n; i += WIDTH) {
         swap_32(radius, angle, d + i, d + i + WIDTH / 2);
         for (int k = 0; k < WIDTH; k++) {
             float r_cos, r_sin;
-            polar_f32(r[i + k], angle[k], &r_cos, &r_sin);
+            polar_f32(__builtin_sqrtf(r2[i + k]), angle[k], &r_cos, &r_sin);
             first[k] = centred ? scale * r_cos : loc + scale * r_cos;
             second[k] = centred ? scale * r_sin : loc + scale * r_sin;
         }
@@ -151,17 +165,17 @@ static inline __attribute__((always_inline)) void normal_f64_loop(double *restri
                                                                   int where) {
     enum { HALF = WIDTH / 2 };
     uint64_t radius[HALF], angle[HALF];
-    double r[FI_BLOCK / 2], first[HALF], second[HALF];
+    double r2[FI_BLOCK / 2], first[HALF], second[HALF];
     for (size_t i = 0; i < n; i += HALF) {
         swap_64(radius, angle, d + 2 * i, d + 2 * i + HALF);
         for (int k = 0; k < HALF; k++)
-            r[i + k] = __builtin_sqrt(-2.0 * ln_f64((double_of_u52(radius[k] >> 12) + 0.5) * 0x1p-52));
+            r2[i + k] = -2.0 * ln_f64((double_of_u52(radius[k] >> 12) + 0.5) * 0x1p-52);
     }
     for (size_t i = 0; i < n; i += HALF) {
         swap_64(radius, angle, d + 2 * i, d + 2 * i + HALF);
         for (int k = 0; k < HALF; k++) {
             double r_cos, r_sin;
-            polar_f64(r[i + k], angle[k], &r_cos, &r_sin);
+            polar_f64(__builtin_sqrt(r2[i + k]), angle[k], &r_cos, &r_sin);
             first[k] = centred ? scale * r_cos : loc + scale * r_cos;
             second[k] = centred ? scale * r_sin : loc + scale * r_sin;
         }
