@@ -251,10 +251,10 @@ def fill_block(rng, out, shape, block, str distribution, str tag, double a, doub
     cdef fi_dist dist = _DISTS[distribution]
     cdef fi_dtype dtype = _DTYPES[tag]
     ranges = [range(*axis) for axis in block]
-    # the longest tail of the axes that lies in one piece: axes taken whole, and one before them of step 1
+    # the longest tail of the axes that lies in one piece: axes taken whole, and one of step 1 before them
     cdef size_t run_length = 1
     outer = len(ranges)
-    while outer and (whole := ranges[outer - 1] == range(shape[outer - 1]) or ranges[outer - 1].step == 1):
+    while outer and ranges[outer - 1].step == 1:
         outer -= 1
         run_length *= len(ranges[outer])
         if ranges[outer] != range(shape[outer]):

@@ -45,11 +45,8 @@ def same(mine, theirs):
 
 
 def position(rng):
-    """The state of any bit generator; `uinteger` means nothing while has_uint32 is 0."""
-    state = rng.bit_generator.state
-    if not state.get("has_uint32", 1):
-        del state["uinteger"]
-    return repr(state)
+    """The state of any bit generator."""
+    return repr(rng.bit_generator.state)
 
 
 def call(method, *args, **kwargs):
