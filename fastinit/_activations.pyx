@@ -6,7 +6,7 @@ cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 from libc.string cimport memcmp
 
-from fastinit._dispatch cimport activate, activate_rows, consume, set_alpha_dropout
+from fastinit._dispatch cimport activate, activate_rows, consume, set_alpha_dropout, sum_rows
 from fastinit._kernels cimport (
     FI_BF16, FI_F16, FI_F32, FI_F64, FI_UNIFORM, fi_activation, fi_activation_op, fi_dtype, fi_itemsize, fi_pcg64,
 )
@@ -14,13 +14,13 @@ from fastinit._sampling cimport Source
 
 from fastinit import _dtypes
 from fastinit._arrays import as_input, as_output
-from fastinit._dispatch import default_fp
 from fastinit._threads import get_num_threads, run
 
 cnp.import_array()
 
-_DTYPES = {"f16": FI_F16, "bf16": FI_BF16, "f32": FI_F32, "f64": FI_F64}
-_TAGS = {known: tag for tag, known in _DTYPES.items()}
+cdef dict DTYPES = {"f16": FI_F16, "bf16": FI_BF16, "f32": FI_F32, "f64": FI_F64}
+cdef object UINT16 = np.uint16
+cdef dict TAGS = {known: tag for tag, known in DTYPES.items()}
 
 # In the order of enum fi_activation_op.
 (
@@ -132,7 +132,7 @@ cdef class RowsJob(Job):
 
     cdef int rows(self, size_t rows, size_t columns) except -1:
         """Share the rows, and long ones, between the threads; where a piece ends changes no sum."""
-        cdef size_t width = max(1024, PIECE // min(ROW_BLOCK, rows) // 64 * 64) if rows else 0
+        cdef size_t width = max(<size_t>1024, PIECE // min(ROW_BLOCK, rows) // 64 * 64) if rows else 0
         cdef size_t i, j
         self.stride, self.itemsize = columns, fi_itemsize(self.dtype)
         pieces = [(i, min(ROW_BLOCK, rows - i), j, min(width, columns - j))
@@ -200,9 +200,17 @@ def dropout(int op, x, y, out, double p, generator, bint moves):
     return anything(job, op, (x,) if y is None else (x, y), out, generator._source, moves)
 
 
+cdef tuple storage_of(x):
+    """As `as_input`, at once for most arrays."""
+    cdef int known
+    if type(x) is not cnp.ndarray or not cnp.PyArray_ISNOTSWAPPED(x) or (known := dtype_of(x)) < 0:
+        return as_input(x)
+    return (x.view(UINT16) if known == FI_BF16 else x), TAGS[known]
+
+
 cdef tuple checked(operands):
     """The operands' storage and tag; they have one dtype and shape."""
-    found = [as_input(x) for x in operands]
+    found = [storage_of(x) for x in operands]
     array, tag = found[0]
     for other, its in found[1:]:
         if its != tag:
@@ -217,7 +225,7 @@ cdef object output(out, like, str tag):
     if out is None:
         out = np.empty_like(like, dtype=_dtypes.dtype(tag), subok=False)
         return out, _dtypes.storage(out, tag)
-    memory, its = as_output(out)
+    memory, its = storage_of(out) if type(out) is cnp.ndarray and cnp.PyArray_ISWRITEABLE(out) else as_output(out)
     if its != tag:
         raise TypeError(f"output array has dtype {_dtypes.name(its)}, but the operands have {_dtypes.name(tag)}")
     if memory.shape != like.shape:
@@ -235,7 +243,7 @@ cdef object anything(Job job, int op, tuple given, out, Source source=None, bint
     if tag == "bf16" and type(given[0]) is cnp.ndarray:
         bfloat16 = cnp.PyArray_TYPE(given[0])  # `plain` knows it from now on
     result, memory = output(out, operands[0], tag)
-    job.op, job.dtype = <fi_activation_op>op, <fi_dtype><int>_DTYPES[tag]
+    job.op, job.dtype = <fi_activation_op>op, <fi_dtype><int>DTYPES[tag]
     if moves:
         source.take(FI_UNIFORM, FI_F32, memory.size, &job.generator)
     elif job.draws:
@@ -281,14 +289,17 @@ cdef int blocks(Job job, list arrays, str tag) except -1:
     return 0
 
 
-cdef object wide_bias(bias, size_t columns):
-    """A contiguous copy of the bias for `columns` columns, a multiple of its own."""
-    flat = np.ascontiguousarray(bias, bias.dtype.newbyteorder("="))
-    return np.tile(flat, columns // flat.size) if flat.size else flat
+cdef object wide_bias(bias, size_t columns, memory):
+    """The bias for `columns` columns, a multiple of its own; a copy where it is not plain or lies in the output."""
+    cdef size_t size = cnp.PyArray_SIZE(bias)
+    if size == columns and is_plain(bias, False) and apart(memory, bias):
+        return bias
+    flat = np.array(bias, bias.dtype.newbyteorder("="))
+    return np.tile(flat, columns // size) if size else flat
 
 
 cdef object check_bias(x, bias, str tag):
-    memory, its = as_input(bias)
+    memory, its = storage_of(bias)
     if its != tag:
         raise TypeError(f"operands have different dtypes: {_dtypes.name(tag)} and {_dtypes.name(its)}")
     if memory.ndim != 1 or x.ndim < 1 or x.shape[-1] != memory.size:
@@ -297,23 +308,27 @@ cdef object check_bias(x, bias, str tag):
     return memory
 
 
+cdef size_t rows_together(size_t size, size_t columns) noexcept:
+    """How many short rows are taken as one, which the bias is then repeated for."""
+    return 1 if size < FEW or columns >= WIDE else WIDE // columns
+
+
 def with_bias(int op, x, bias, out, double slope=0.0):
     """An operation on x + bias, for x of shape (..., n) and a bias of shape (n,)."""
     cdef RowsJob job = RowsJob.__new__(RowsJob)
-    cdef size_t columns, size, together
+    cdef size_t columns, size
     [array], tag = checked((x,))
     row = check_bias(array, bias, tag)
     result, memory = output(out, array, tag)
-    job.op, job.dtype, job.params.slope = <fi_activation_op>op, <fi_dtype><int>_DTYPES[tag], slope
+    job.op, job.dtype, job.params.slope = <fi_activation_op>op, <fi_dtype><int>DTYPES[tag], slope
     if not memory.size:
         return result
     if not (is_plain(array, False) and is_plain(memory, False) and apart(memory, array)):
         blocks(job, [memory, array, np.broadcast_to(row, array.shape)], tag)
         return result
-    columns, size = row.size, memory.size
-    together = max(1, WIDE // columns)
-    columns *= together
-    row = wide_bias(row, columns)
+    size = memory.size
+    columns = row.size * rows_together(size, row.size)
+    row = wide_bias(row, columns, memory)
     job.bind(memory, (array, row))
     job.set_streamed(size)
     job.rows(size // columns, columns)
@@ -353,14 +368,14 @@ def with_bias_backward(int op, grad, y, bias, out, double slope=0.0):
         raise ValueError("operands of shape (): (..., n) is wanted")
     row = None if bias is None else check_bias(array, bias, tag)
     result, memory = output(out, array, tag)
-    job.op, job.dtype, job.params.slope = <fi_activation_op>op, <fi_dtype><int>_DTYPES[tag], slope
+    job.op, job.dtype, job.params.slope = <fi_activation_op>op, <fi_dtype><int>DTYPES[tag], slope
     n = array.shape[-1]
     size = memory.size
-    together = max(1, WIDE // n) if n else 1
+    together = rows_together(size, n)
     columns = n * together
-    sums = np.zeros((size // columns // ROW_BLOCK + 1 if n else 1, columns))
+    sums = np.zeros(((size // columns // ROW_BLOCK + 1) * together if n else 1, n))
     job.sums = <double *>cnp.PyArray_DATA(sums)
-    wide = () if row is None else (wide_bias(row, columns),)
+    wide = () if row is None else (wide_bias(row, columns, memory),)
     if size == 0:
         pass
     elif all([is_plain(x, False) for x in (memory, *operands)]) and all([apart(memory, x) for x in operands]):
@@ -371,13 +386,7 @@ def with_bias_backward(int op, grad, y, bias, out, double slope=0.0):
             job((size // columns, 1, 0, size % columns))
     else:
         rows_in_pieces(job, memory, operands, wide, tag, columns)
-    grad_bias = _dtypes.rounded(in_order(in_order(sums).reshape(together, n)), tag)
-    return result, grad_bias.view(_dtypes.dtype(tag))
-
-
-cdef object in_order(rows):
-    total = rows[0].copy()
-    with default_fp():
-        for row in rows[1:]:
-            total += row
-    return total
+        job.sums = <double *>cnp.PyArray_DATA(sums)
+    grad_bias = np.empty(n, _dtypes.dtype(tag))
+    sum_rows(job.dtype, cnp.PyArray_DATA(grad_bias), job.sums, sums.shape[0], sums.shape[1])
+    return result, grad_bias

@@ -56,9 +56,8 @@ def _own_memory(out: Any) -> npt.NDArray[Any]:
 
 def _tagged(array: npt.NDArray[Any]) -> Storage:
     array = array.view(np.ndarray)
-    native = array.dtype.newbyteorder("=")
     try:
-        tag = _dtypes.tag(native)
+        tag = _dtypes.tag(array.dtype.newbyteorder("="))
     except TypeError:
         raise TypeError(
             f"float16, bfloat16, float32 or float64 is wanted, not an array of dtype {array.dtype}"

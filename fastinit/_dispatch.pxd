@@ -20,3 +20,4 @@ cdef void activate(fi_activation_op op, fi_dtype dtype, const fi_activation *par
 cdef void activate_rows(fi_activation_op op, fi_dtype dtype, const fi_activation *params, void *out,
                         const void **operands, double *sums, size_t rows, size_t columns, size_t stride,
                         bint streamed) noexcept nogil
+cdef void sum_rows(fi_dtype dtype, void *out, double *sums, size_t rows, size_t columns) noexcept nogil

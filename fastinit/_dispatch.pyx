@@ -7,7 +7,7 @@ from libc.stdint cimport uint64_t
 from fastinit._kernels cimport (
     fi_activate, fi_activate_rows, fi_activation, fi_activation_op, fi_alpha_dropout, fi_consume, fi_dist, fi_draws,
     fi_dtype, fi_enter_default_fp, fi_fill, fi_fill_from, fi_isa, fi_kernels, fi_leave_default_fp, fi_normal,
-    fi_params, fi_pcg64, fi_select, fi_source, fi_truncated_normal, fi_uniform,
+    fi_params, fi_pcg64, fi_select, fi_source, fi_sum_rows, fi_truncated_normal, fi_uniform,
 )
 
 cdef extern from *:
@@ -67,6 +67,10 @@ cdef void activate_rows(fi_activation_op op, fi_dtype dtype, const fi_activation
                         const void **operands, double *sums, size_t rows, size_t columns, size_t stride,
                         bint streamed) noexcept nogil:
     fi_activate_rows(kernels, op, dtype, params, out, operands, sums, rows, columns, stride, streamed)
+
+
+cdef void sum_rows(fi_dtype dtype, void *out, double *sums, size_t rows, size_t columns) noexcept nogil:
+    fi_sum_rows(dtype, out, sums, rows, columns)
 
 
 class default_fp:

@@ -53,6 +53,7 @@ cdef extern from "fastinit.h" nogil:
     void fi_activate_rows(const fi_kernels *kernels, fi_activation_op op, fi_dtype dtype, const fi_activation *params,
                           void *out, const void **in_, double *sums, size_t rows, size_t columns, size_t stride,
                           int streamed) noexcept
+    void fi_sum_rows(fi_dtype dtype, void *out, double *sums, size_t rows, size_t columns) noexcept
     uint64_t fi_enter_default_fp() noexcept
     void fi_leave_default_fp(uint64_t saved) noexcept
 

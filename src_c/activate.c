@@ -1,5 +1,6 @@
 /* Activations over whole arrays: positions, words of the stream, and the sums of columns. */
 #include "fastinit.h"
+#include "vmath.inc.h"
 
 /* Words are made so many at once: seating the lanes costs as much as some hundred draws. A whole number of
  * lines in every dtype, with room for a half draw at each end. */
@@ -108,5 +109,32 @@ void fi_activate_rows(const fi_kernels *kernels, enum fi_activation_op op, enum 
              sums ? sums + first : NULL, rows, n, streamed);
     }
     if (streamed) kernels->fence();
+    fi_leave_default_fp(saved);
+}
+
+/* To float, with the last bit set where that is not exact: rounding again to fewer bits is then right. */
+static float round_to_odd(double x) {
+    const float nearest = (float)x;
+    if (nearest == x || x != x) return nearest;
+    const float toward_zero =
+        (nearest < 0 ? -nearest : nearest) > (x < 0 ? -x : x) ? float_of(bits_f32(nearest) - 1) : nearest;
+    return float_of(bits_f32(toward_zero) | 1);
+}
+
+static __attribute__((noinline)) void sum_rows(enum fi_dtype dtype, void *out, double *sums, size_t rows,
+                                               size_t columns) {
+    for (size_t row = 1; row < rows; row++)
+        for (size_t i = 0; i < columns; i++) sums[i] += sums[row * columns + i];
+    for (size_t i = 0; i < columns; i++) switch (dtype) {
+        case FI_F16: ((uint16_t *)out)[i] = round_f16(round_to_odd(sums[i])); break;
+        case FI_BF16: ((uint16_t *)out)[i] = round_bf16(round_to_odd(sums[i])); break;
+        case FI_F32: ((float *)out)[i] = (float)sums[i]; break;
+        default: ((double *)out)[i] = sums[i];
+        }
+}
+
+void fi_sum_rows(enum fi_dtype dtype, void *out, double *sums, size_t rows, size_t columns) {
+    uint64_t saved = fi_enter_default_fp();
+    sum_rows(dtype, out, sums, rows, columns);
     fi_leave_default_fp(saved);
 }

@@ -150,6 +150,8 @@ void fi_activate(const fi_kernels *kernels, enum fi_activation_op op, enum fi_dt
 void fi_activate_rows(const fi_kernels *kernels, enum fi_activation_op op, enum fi_dtype dtype,
                       const fi_activation *params, void *out, const void *const in[3], double *sums,
                       size_t rows, size_t columns, size_t stride, int streamed);
+/* Those sums, rows of columns, added up in their order and rounded once. They are overwritten. */
+void fi_sum_rows(enum fi_dtype dtype, void *out, double *sums, size_t rows, size_t columns);
 
 /* Round to nearest, no flush to zero: what every value above is computed under.
  * Enter saves the caller's modes and sets the default ones; leave puts the caller's back. */
