@@ -40,6 +40,7 @@ sanitize: .venv/installed-test
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
 		ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$$(echo build/sanitize/lib.*) \
 		$(BIN)/pytest tests/test_bit_generator.py tests/test_sampling.py
+	$(BIN)/pytest tests/test_c.py -k sanitize
 
 clean:
 	rm -rf build fastinit/*.so

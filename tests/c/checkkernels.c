@@ -10,63 +10,11 @@
 #include <xmmintrin.h>
 #endif
 
-/* Past the size from which fills are written around the cache. */
-#define LARGE ((size_t)9 << 20)
+/* Past the size from which fills are written around the cache, by more than is written before a line. */
+#define LARGE (((size_t)8 << 20) + 1000)
+#define LINE ((size_t)64)
 
 static const fi_kernels *baseline;
-static bool timing;
-
-/* ---- parameters ---- */
-
-static double any_real(double most) {
-    double x = (2 * unit() - 1) * ldexp(1, (int)below(280) - 150);
-    return fabs(x) > most ? most * (2 * unit() - 1) : x;
-}
-
-static fi_params any_params(enum fi_dist dist, enum fi_dtype dtype) {
-    static const double bounds[][2] = {
-        {-2, 2},       {8, 9},   {-9, -8},   {-INFINITY, 3}, {3, 3.0000001}, {-INFINITY, INFINITY},
-        {0, INFINITY}, {30, 31}, {-40, -39}, {-0.01, 0.02},  {1, 1},         {-6, 12}};
-    static const double most[] = {65504, 0x1.fep127, 0x1.fffffep127, 0x1.fffffffffffffp1023};
-    fi_params p;
-    double a = any_real(most[dtype]), b = any_real(most[dtype]);
-    int refused = 0;
-    if (timing) { /* what users ask for, so that two runs compare */
-        switch (dist) {
-        case FI_UNIFORM: fi_uniform(&p, dtype, 0, 1); break;
-        case FI_NORMAL: fi_normal(&p, 0, 1); break;
-        default: fi_truncated_normal(&p, dtype, -2, 2, 0, 1);
-        }
-        return p;
-    }
-    switch (dist) {
-    case FI_UNIFORM:
-        switch (below(6)) {
-        case 0: a = 0, b = 1; break;
-        case 1: b = a * (1 + 0x1p-22 * (double)below(40)); break; /* a few values wide, or none */
-        case 2: a = -most[dtype] / 2, b = most[dtype] / 2; break;
-        case 3: a = 0, b = ldexp(unit(), -140); break; /* subnormal */
-        default: break;
-        }
-        refused = fi_uniform(&p, dtype, (a < b ? a : b) / 2, (a < b ? b : a) / 2);
-        break;
-    case FI_NORMAL: fi_normal(&p, below(2) ? 0 : a, below(2) ? 1 : fabs(b)); break;
-    default: {
-        const double *w = bounds[below(COUNT(bounds))];
-        double low = w[0], high = w[1];
-        if (below(2)) {
-            low = (unit() * 2 - 1) * 12;
-            high = low + ldexp(unit(), 3 - (int)below(20));
-        }
-        refused = fi_truncated_normal(&p, dtype, low, high, below(2) ? 0 : a, below(2) ? 1 : fabs(b));
-    }
-    }
-    if (refused) {
-        printf("FAIL %s_%s: parameters %a, %a refused\n", dist_name[dist], dtype_name[dtype], a, b);
-        exit(1);
-    }
-    return p;
-}
 
 /* ---- one kernel at a time ---- */
 
@@ -95,23 +43,90 @@ static void check_raw(const fi_kernels *k, enum fi_variant variant, guarded buff
     }
 }
 
-static void check_transform(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dtype, guarded in,
-                            guarded out) {
+/* Raw and uniform(0, 1) in one against the baseline's in turn. */
+static void check_random(const fi_kernels *k, enum fi_variant variant, enum fi_dtype dtype, bool streamed,
+                         guarded out) {
+    static uint64_t draws[4 * FI_BLOCK], wanted[4 * FI_BLOCK];
+    fi_raw *random = k->random[variant][dtype][streamed];
+    if (random == NULL) return;
+    size_t size = fi_itemsize(dtype), align = streamed ? LINE : size;
+    fi_params p = usual_params(FI_UNIFORM, dtype);
+    fi_pcg64 g = any_generator(variant);
+    fi_lanes lanes, plain;
+    k->seat(&lanes, &g);
+    baseline->seat(&plain, &g);
+    for (int call = 0; call < 3; call++) {
+        size_t n = below(4 * FI_BLOCK / FI_LANES + 1) * FI_LANES;
+        checking(k, streamed ? "streamed_random" : "random", variant_name[variant], dtype_name[dtype], n);
+        unsigned char *result = place(out, n * 8, align);
+        now.offset = (uintptr_t)result % LINE;
+        random(result, n, &lanes);
+        k->fence();
+        untouched(out, result, n * 8);
+        baseline->raw[variant](draws, n, &plain);
+        baseline->transform[FI_UNIFORM][dtype](wanted, draws, n, &p);
+        same("differs from the baseline", result, wanted, n * 8 / size, size);
+    }
+    if (timing) BENCH(FI_BLOCK * 8 / size, random(out.data, FI_BLOCK, &lanes));
+}
+
+static void check_transform(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dtype, bool streamed,
+                            guarded in, guarded out) {
     static _Alignas(64) unsigned char wanted[FI_BLOCK * 8];
+    fi_transform *transform = streamed ? k->streamed[dist][dtype] : k->transform[dist][dtype];
+    if (transform == NULL) return;
     size_t size = fi_itemsize(dtype), draws = timing ? FI_BLOCK : any_size(FI_BLOCK);
     if (dist == FI_NORMAL && dtype == FI_F64) draws &= ~(size_t)1;
     size_t n = values_of(dtype, draws);
-    checking(k, dist_name[dist], "", dtype_name[dtype], n);
+    checking(k, dist_name[dist], streamed ? "streamed" : "", dtype_name[dtype], n);
     now.params = any_params(dist, dtype);
     uint64_t *source = (uint64_t *)place(in, draws * 8, 8);
     for (size_t i = 0; i < draws; i++) source[i] = timing ? rnd() : any_draw();
-    unsigned char *result = place(out, n * size, size);
-    now.offset = (uintptr_t)result % 64;
-    k->transform[dist][dtype](result, source, draws, &now.params);
+    unsigned char *result = place(out, n * size, streamed ? LINE : size);
+    now.offset = (uintptr_t)result % LINE;
+    transform(result, source, draws, &now.params);
+    k->fence();
     untouched(out, result, n * size);
     baseline->transform[dist][dtype](wanted, source, draws, &now.params);
     same("differs from the baseline", result, wanted, n, size);
-    if (timing) BENCH(n, k->transform[dist][dtype](result, source, draws, &now.params));
+    if (timing) BENCH(n, transform(result, source, draws, &now.params));
+}
+
+/* A normal is loc + scale z, whatever a kernel leaves out where it takes loc for nothing. Which NaN comes out
+ * is not promised. */
+static void check_scaled(const fi_kernels *k, enum fi_dtype dtype, bool streamed) {
+    static const double locs[] = {0, -0.0, 1.5, -0x1p-130, 0x1p-1070, INFINITY, NAN};
+    static const double scales[] = {1,       0,        -0.0,     -3,        0x1p-64,  0x1.fffffep-65,
+                                    0x1p-66, 0x1p-120, 0x1p-149, 0x1p-1060, INFINITY, NAN};
+    static union {
+        _Alignas(64) float f32[2 * FI_LANES];
+        double f64[FI_LANES];
+    } z, got, wanted;
+    fi_transform *transform = streamed ? k->streamed[FI_NORMAL][dtype] : k->transform[FI_NORMAL][dtype];
+    if (transform == NULL) return;
+    uint64_t draws[FI_LANES];
+    size_t n = values_of(dtype, FI_LANES);
+    for (size_t i = 0; i < FI_LANES; i++) draws[i] = any_draw();
+    fi_params p = usual_params(FI_NORMAL, dtype);
+    baseline->transform[FI_NORMAL][dtype](&z, draws, FI_LANES, &p);
+    checking(k, "scaled_normal", streamed ? "streamed" : "", dtype_name[dtype], n);
+    for (size_t a = 0; a < COUNT(locs) * COUNT(scales); a++) {
+        double loc = locs[a % COUNT(locs)], scale = scales[a / COUNT(locs)];
+        fi_normal(&now.params, loc, scale);
+        transform(&got, draws, FI_LANES, &now.params);
+        k->fence();
+#define SCALE(type, member)                                                                                  \
+    for (size_t i = 0; i < n; i++) {                                                                         \
+        wanted.member[i] = (type)loc + (type)scale * z.member[i];                                            \
+        if (isnan(wanted.member[i]) && isnan(got.member[i])) wanted.member[i] = got.member[i];               \
+    }
+        if (dtype == FI_F32)
+            SCALE(float, f32)
+        else
+            SCALE(double, f64)
+#undef SCALE
+        same("is not loc + scale z", &got, &wanted, n, fi_itemsize(dtype));
+    }
 }
 
 static void check_stream(const fi_kernels *k, guarded in, guarded out) {
@@ -237,27 +252,37 @@ static void check_plain(const fi_kernels *k, guarded out) {
 
 /* ---- larger than a cache, and under another program's floating-point modes ---- */
 
-static void check_large(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dtype) {
-    size_t size = fi_itemsize(dtype), n = (LARGE / size) + below(100), offset = below(64) * size,
-           cut = below(n);
-    unsigned char *one = malloc(n * size + offset), *two = malloc(n * size);
-    fi_pcg64 g = any_generator(FI_XSL_RR);
-    if (!one || !two) exit(2);
+/* Whole fills: first up to the end of a line, then past the cache, by way of a block in it or straight. From
+ * every element of a line on where a kernel does the latter. From a foreign source nothing comes first. */
+static void check_large(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dtype, guarded out) {
+    const size_t size = fi_itemsize(dtype), n = LARGE / size - below(100);
+    unsigned char *wanted = malloc((n + 1) * size);
+    fi_pcg64 g = any_generator((enum fi_variant)below(FI_VARIANTS));
+    if (wanted == NULL) exit(2);
+    const bool straight = k->streamed[dist][dtype] || (dist == FI_UNIFORM && k->random[g.variant][dtype][1]);
+    const size_t first = straight ? 0 : below(LINE / size) * size, step = straight ? size : LINE;
     checking(k, "large", dist_name[dist], dtype_name[dtype], n);
-    fi_params p = now.params = any_params(dist, dtype);
-    now.offset = offset;
-    fi_fill(k, &g, dist, dtype, &p, one + offset, 0, n);
-    for (size_t done = 0, piece; done < n; done += piece) { /* pieces too small to go past the cache */
-        piece = n - done < 9999 ? n - done : 9999;
-        fi_fill(baseline, &g, dist, dtype, &p, two + done * size, done, piece);
+    fi_params p = now.params = usual_params(dist, dtype);
+    for (size_t done = 0, piece; done <= n; done += piece) { /* pieces too small to go past the cache */
+        piece = n + 1 - done < 9999 ? n + 1 - done : 9999;
+        fi_fill(baseline, &g, dist, dtype, &p, wanted + done * size, done, piece);
     }
-    same("differs from the baseline", one + offset, two, n, size);
-    memset(one, CANARY, n * size + offset);
-    fi_fill(k, &g, dist, dtype, &p, one + offset, 0, cut);
-    fi_fill(k, &g, dist, dtype, &p, one + offset + cut * size, cut, n - cut);
-    same("cut in two differs from one fill", one + offset, two, n, size);
-    free(one);
-    free(two);
+    for (now.offset = first; now.offset < LINE; now.offset += step) {
+        const size_t start = below(2);
+        unsigned char *result = out.data + LINE + now.offset;
+        memset(out.data, CANARY, out.bytes);
+        fi_fill(k, &g, dist, dtype, &p, result, start, n);
+        untouched(out, result, n * size);
+        same("differs from the baseline", result, wanted + start * size, n, size);
+        if (now.offset > first + size) continue;
+        fi_pcg64 foreign = g;
+        memset(out.data, CANARY, out.bytes);
+        fi_fill_from(k, &(fi_source){&foreign, source64, source32, source_double}, dist, dtype, &p, result,
+                     n);
+        untouched(out, result, n * size);
+        same("from a source differs from the baseline", result, wanted, n, size);
+    }
+    free(wanted);
 }
 
 #if defined(__x86_64__)
@@ -305,23 +330,33 @@ static void check_modes(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dt
 #endif
 }
 
-static void check_isa(const fi_kernels *k, int rounds, guarded in, guarded out) {
+static void check_isa(const fi_kernels *k, int rounds, guarded in, guarded out, guarded large) {
     for (int round = 0; round < rounds; round++) {
         timing &= round == 0;
-        for (int v = 0; v < FI_VARIANTS; v++) check_raw(k, (enum fi_variant)v, out);
+        for (int v = 0; v < FI_VARIANTS; v++) {
+            enum fi_variant variant = (enum fi_variant)v;
+            check_raw(k, variant, out);
+            for (int t = 0; t < FI_DTYPES; t++)
+                for (int streamed = 0; streamed < 2; streamed++)
+                    check_random(k, variant, (enum fi_dtype)t, streamed, out);
+        }
+        for (int streamed = 0; streamed < 2; streamed++) {
+            check_scaled(k, FI_F32, streamed);
+            check_scaled(k, FI_F64, streamed);
+        }
         check_stream(k, in, out);
         check_plain(k, out);
         for (int d = 0; d < FI_DISTS; d++)
             for (int t = 0; t < FI_DTYPES; t++) {
                 enum fi_dist dist = (enum fi_dist)d;
                 enum fi_dtype dtype = (enum fi_dtype)t;
-                check_transform(k, dist, dtype, in, out);
+                check_transform(k, dist, dtype, false, in, out);
+                check_transform(k, dist, dtype, true, in, out);
                 check_fill(k, dist, dtype, out);
                 check_consume(k, dist, dtype, out);
                 check_fill_from(k, dist, dtype, out);
                 check_modes(k, dist, dtype, out);
-                if (round == 0 && (dist == FI_UNIFORM || (dist == FI_NORMAL && dtype == FI_F64)))
-                    check_large(k, dist, dtype);
+                if (round == 0 && dist != FI_TRUNCATED_NORMAL) check_large(k, dist, dtype, large);
             }
     }
 }
@@ -343,7 +378,7 @@ int main(int argc, char **argv) {
         }
     }
     baseline = fi_select("baseline");
-    guarded in = guard(), out = guard();
+    guarded in = guard(BUFFER), out = guard(BUFFER), large = guard(LARGE + 2 * LINE);
     signal(SIGSEGV, caught);
     signal(SIGILL, caught);
     printf("checkkernels --seed %" PRIu64 " --rounds %d\n", seed, rounds);
@@ -356,7 +391,7 @@ int main(int argc, char **argv) {
         }
         splitmix_state = seed;
         timing = bench;
-        check_isa(fi_select(name), rounds, in, out);
+        check_isa(fi_select(name), rounds, in, out, large);
         printf("%-12s ok\n", name);
     }
     return 0;

@@ -1,5 +1,5 @@
-/* What checkkernels.c stands on: repeatable randomness, buffers between guard pages, a report of the first
- * difference, a stopwatch. */
+/* What checkkernels.c stands on: repeatable randomness, parameters, buffers between guard pages, a report of
+ * the first difference, a stopwatch. */
 #ifndef FASTINIT_HARNESS_H
 #define FASTINIT_HARNESS_H
 #include "fastinit.h"
@@ -70,26 +70,86 @@ static size_t any_size(size_t most) {
     return n > most ? most : n;
 }
 
+/* ---- parameters ---- */
+
+static bool timing;
+
+static double any_real(double most) {
+    double x = (2 * unit() - 1) * ldexp(1, (int)below(280) - 150);
+    return fabs(x) > most ? most * (2 * unit() - 1) : x;
+}
+
+/* What users ask for. */
+static fi_params usual_params(enum fi_dist dist, enum fi_dtype dtype) {
+    fi_params p;
+    switch (dist) {
+    case FI_UNIFORM: fi_uniform(&p, dtype, 0, 1); break;
+    case FI_NORMAL: fi_normal(&p, 0, 1); break;
+    default: fi_truncated_normal(&p, dtype, -2, 2, 0, 1);
+    }
+    return p;
+}
+
+static fi_params any_params(enum fi_dist dist, enum fi_dtype dtype) {
+    static const double bounds[][2] = {
+        {-2, 2},       {8, 9},   {-9, -8},   {-INFINITY, 3}, {3, 3.0000001}, {-INFINITY, INFINITY},
+        {0, INFINITY}, {30, 31}, {-40, -39}, {-0.01, 0.02},  {1, 1},         {-6, 12}};
+    static const double most[] = {65504, 0x1.fep127, 0x1.fffffep127, 0x1.fffffffffffffp1023};
+    fi_params p;
+    double a = any_real(most[dtype]), b = any_real(most[dtype]);
+    int refused = 0;
+    if (timing) return usual_params(dist, dtype); /* so that two runs compare */
+    switch (dist) {
+    case FI_UNIFORM:
+        switch (below(6)) {
+        case 0: a = 0, b = 1; break;
+        case 1: b = a * (1 + 0x1p-22 * (double)below(40)); break; /* a few values wide, or none */
+        case 2: a = -most[dtype] / 2, b = most[dtype] / 2; break;
+        case 3: a = 0, b = ldexp(unit(), -140); break; /* subnormal */
+        default: break;
+        }
+        refused = fi_uniform(&p, dtype, (a < b ? a : b) / 2, (a < b ? b : a) / 2);
+        break;
+    case FI_NORMAL: fi_normal(&p, below(2) ? 0 : a, below(2) ? 1 : fabs(b)); break;
+    default: {
+        const double *w = bounds[below(COUNT(bounds))];
+        double low = w[0], high = w[1];
+        if (below(2)) {
+            low = (unit() * 2 - 1) * 12;
+            high = low + ldexp(unit(), 3 - (int)below(20));
+        }
+        refused = fi_truncated_normal(&p, dtype, low, high, below(2) ? 0 : a, below(2) ? 1 : fabs(b));
+    }
+    }
+    if (refused) {
+        printf("FAIL %s_%s: parameters %a, %a refused\n", dist_name[dist], dtype_name[dtype], a, b);
+        exit(1);
+    }
+    return p;
+}
+
 /* ---- buffers between guard pages ---- */
 
 typedef struct guarded {
-    unsigned char *data; /* BUFFER bytes: a page that may not be touched before them and another after */
+    unsigned char *data; /* a page that may not be touched before it and another after */
+    size_t bytes;        /* whole pages */
 } guarded;
 
-static guarded guard(void) {
+static guarded guard(size_t bytes) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    unsigned char *all = mmap(NULL, BUFFER + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (all == MAP_FAILED || mprotect(all + page, BUFFER, PROT_READ | PROT_WRITE) != 0) {
+    bytes = (bytes + page - 1) / page * page;
+    unsigned char *all = mmap(NULL, bytes + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (all == MAP_FAILED || mprotect(all + page, bytes, PROT_READ | PROT_WRITE) != 0) {
         perror("guard pages");
         exit(2);
     }
-    return (guarded){all + page};
+    return (guarded){all + page, bytes};
 }
 
 /* Room for `bytes`, against the guard page after it or near the one before it, at a multiple of `align`. */
 static unsigned char *place(guarded g, size_t bytes, size_t align) {
-    memset(g.data, CANARY, BUFFER);
-    return below(2) ? g.data + (BUFFER - bytes) / align * align : g.data + below(64) * align;
+    memset(g.data, CANARY, g.bytes);
+    return below(2) ? g.data + (g.bytes - bytes) / align * align : g.data + below(64) * align;
 }
 
 /* ---- what is being checked, and what is said when it fails ---- */
@@ -138,8 +198,9 @@ static void same(const char *why, const void *got, const void *wanted, size_t n,
 }
 
 static void untouched(guarded g, const unsigned char *out, size_t bytes) {
-    for (size_t i = 0; i < BUFFER; i++)
-        if (g.data[i] != CANARY && (g.data + i < out || g.data + i >= out + bytes))
+    const size_t begin = (size_t)(out - g.data);
+    for (size_t i = begin ? 0 : bytes; i < g.bytes; i = i + 1 == begin ? begin + bytes : i + 1)
+        if (g.data[i] != CANARY)
             fail("wrote outside its output, at byte", (size_t)(g.data + i - out), NULL, NULL, 0);
 }
 
