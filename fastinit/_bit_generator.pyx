@@ -8,8 +8,8 @@ from numpy.random cimport BitGenerator
 
 from fastinit._dispatch cimport draws
 from fastinit._kernels cimport (
-    FI_DXSM, FI_XSL_RR, fi_advance_by, fi_high, fi_inc, fi_low, fi_next32, fi_next64, fi_next_double, fi_pcg64,
-    fi_seed, fi_set_u128, fi_state, fi_u128,
+    FI_DXSM, FI_XSL_RR, fi_advance_by, fi_high, fi_inc, fi_low, fi_next32, fi_next64, fi_next_double,
+    fi_pcg64, fi_seed, fi_set_u128, fi_state, fi_u128,
 )
 
 cnp.import_array()
@@ -52,7 +52,7 @@ cdef class LCG128(BitGenerator):
 
     @property
     def state(self):
-        """The state as a dict in NumPy's format: it can be assigned to NumPy's class of the same name, and back."""
+        """The state as a dict in NumPy's format: NumPy's class of the same name takes it, and gives it."""
         return {
             "bit_generator": type(self).__name__,
             "state": {
@@ -156,8 +156,8 @@ cdef class LCG128(BitGenerator):
 cdef class PCG64(LCG128):
     """PCG64(seed=None)
 
-    The PCG64 bit generator (XSL-RR 128/64, O'Neill 2014), as `numpy.random.PCG64` has it: same seeding, same draws,
-    same `state`. A `fastinit.random.Generator` over it fills arrays at the speed of memory.
+    The PCG64 bit generator (XSL-RR 128/64, O'Neill 2014), as `numpy.random.PCG64` has it: same seeding, same
+    draws, same `state`. A `fastinit.random.Generator` over it fills arrays at the speed of memory.
 
     Parameters
     ----------
@@ -178,7 +178,8 @@ cdef class PCG64(LCG128):
 cdef class PCG64DXSM(LCG128):
     """PCG64DXSM(seed=None)
 
-    The PCG64 bit generator with the DXSM output function and its cheap multiplier, as `numpy.random.PCG64DXSM` has it.
+    The PCG64 bit generator with the DXSM output function and its cheap multiplier, as
+    `numpy.random.PCG64DXSM` has it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The C core and the table of kernels in use. No other module links the C objects: they call through this one."""
+"""The C core and the table of kernels in use. No other module links the C objects: all call through this."""
 
 import os
 
@@ -76,7 +76,7 @@ cdef void sum_rows(fi_dtype dtype, void *out, double *sums, size_t rows, size_t 
 class default_fp:
     """Context of the default floating-point modes: round to nearest, no flush to zero.
 
-    Python's own + - * / and sqrt inside it round as they do on every machine, whatever modes the caller has set.
+    Python's own + - * / and sqrt inside it round as they do on every machine, whatever the caller's modes.
     """
 
     __slots__ = ("_saved",)
@@ -89,7 +89,7 @@ class default_fp:
 
 
 def config():
-    """What was built, what this CPU has (plainest first), what was picked, and by which compiler it was built."""
+    """What was built and by which compiler, what this CPU has (plainest first), and what was picked."""
     cdef int built, supported
     cdef int i = 0
     cdef const char *name

@@ -69,7 +69,9 @@ cdef int check_out(out, fi_dtype known, size, bint fortran) except -1:
         raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
     if not (cnp.PyArray_ISCARRAY(out) or fortran and cnp.PyArray_ISFARRAY(out)):
         kind = "" if fortran else "C-"
-        raise ValueError(f"Supplied output array must be {kind}contiguous, writable, aligned, and in machine byte-order.")
+        raise ValueError(
+            f"Supplied output array must be {kind}contiguous, writable, aligned, and in machine byte-order."
+        )
     expected = dtypes[known]
     if out.dtype != expected:
         raise TypeError(f"Supplied output array has the wrong type. Expected {expected}, got {out.dtype}")
@@ -170,10 +172,10 @@ class Generator(np.random.Generator):
 
     NumPy's `numpy.random.Generator` with the distributions of neural-network weights at the speed of memory.
 
-    `random`, `uniform`, `standard_normal`, `normal` and `truncated_normal` are fastinit's own; every other method is
-    NumPy's and draws from the same stream. The bits of `random` and `uniform` in float32 and float64 are NumPy's;
-    those of the normals are not, for NumPy's ziggurat has no element that could be found without those before it.
-    Results depend on neither the instruction set nor the number of threads.
+    `random`, `uniform`, `standard_normal`, `normal` and `truncated_normal` are fastinit's own; every other
+    method is NumPy's and draws from the same stream. The bits of `random` and `uniform` in float32 and
+    float64 are NumPy's; those of the normals are not, for NumPy's ziggurat has no element that could be found
+    without those before it. Results depend on neither the instruction set nor the number of threads.
 
     Parameters
     ----------
@@ -209,19 +211,20 @@ class Generator(np.random.Generator):
         dtype : dtype, optional
             float64 (default), float32, float16 or bfloat16 (from ml_dtypes, or by name).
         out : ndarray, optional
-            Contiguous array of that dtype to fill; in Fortran order it is filled in memory order, as NumPy does.
+            Contiguous array of that dtype to fill; one in Fortran order in memory order, as NumPy does.
 
         Returns
         -------
         float or ndarray
-            float64 and float32 are bit for bit `numpy.random.Generator.random`. float16 and bfloat16 are never 1.0.
+            float64 and float32 have the bits of `numpy.random.Generator.random`. float16 and bfloat16 are
+            never 1.0.
 
         Raises
         ------
         TypeError
             Another dtype, or `out` of another dtype.
         ValueError
-            `out` of another shape than `size`, not contiguous, read-only, misaligned or in foreign byte order.
+            `out` of another shape than `size`, not contiguous, read-only, misaligned or byte-swapped.
 
         Examples
         --------
@@ -253,7 +256,7 @@ class Generator(np.random.Generator):
         -------
         float or ndarray
             float64: ``low + (high - low) * random()``, NumPy's own bits, which rounding may bring to `high`.
-            Other dtypes: in float32, rounded once, and always in [low, high) where the dtype has a value there.
+            Other dtypes: in float32, rounded once, and in [low, high) wherever the dtype has a value there.
 
         Raises
         ------
@@ -303,9 +306,9 @@ class Generator(np.random.Generator):
         Returns
         -------
         float or ndarray
-            Elements 2p and 2p + 1 are the pair p of the stream: its draw p (two draws for float64). An odd number of
-            values drops the last of them, and one value takes a whole pair. Never exactly 0; at most 6.76 standard
-            deviations in float32, 8.57 in float64.
+            Elements 2p and 2p + 1 are the pair p of the stream: its draw p (two draws for float64). An odd
+            number of values drops the last of them, and one value takes a whole pair. Never exactly 0; at
+            most 6.76 standard deviations in float32, 8.57 in float64.
 
         Raises
         ------
@@ -415,8 +418,8 @@ class Generator(np.random.Generator):
     def fold_in(self, key):
         """The generator of a named thing: a tensor, a layer, a worker.
 
-        It depends on this generator's seed and the key alone, never on what has been drawn, and no two keys share a
-        stream. Nor does any stream that `spawn` gives.
+        It depends on this generator's seed and the key alone, never on what has been drawn, and no two keys
+        share a stream. Nor does any stream that `spawn` gives.
 
         Parameters
         ----------
@@ -427,8 +430,8 @@ class Generator(np.random.Generator):
         Generator
             Of the same class, over a bit generator of the same class. Its seed sequence is this one's with
             ``spawn_key`` extended by the four little-endian words of
-            ``BLAKE2b(digest_size=16, person=b"fastinit-v1")`` of ``b"s"`` and the UTF-8 bytes of a str, or ``b"i"``
-            and the fewest signed little-endian bytes of an int.
+            ``BLAKE2b(digest_size=16, person=b"fastinit-v1")`` of ``b"s"`` and the UTF-8 bytes of a str, or
+            ``b"i"`` and the fewest signed little-endian bytes of an int.
 
         Raises
         ------
@@ -457,9 +460,13 @@ class Generator(np.random.Generator):
             data = b"i" + key.to_bytes(bits // 8 + 1, "little", signed=True)
         seed = self.bit_generator.seed_seq
         if not isinstance(seed, np.random.SeedSequence):
-            raise TypeError(f"fold_in needs a bit generator made from a SeedSequence, not from {type(seed).__name__}")
+            raise TypeError(
+                f"fold_in needs a bit generator made from a SeedSequence, not from {type(seed).__name__}"
+            )
         words = np.frombuffer(blake2b(data, digest_size=16, person=b"fastinit-v1").digest(), "<u4").tolist()
-        child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, *words), pool_size=seed.pool_size)
+        child = np.random.SeedSequence(
+            seed.entropy, spawn_key=(*seed.spawn_key, *words), pool_size=seed.pool_size
+        )
         return type(self)(type(self.bit_generator)(child))
 
 
@@ -469,8 +476,8 @@ def default_rng(seed=None):
     Parameters
     ----------
     seed : {None, int, array_like of int, SeedSequence, BitGenerator, Generator, RandomState}, optional
-        As for `numpy.random.default_rng`: entropy from the system by default. A BitGenerator, and that of NumPy's
-        Generator, is wrapped; a fastinit Generator is returned as it is.
+        As for `numpy.random.default_rng`: entropy from the system by default. A BitGenerator, and that of
+        NumPy's Generator, is wrapped; a fastinit Generator is returned as it is.
 
     Returns
     -------

@@ -45,7 +45,8 @@ cdef extern from "fastinit.h" nogil:
     void fi_fill_from(const fi_kernels *kernels, const fi_source *source, fi_dist dist, fi_dtype dtype,
                       const fi_params *params, void *out, size_t n) noexcept
     void fi_consume(fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, size_t n) noexcept
-    void fi_draws(const fi_kernels *kernels, const fi_pcg64 *generator, uint64_t *out, size_t start, size_t n) noexcept
+    void fi_draws(const fi_kernels *kernels, const fi_pcg64 *generator, uint64_t *out, size_t start,
+                  size_t n) noexcept
     void fi_alpha_dropout(fi_activation *params, double p) noexcept
     void fi_activate(const fi_kernels *kernels, fi_activation_op op, fi_dtype dtype, const fi_activation *params,
                      const fi_pcg64 *generator, void *out, const void **in_, size_t start, size_t n,

@@ -14,8 +14,8 @@ from fastinit._dispatch cimport (
     consume as move, draws, fill as fill_range, fill_from, set_normal, set_truncated_normal, set_uniform,
 )
 from fastinit._kernels cimport (
-    FI_BF16, FI_DXSM, FI_F16, FI_F32, FI_F64, FI_NORMAL, FI_TRUNCATED_NORMAL, FI_UNIFORM, FI_XSL_RR, fi_dist, fi_dtype,
-    fi_inc, fi_itemsize, fi_params, fi_pcg64, fi_set_u128, fi_source, fi_state,
+    FI_BF16, FI_DXSM, FI_F16, FI_F32, FI_F64, FI_NORMAL, FI_TRUNCATED_NORMAL, FI_UNIFORM, FI_XSL_RR, fi_dist,
+    fi_dtype, fi_inc, fi_itemsize, fi_params, fi_pcg64, fi_set_u128, fi_source, fi_state,
 )
 
 from fastinit._threads import get_num_threads, run
@@ -31,7 +31,9 @@ cdef size_t MANY = 1 << 18  # from here on another thread gains more than it cos
 cdef size_t CHUNK = 1 << 26  # Ctrl-C is looked for after so many
 
 
-cdef int set_params(fi_params *params, fi_dist dist, fi_dtype dtype, double a, double b, double c, double d) except -1:
+cdef int set_params(
+    fi_params *params, fi_dist dist, fi_dtype dtype, double a, double b, double c, double d
+) except -1:
     """(a, b, c, d) is (low, high), (loc, scale) or (low, high, loc, scale)."""
     if dist == FI_NORMAL:
         set_normal(params, a, b)
@@ -65,7 +67,8 @@ cdef int fill_all(const fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, const
     """Share [0, n) between the threads, where it is large enough to gain."""
     cdef Fill job = Fill.__new__(Fill)
     cdef size_t start, stop, share
-    job.generator, job.params, job.dist, job.dtype, job.out = generator[0], params[0], dist, dtype, <char *>out
+    job.generator, job.params, job.out = generator[0], params[0], <char *>out
+    job.dist, job.dtype = dist, dtype
     for start in range(0, n, CHUNK):
         stop = min(n, start + CHUNK)
         if stop - start < MANY:
@@ -80,8 +83,8 @@ cdef int fill_all(const fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, const
 cdef class Source:
     """The bit generator of a Generator, with what of it the kernels can read.
 
-    Fills from fastinit's PCG64 and PCG64DXSM, and large ones from NumPy's, reserve their part of the stream under the
-    lock and are made outside it. Any other bit generator is drawn from one value at a time.
+    Fills from fastinit's PCG64 and PCG64DXSM, and large ones from NumPy's, reserve their part of the stream
+    under the lock and are made outside it. Any other bit generator is drawn from one value at a time.
     """
 
     def __init__(self, bit_generator):
@@ -157,13 +160,17 @@ cdef class Source:
         cdef char *target = <char *>out
         cdef bint anywhere = self.own != NULL or self.numpy_variant >= 0
         for i in range(n):  # all of them are checked before the first draw
-            set_params(&params, dist, dtype, arguments[0][i], arguments[1][i], arguments[2][i], arguments[3][i])
+            set_params(
+                &params, dist, dtype, arguments[0][i], arguments[1][i], arguments[2][i], arguments[3][i]
+            )
         if anywhere:
             self.take(dist, dtype, n, &before)
         foreign = fi_source(self.bitgen.state, self.bitgen.next_uint64, self.bitgen.next_uint32,
                             self.bitgen.next_double)
         for i in range(n):
-            set_params(&params, dist, dtype, arguments[0][i], arguments[1][i], arguments[2][i], arguments[3][i])
+            set_params(
+                &params, dist, dtype, arguments[0][i], arguments[1][i], arguments[2][i], arguments[3][i]
+            )
             if anywhere:
                 fill_range(&before, dist, dtype, &params, target + i * itemsize, i, 1)
             else:
@@ -206,8 +213,8 @@ cdef int here(rng, fi_pcg64 *position) except -1:
 def fill(rng, out, str distribution, str tag, double a, double b, double c=0.0, double d=0.0):
     """Fill the C-contiguous array `out` from `rng`, which moves, with all threads.
 
-    (a, b, c, d) is (low, high) for "uniform", (loc, scale) for "normal", (low, high, loc, scale) for "truncated_normal";
-    tag is "f16", "bf16", "f32" or "f64", and bfloat16 may be stored in uint16.
+    (a, b, c, d) is (low, high) for "uniform", (loc, scale) for "normal", (low, high, loc, scale) for
+    "truncated_normal"; tag is "f16", "bf16", "f32" or "f64", and bfloat16 may be stored in uint16.
     """
     cdef fi_params params
     cdef fi_dist dist = _DISTS[distribution]
@@ -218,7 +225,9 @@ def fill(rng, out, str distribution, str tag, double a, double b, double c=0.0, 
     (<Source>rng._source).fill(target, n, dist, dtype, &params)
 
 
-def fill_at(rng, out, size_t start, str distribution, str tag, double a, double b, double c=0.0, double d=0.0):
+def fill_at(
+    rng, out, size_t start, str distribution, str tag, double a, double b, double c=0.0, double d=0.0
+):
     """Write elements [start, start + out.size) of what `fill` would write; `rng` does not move.
 
     In the calling thread alone, without the GIL: any number of calls may run at once.
@@ -235,7 +244,9 @@ def fill_at(rng, out, size_t start, str distribution, str tag, double a, double 
         fill_range(&position, dist, dtype, &params, target, start, n)
 
 
-def fill_block(rng, out, shape, block, str distribution, str tag, double a, double b, double c=0.0, double d=0.0):
+def fill_block(
+    rng, out, shape, block, str distribution, str tag, double a, double b, double c=0.0, double d=0.0
+):
     """Write ``full[block]`` of what `fill` would write into an array of that shape; `rng` does not move.
 
     Parameters
@@ -285,7 +296,7 @@ def consume(rng, size_t n, str distribution, str tag):
 
 
 def words_at(rng, out, size_t start):
-    """Write 32-bit words [start, start + out.size) of the stream, a buffered half first; `rng` does not move."""
+    """Write 32-bit words [start, start + out.size), a buffered half first; `rng` does not move."""
     cdef fi_pcg64 position
     cdef size_t i, word, n = out.size, skip = 0
     cdef uint32_t *target = <uint32_t *>data_of(out, FI_F32, n)

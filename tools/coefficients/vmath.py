@@ -27,8 +27,10 @@ def lawson(points, target, weight, powers, rounds):
                 rows[i, j] = w * x**p
             rhs[i] = w * target[i]
         c = qr_solve(rows, rhs)[0]
-        error = [abs(weight[i] * (sum(c[j] * x**p for j, p in enumerate(powers)) - target[i]))
-                 for i, x in enumerate(points)]
+        error = [
+            abs(weight[i] * (sum(c[j] * x**p for j, p in enumerate(powers)) - target[i]))
+            for i, x in enumerate(points)
+        ]
         lam = [a * e for a, e in zip(lam, error, strict=True)]
         total = sum(lam)
         lam = [a / total for a in lam]
@@ -65,14 +67,44 @@ def atanh_tail(z):
 
 if __name__ == "__main__":
     root = sqrt(mpf(2))
-    fit("-2 ln(1+f), float32: q(f) in -2 f + f^2 q(f)", ln_tail, lambda x: x**2 / abs(2 * log(1 + x)), 7,
-        1 / root - 1, root - 1, 24)
+    fit(
+        "-2 ln(1+f), float32: q(f) in -2 f + f^2 q(f)",
+        ln_tail,
+        lambda x: x**2 / abs(2 * log(1 + x)),
+        7,
+        1 / root - 1,
+        root - 1,
+        24,
+    )
     quarter = pi / 2
     for bits, sin_degree, cos_degree, label in ((24, 3, 3, "float32"), (53, 6, 7, "float64")):
-        fit(f"sin(pi/2 y) / y, {label}, in z = y^2", lambda z: sin(quarter * sqrt(z)) / sqrt(z),
-            lambda z: sqrt(z) / sin(quarter * sqrt(z)), sin_degree, 0, 0.25, bits)
-        fit(f"cos(pi/2 y), {label}, in z = y^2", lambda z: cos(quarter * sqrt(z)),
-            lambda z: 1 / cos(quarter * sqrt(z)), cos_degree, 0, 0.25, bits, fixed=(mpf(1),))
+        fit(
+            f"sin(pi/2 y) / y, {label}, in z = y^2",
+            lambda z: sin(quarter * sqrt(z)) / sqrt(z),
+            lambda z: sqrt(z) / sin(quarter * sqrt(z)),
+            sin_degree,
+            0,
+            0.25,
+            bits,
+        )
+        fit(
+            f"cos(pi/2 y), {label}, in z = y^2",
+            lambda z: cos(quarter * sqrt(z)),
+            lambda z: 1 / cos(quarter * sqrt(z)),
+            cos_degree,
+            0,
+            0.25,
+            bits,
+            fixed=(mpf(1),),
+        )
     largest = ((root - 1) / (root + 1)) ** 2
-    fit("ln(1+f), float64: s R(z) in 2 s + s R(z), s = f/(2+f), z = s^2", atanh_tail,
-        lambda z: sqrt(z) / (2 * mp.atanh(sqrt(z))), 7, 0, largest, 53, fixed=(mpf(0),))
+    fit(
+        "ln(1+f), float64: s R(z) in 2 s + s R(z), s = f/(2+f), z = s^2",
+        atanh_tail,
+        lambda z: sqrt(z) / (2 * mp.atanh(sqrt(z))),
+        7,
+        0,
+        largest,
+        53,
+        fixed=(mpf(0),),
+    )
