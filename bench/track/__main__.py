@@ -1,0 +1,244 @@
+"""``python -m bench.track``: record, compare, count, report, bisect, selftest."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from . import TrackError, turns, verdicts
+from .builds import Builds, Version, find, git, is_dirty
+
+EXIT_SLOWER, EXIT_BAD_INPUT = 1, 2
+console = Console(width=max(Console().width, 110), highlight=False)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    options.repository = options.repository.resolve()
+    try:
+        return options.run(options)
+    except TrackError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+
+
+def parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--repository", type=Path, default=Path(), help="default: where this is called")
+    stored = argparse.ArgumentParser(add_help=False)
+    stored.add_argument("--storage", type=Path, default=Path(".benchmarks"), help="default: .benchmarks")
+    chosen = argparse.ArgumentParser(add_help=False)
+    chosen.add_argument("--suite", default="bench", help="file or folder, as it is in the working tree")
+    chosen.add_argument("-k", dest="select", default="", metavar="EXPRESSION", help="as for pytest")
+    judged = argparse.ArgumentParser(add_help=False)
+    judged.add_argument("--launches", type=int, default=10, help="pairs of processes (default: 10)")
+
+    top = argparse.ArgumentParser(prog="python -m bench.track", description=__doc__)
+    verbs = top.add_subparsers(required=True, metavar="VERB")
+
+    def verb(name, run, *parents, threshold=None, **about):
+        made = verbs.add_parser(name, parents=[common, *parents], **about)
+        made.set_defaults(run=run)
+        if threshold:
+            text = f"what counts as slower (default: {threshold:g}%%)"
+            made.add_argument(
+                "--threshold", type=_percent, default=threshold / 100, metavar="PERCENT", help=text
+            )
+        return made
+
+    made = verb("record", _record, stored, help="run the suite, append to the history")
+    made.add_argument("--suite", default="bench", help="default: bench")
+    made.add_argument("pytest", nargs="*", help="arguments of pytest, after --")
+    made = verb(
+        "compare", _compare, chosen, judged, threshold=3, help="is B slower than A? Exit status 1 if so"
+    )
+    made.add_argument("a", nargs="?", help="commit or wheel; default: the first parent of HEAD")
+    made.add_argument("b", nargs="?", default="HEAD", help="commit or wheel; default: HEAD")
+    made = verb(
+        "count", _count, chosen, stored, threshold=1, help="instructions of each benchmark, by callgrind"
+    )
+    made.add_argument("commits", nargs="+", metavar="COMMIT", help="one, or two to compare")
+    made.add_argument(
+        "--set", action="append", metavar="NAME=VALUE", help="count in this environment; repeatable"
+    )
+    made = verb("report", _report, stored, help="the history as a page, changes marked")
+    made.add_argument("-o", "--output", type=Path, default=Path(".benchmarks/history.html"))
+    made = verb("bisect", _bisect, chosen, judged, threshold=3, help="the first slow commit between two")
+    for name in ("bench", "good", "bad"):
+        made.add_argument(name)
+    made = verb(
+        "selftest", _selftest, judged, threshold=3, help="how often compare is right, on this machine"
+    )
+    made.add_argument("--same", type=int, default=50, help="times A against A (default: 50)")
+    made.add_argument("--slower", type=int, default=20, help="times A against 5%% slower (default: 20)")
+    return top
+
+
+def _percent(text: str) -> float:
+    value = float(text.removesuffix("%"))
+    if not 0 < value < 1000:
+        raise argparse.ArgumentTypeError("a percentage above 0")
+    return value / 100
+
+
+def _record(options) -> int:
+    from .record import record
+
+    number = record(options.repository, options.suite, _storage(options), options.pytest)
+    print(f"{number} benchmarks recorded in {_storage(options) / 'history.jsonl'}")
+    return 0
+
+
+def _compare(options) -> int:
+    if options.a is None:
+        parents = git(options.repository, "rev-list", "--parents", "-n", "1", options.b).split()[1:]
+        if not parents:
+            print(f"{options.b} has no parent in this repository: nothing to compare it with")
+            return 0
+        options.a = parents[0]
+    versions = [find(options.repository, name) for name in (options.a, options.b)]
+    _warn_of_changes(options, versions)
+    with tempfile.TemporaryDirectory(prefix="track-") as folder:
+        result = _race(options, versions, Builds(options.repository, Path(folder)), Path(folder, "run"))
+    return EXIT_SLOWER if print_comparison(result, versions, options.threshold) else 0
+
+
+def _race(options, versions: list[Version], builds: Builds, folder: Path) -> turns.Result:
+    suite = turns.Suite(options.repository, options.suite, folder, options.select)
+    pythons = builds.pythons(*versions)
+    return turns.compare(pythons, [each.label for each in versions], suite, options.launches)
+
+
+def print_comparison(result: turns.Result, versions: list[Version], threshold: float) -> list[str]:
+    """The table; the names of what is slower."""
+    a, b = (each.label for each in versions)
+    title = f"time of {b} over that of {a}"
+    table = Table(
+        "benchmark", "ratio", f"{verdicts.CONFIDENCE:.0%} interval", "", box=box.SIMPLE_HEAD, title=title
+    )
+    slower = []
+    for name, logarithms in result.logarithms.items():
+        ratio = verdicts.ratio(logarithms)
+        verdict = ratio.verdict(threshold)
+        if verdict == "slower":
+            slower.append(name)
+        style = {"slower": "red", "faster": "green"}.get(verdict)
+        table.add_row(
+            escape(name),
+            f"{ratio.estimate:.3f}",
+            f"{ratio.low:.3f} to {ratio.high:.3f}",
+            verdict,
+            style=style,
+        )
+    console.print(table)
+    for name, why in result.left_out.items():
+        console.print(f"not compared: {name}: {why}", markup=False)
+    names = ", ".join(slower)
+    print(
+        f"slower by more than {threshold:.0%}: {names}" if slower else f"nothing is slower by {threshold:.0%}"
+    )
+    return slower
+
+
+def _count(options) -> int:
+    from . import count, history
+
+    if len(options.commits) > 2:
+        raise TrackError("one commit, or two to compare")
+    for setting in options.set or []:
+        if "=" not in setting:
+            raise TrackError(f"--set {setting}: NAME=VALUE is meant")
+    versions = [find(options.repository, name) for name in options.commits]
+    _warn_of_changes(options, versions)
+    counts = []
+    with tempfile.TemporaryDirectory(prefix="track-") as folder:
+        suite = turns.Suite(options.repository, options.suite, Path(folder, "run"), options.select)
+        pythons = Builds(options.repository, Path(folder)).pythons(*versions)
+        for python, version in zip(pythons, versions, strict=True):
+            counts.append(count.count(python, version, suite, Path(folder), options.set or [""]))
+            lines = count.documents(counts[-1], version, options.repository)
+            history.append(_storage(options) / "history.jsonl", lines)
+    before, now = counts[0], counts[-1]
+    more = [name for name in now if name in before and now[name] > before[name] * (1 + options.threshold)]
+    table = Table("instructions", *(each.label for each in versions), "ratio", box=box.SIMPLE_HEAD)
+    for name in before | now:
+        each = [of.get(name) for of in counts]
+        ratio = f"{now[name] / before[name]:.4f}" if len(counts) == 2 and all(each) else ""
+        table.add_row(
+            escape(name),
+            *(f"{n:,}" if n else "none" for n in each),
+            ratio,
+            style="red" if name in more else None,
+        )
+    console.print(table)
+    return EXIT_SLOWER if more else 0
+
+
+def _report(options) -> int:
+    from . import history, report
+
+    path = _storage(options) / "history.jsonl"
+    if not path.is_file():
+        raise TrackError(f"no history: {path} (`record` makes one)")
+    entries, problems = history.read(path)
+    for problem in problems:
+        print(f"warning: {problem}", file=sys.stderr)
+    if not entries:
+        raise TrackError(f"no history: {path} has no line that can be read")
+    for change in report.write(options.output, entries, problems):
+        print(f"{change.benchmark}: {change.ratio:.3f} of before since {change.commit[:10]}")
+    print(options.output)
+    return 0
+
+
+def _bisect(options) -> int:
+    from .bisection import first_slow
+
+    options.select = options.bench
+    with tempfile.TemporaryDirectory(prefix="track-") as folder:
+        builds = Builds(options.repository, Path(folder))
+        runs = (Path(folder, f"run{number}") for number in range(1000))
+
+        def judge(*versions: Version) -> verdicts.Ratio:
+            result = _race(options, list(versions), builds, next(runs))
+            if len(result.logarithms) != 1:
+                names = ", ".join(result.logarithms) or "none"
+                raise TrackError(
+                    f"{options.bench!r} must select one benchmark that both have; it does {names}"
+                )
+            return verdicts.ratio(*result.logarithms.values())
+
+        found, subject = first_slow(
+            options.repository, options.good, options.bad, judge, options.threshold, Path(folder)
+        )
+    print(f"first slow commit: {found} {subject}")
+    return 0
+
+
+def _selftest(options) -> int:
+    from .selftest import selftest
+
+    return selftest(options.same, options.slower, options.launches, options.threshold)
+
+
+def _storage(options) -> Path:
+    return (options.repository / options.storage).resolve()
+
+
+def _warn_of_changes(options, versions: list[Version]) -> None:
+    if any(each.commit for each in versions) and is_dirty(options.repository):
+        print(
+            "warning: the working tree has changes, which no commit has: they are not measured",
+            file=sys.stderr,
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

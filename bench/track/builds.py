@@ -1,0 +1,89 @@
+"""Commits and wheels, each installed in an environment of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import sysconfig
+import venv
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from . import TrackError
+
+
+class Version(NamedTuple):
+    """What can be built: a commit of a repository, or a wheel."""
+
+    label: str
+    commit: str | None = None
+    wheel: Path | None = None
+
+
+def git(repository: Path, *arguments: str) -> str:
+    """What git says, stripped; a TrackError with its own words where it fails."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=repository, capture_output=True, text=True)
+    except FileNotFoundError as error:
+        raise TrackError(f"cannot run git in {repository}: {error}") from None
+    if done.returncode:
+        raise TrackError(f"git {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+def is_dirty(repository: Path) -> bool:
+    return bool(git(repository, "status", "--porcelain", "--untracked-files=no"))
+
+
+def find(repository: Path, name: str) -> Version:
+    """The wheel or commit of this name."""
+    if name.endswith(".whl"):
+        if not Path(name).is_file():
+            raise TrackError(f"no such wheel: {name}")
+        return Version(Path(name).name, wheel=Path(name).resolve())
+    try:
+        commit = git(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    except TrackError:
+        raise TrackError(f"{name!r} is neither a commit known in {repository} nor a wheel") from None
+    return Version(commit[:10] if name == commit else f"{name} ({commit[:10]})", commit=commit)
+
+
+class Builds:
+    """Environments, made when they're first asked for and kept under `folder`."""
+
+    def __init__(self, repository: Path, folder: Path):
+        self.repository, self.folder = repository, folder
+        self._pythons: dict[str, Path] = {}
+
+    def pythons(self, *versions: Version) -> list[Path]:
+        """The interpreters of these versions' environments, built side by side."""
+        missing = {self._key(each): each for each in versions if self._key(each) not in self._pythons}
+        with ThreadPoolExecutor() as pool:
+            self._pythons.update(zip(missing, pool.map(self._build, missing.values()), strict=True))
+        return [self._pythons[self._key(each)] for each in versions]
+
+    def _key(self, version: Version) -> str:
+        return version.commit or str(version.wheel)
+
+    def _build(self, version: Version) -> Path:
+        home = self.folder / (version.commit or version.label)
+        environment = home / "environment"
+        # What the package depends on comes from this interpreter's environment, after its own packages.
+        # Nothing of the latter's .pth files is read there, so no editable install shines through.
+        venv.create(environment, symlinks=True)
+        python = environment / "bin" / "python"
+        own = environment / Path(sysconfig.get_path("purelib")).relative_to(sys.prefix)
+        (own / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+        source = version.wheel
+        if source is None:
+            source = home / "source"
+            git(self.repository, "clone", "--quiet", "--shared", "--no-checkout", ".", str(source))
+            git(source, "checkout", "--quiet", "--detach", str(version.commit))
+        pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "install"]
+        options = ["--no-deps", "--no-build-isolation", "--no-index"]
+        done = subprocess.run([*pip, *options, str(source)], capture_output=True, text=True)
+        if done.returncode:
+            log = (done.stdout + done.stderr).strip().splitlines()[-15:]
+            raise TrackError("\n".join([f"{version.label} cannot be built:", *log]))
+        return python

@@ -1,0 +1,103 @@
+"""Instructions executed, by valgrind's callgrind: the same on a busy machine as on a quiet one."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import subprocess
+import sysconfig
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+from . import TrackError, history
+from .builds import Version, git
+from .turns import Suite, workers
+
+_SWITCH = """
+#include <valgrind/callgrind.h>
+void start(void) { CALLGRIND_START_INSTRUMENTATION; CALLGRIND_ZERO_STATS; }
+void stop(const char *name) { CALLGRIND_DUMP_STATS_AT(name); CALLGRIND_STOP_INSTRUMENTATION; }
+"""
+
+
+def make_switch(folder: Path) -> Path:
+    """The library by which a process tells callgrind when to count."""
+    if shutil.which("valgrind") is None:
+        raise TrackError("valgrind is not installed; Debian's package is valgrind")
+    library = folder / "switch.so"
+    compiler = (sysconfig.get_config_var("CC") or "cc").split()
+    command = [*compiler, "-shared", "-fPIC", "-O1", "-x", "c", "-", "-o", str(library)]
+    done = subprocess.run(command, input=_SWITCH, text=True, capture_output=True)
+    if done.returncode:
+        raise TrackError(f"valgrind's header doesn't compile:\n{done.stderr.strip()}")
+    return library
+
+
+def count(python: Path, version: Version, suite: Suite, folder: Path, settings: list[str]) -> dict[str, int]:
+    """Instructions of one call of each benchmark, in each setting ("NAME=value", or "")."""
+    switch = make_switch(folder)
+    counts = {}
+    for setting in settings:
+        output = folder / f"{version.commit or version.label}-{setting or 'plain'}"
+        valgrind = ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no", "--vgdb=no"]
+        valgrind += [f"--callgrind-out-file={output}"]
+        # The order of a set of strings, and so the work on it, would differ from run to run.
+        environment = {"TRACK_SWITCH": str(switch), "PYTHONHASHSEED": "0"}
+        environment |= dict([setting.split("=", 1)]) if setting else {}
+        with workers((python, suite, version.label, valgrind, environment)) as [worker]:
+            names = worker.collected()
+            for name in names:
+                if trouble := worker.start(name):
+                    raise TrackError(f"{name}: {trouble}")
+                worker.take_turn(1)  # the first of a loop, warm
+                worker.take_turn(1)
+                worker.finish()
+            worker.wait()
+        found = _read(output)
+        for name in names:
+            counts[f"{name} {setting}".strip()] = found[name]
+    return counts
+
+
+def documents(counts: dict[str, int], version: Version, repository: Path) -> list[dict]:
+    """Lines of the history; the machine is callgrind's, which is the same everywhere."""
+    if version.commit is None:
+        raise TrackError(f"{version.label} is no commit, so it has no place in the history")
+    now = datetime.now(UTC).isoformat()
+    saved = {
+        "machine_info": {
+            "system": platform.system(),
+            "machine": platform.machine(),
+            "cpu": {"brand_raw": f"callgrind on {platform.machine()}"},
+        },
+        "commit_info": {
+            "id": version.commit,
+            "time": git(repository, "show", "-s", "--format=%cI", version.commit),
+            "dirty": False,
+        },
+        "datetime": now,
+        "benchmarks": [
+            {
+                "fullname": name,
+                "stats": dict.fromkeys(("min", "max", "mean", "median"), number),
+                "extra_info": {"unit": "instructions"},
+            }
+            for name, number in counts.items()
+        ],
+    }
+    return history.documents(saved, uuid.uuid4().hex)
+
+
+def _read(output: Path) -> dict[str, int]:
+    """The last count of each name among the files that callgrind wrote, which have numbers at their ends."""
+    counts = {}
+    numbered = output.parent.glob(f"{output.name}.*")
+    for file in sorted(numbered, key=lambda each: int(each.suffix[1:]) if each.suffix[1:].isdigit() else 0):
+        text = file.read_text(errors="replace")
+        name = re.search(r"^desc: Trigger: Client Request: (.*)$", text, re.MULTILINE)
+        total = re.search(r"^(?:totals|summary): (\d+)", text, re.MULTILINE)
+        if name and total:
+            counts[name[1]] = int(total[1])
+    return counts

@@ -1,0 +1,137 @@
+"""The history as a page: a line for each benchmark over commits, and where its level changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+from math import exp, log, sqrt
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+import plotly.graph_objects as go
+import ruptures
+
+from . import history, page
+
+SMALLEST = 0.03  # a change that is worth a mark
+LEAST_NOISE = 0.005  # or a history without any would have a change at every commit
+LEAST_COMMITS = 4  # two on each side
+
+
+class Point(NamedTuple):
+    """A commit's figure: the median of its runs."""
+
+    commit: str
+    cost: float
+    dirty: bool
+
+
+class Change(NamedTuple):
+    """From this commit on the benchmark takes `ratio` times as long."""
+
+    benchmark: str
+    commit: str
+    ratio: float
+
+
+def series(entries: Iterable[history.Entry]) -> list[Point]:
+    """One benchmark's points, in the order of its commits; a tree with changes is a point of its own."""
+
+    def where(entry):
+        return entry.when, entry.commit, entry.dirty
+
+    points = groupby(sorted(entries, key=where), key=where)
+    return [Point(commit, median(each.cost for each in runs), dirty) for (_, commit, dirty), runs in points]
+
+
+def changes(benchmark: str, points: list[Point]) -> list[Change]:
+    """Where the level of a series changed, by PELT on its logarithms.
+
+    Points of trees with changes are nobody's commit, and left out.
+
+    >>> points = [Point(c, 2.0 if c < "f" else 2.2, False) for c in "abcdefghij"]
+    >>> [(each.commit, round(each.ratio, 2)) for each in changes("it", points)]
+    [('f', 1.1)]
+    """
+    points = [each for each in points if not each.dirty]
+    if len(points) < LEAST_COMMITS:
+        return []
+    logs = np.log([each.cost for each in points])
+    # Steps are rare and noise is not: the median difference between neighbours knows only the noise.
+    noise = max(LEAST_NOISE, float(np.median(np.abs(np.diff(logs)))) / (0.6745 * sqrt(2)))
+    penalty = 3 * noise**2 * log(len(logs))  # of BIC's form: a level and a place for each change
+    ends = ruptures.Pelt(model="l2", min_size=2, jump=1).fit(logs).predict(pen=penalty)
+    found = []
+    for before, start, end in zip([0, *ends], ends, ends[1:], strict=False):
+        ratio = exp(np.median(logs[start:end]) - np.median(logs[before:start]))
+        if abs(log(ratio)) >= log(1 + SMALLEST):
+            found.append(Change(benchmark, points[start].commit, ratio))
+    return found
+
+
+def write(path: Path, entries: list[history.Entry], problems: list[str]) -> list[Change]:
+    """Write the page; the changes that stand in it."""
+
+    def alike(entry):
+        return entry.machine, entry.unit, entry.limit is not None
+
+    sections, everything = [], []
+    for (machine, unit, limited), group in groupby(sorted(entries, key=alike), key=alike):
+        figure, found = _chart(list(group), "multiples of the machine's limit" if limited else unit)
+        heading = f"{machine}: {unit}{' over the limit' if limited else ''}"
+        sections.append(page.Section(heading, figure=figure))
+        everything += found
+    top = page.Section("Changes", f"{len(everything)} of at least {SMALLEST:.0%}")
+    if everything:
+        rows = ([each.benchmark, each.commit[:10], f"{each.ratio:.3f}"] for each in everything)
+        top = top._replace(table=[["benchmark", "since commit", "ratio to before"], *rows])
+    if warnings := [*problems, *_warnings(entries)]:
+        sections.append(page.Section("Warnings", table=[["to know"], *([each] for each in warnings)]))
+    page.write(path, "Benchmarks over commits", [top, *sections])
+    return everything
+
+
+def _chart(entries: list[history.Entry], unit: str) -> tuple[go.Figure, list[Change]]:
+    figure, everything = go.Figure(), []
+    by_benchmark = groupby(sorted(entries, key=lambda each: each.benchmark), key=lambda each: each.benchmark)
+    for benchmark, group in by_benchmark:
+        points = series(group)
+        found = changes(benchmark, points)
+        marked = {each.commit: f"{each.ratio:.3f} of before" for each in found}
+        notes = [marked.get(each.commit, "") if not each.dirty else "" for each in points]
+        figure.add_scatter(
+            x=[_label(each) for each in points],
+            y=[each.cost for each in points],
+            name=benchmark.rpartition("::")[2],
+            mode="lines+markers",
+            marker={
+                "symbol": ["circle-open" if each.dirty else "circle" for each in points],
+                "size": [16 if note else 6 for note in notes],
+            },
+            text=notes,
+        )
+        everything += found
+    in_order = sorted(entries, key=lambda each: (each.when, each.commit, each.dirty))
+    order = dict.fromkeys(_label(each) for each in in_order)
+    figure.update_xaxes(type="category", categoryorder="array", categoryarray=list(order), title="commit")
+    figure.update_yaxes(type="log", title=unit)
+    figure.update_layout(showlegend=True)
+    return figure, everything
+
+
+def _label(at: Point | history.Entry) -> str:
+    return at.commit[:10] + ("*" if at.dirty else "")
+
+
+def _warnings(entries: list[history.Entry]) -> list[str]:
+    machines = sorted({each.machine for each in entries if each.unit == "s"})
+    found = []
+    if len(machines) > 1:
+        found.append(f"Times of {len(machines)} machines, each in a chart of its own: {'; '.join(machines)}")
+    if dirty := sorted({each.commit[:10] for each in entries if each.dirty}):
+        found.append(f"Trees with changes that no commit has, hollow and with a star: {', '.join(dirty)}")
+    if any(each.limit is None and each.unit == "s" for each in entries):
+        found.append("Benchmarks without a limit of the machine are drawn in seconds.")
+    return found

@@ -1,0 +1,175 @@
+"""Two versions take turns in one run: A B B A, B A A B, ... in a pair of processes, over several pairs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from math import log
+from multiprocessing import Pipe
+from pathlib import Path
+from statistics import median
+
+from . import TrackError
+
+TURN = 0.01  # seconds that a turn takes at least: long beside what starts and stops the clock
+SHARE = 0.25  # seconds that a benchmark has for all turns of a launch
+BLOCKS = 5  # and at least so many times A B B A
+SETTINGS = "pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg"
+
+
+class Suite:
+    """Benchmarks copied out of their project, so that both versions run the same and find no third."""
+
+    def __init__(self, repository: Path, name: str, folder: Path, select: str = ""):
+        source = repository / name
+        if not source.exists():
+            raise TrackError(f"no such suite: {source}")
+        self.folder = folder / "suite"
+        self.folder.mkdir(parents=True)
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, self.folder / source.name)
+        for setting in SETTINGS:
+            if (repository / setting).is_file():
+                shutil.copy(repository / setting, self.folder)
+        self.plugins = folder / "plugins"
+        self.plugins.mkdir()
+        shutil.copy(Path(__file__).with_name("worker.py"), self.plugins / "track_worker.py")
+        self.arguments = [source.name, "-k", select] if select else [source.name]
+
+
+class Worker:
+    """A pytest process whose benchmarks run when they're told to."""
+
+    def __init__(self, python: Path, suite: Suite, label: str, prefix=(), environment=None):
+        self.label = label
+        self.pipe, theirs = Pipe()
+        self.output = tempfile.TemporaryFile()
+        command = [*prefix, python, "-m", "pytest", "-p", "track_worker", "-p", "no:cacheprovider"]
+        self.process = subprocess.Popen(
+            [*command, "--benchmark-only", "-q", *suite.arguments],
+            cwd=suite.folder,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(suite.plugins),
+                "TRACK_PIPE": str(theirs.fileno()),
+                **(environment or {}),
+            },
+            pass_fds=[theirs.fileno()],
+            stdout=self.output,
+            stderr=subprocess.STDOUT,
+        )
+        theirs.close()
+
+    def receive(self):
+        try:
+            return self.pipe.recv()
+        except EOFError:
+            self.wait()
+            self.output.seek(0)
+            lines = self.output.read().decode(errors="replace").strip().splitlines()[-15:]
+            raise TrackError("\n".join([f"{self.label}: pytest ended early:", *lines])) from None
+
+    def collected(self) -> list[str]:
+        _, names = self.receive()
+        return names
+
+    def start(self, name: str) -> str | None:
+        """Bring benchmark `name` to its start, past those before it; or say why it has none."""
+        while True:
+            event, at, about = self.receive()
+            if event == "ready" and at == name:
+                if about is None:
+                    raise TrackError(f"{at} imports nothing of what was built for {self.label}")
+                if about:
+                    raise TrackError(f"{self.label}: {at} imports another build: {', '.join(about)}")
+                return None
+            if event == "ready":
+                self.pipe.send(0)
+            elif at == name:
+                return f"in {self.label}: {(about.strip().splitlines() or ['it runs no benchmark'])[-1]}"
+
+    def take_turn(self, calls: int) -> float:
+        self.pipe.send(calls)
+        return self.receive()
+
+    def finish(self) -> None:
+        self.pipe.send(0)
+
+    def wait(self) -> None:
+        """Let it come to its own end."""
+        self.process.wait()
+
+    def close(self) -> None:
+        self.pipe.close()
+        self.process.kill()
+        self.process.wait()
+        self.output.close()
+
+
+@contextmanager
+def workers(*each) -> Iterator[list[Worker]]:
+    """Workers of these arguments, gone at the end."""
+    with ExitStack() as stack:
+        made = []
+        for arguments in each:
+            worker = Worker(*arguments)
+            stack.callback(worker.close)
+            made.append(worker)
+        yield made
+
+
+class Result:
+    """The logarithms of B's time over A's by benchmark, one a launch, and why others have none."""
+
+    def __init__(self) -> None:
+        self.logarithms: dict[str, list[float]] = {}
+        self.left_out: dict[str, str] = {}
+
+
+def compare(pythons: list[Path], labels: list[str], suite: Suite, launches: int) -> Result:
+    """Let the two take turns at every benchmark of the suite that both have."""
+    result = Result()
+    for _ in range(launches):
+        with workers(
+            *((python, suite, label) for python, label in zip(pythons, labels, strict=True))
+        ) as pair:
+            ours, theirs = (worker.collected() for worker in pair)
+            for name, label in [*((n, labels[0]) for n in ours), *((n, labels[1]) for n in theirs)]:
+                if (name in ours) != (name in theirs):
+                    result.left_out[name] = f"only in {label}"
+            for name in ours:
+                if name not in theirs:
+                    continue
+                troubles = [worker.start(name) for worker in pair]
+                if any(troubles):
+                    result.left_out[name] = "; ".join(filter(None, troubles))
+                else:
+                    result.logarithms.setdefault(name, []).append(_take_turns(*pair))
+                for worker, trouble in zip(pair, troubles, strict=True):
+                    if not trouble:
+                        worker.finish()
+    for name in result.left_out:
+        result.logarithms.pop(name, None)
+    if not result.logarithms and not result.left_out:
+        raise TrackError("the suite has no benchmark that was selected")
+    return result
+
+
+def _take_turns(a: Worker, b: Worker) -> float:
+    calls = 1
+    while (shortest := min(a.take_turn(calls), b.take_turn(calls))) < TURN:
+        calls = max(2 * calls, round(calls * TURN / max(shortest, TURN / 100)))
+    blocks = []
+    began = time.monotonic()
+    while len(blocks) < BLOCKS or time.monotonic() - began < SHARE:
+        first, second = (a, b) if len(blocks) % 2 == 0 else (b, a)
+        seconds = dict.fromkeys((a, b), 0.0)
+        for worker in (first, second, second, first):
+            seconds[worker] += worker.take_turn(calls)
+        blocks.append(log(seconds[b] / seconds[a]))
+    return median(blocks)

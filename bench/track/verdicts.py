@@ -1,0 +1,51 @@
+"""From times to a ratio with its interval, and from there to a word."""
+
+from __future__ import annotations
+
+from math import exp
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import bootstrap
+
+CONFIDENCE = 0.99
+
+
+class Ratio(NamedTuple):
+    """How many times as long B takes as A, and between which bounds that is with `CONFIDENCE`."""
+
+    estimate: float
+    low: float
+    high: float
+
+    def verdict(self, threshold: float) -> str:
+        """What the interval supports: "slower", "faster", "no difference", or "unclear" where it's too wide.
+
+        >>> [Ratio(r, r - 0.01, r + 0.01).verdict(0.03) for r in (1.05, 0.9, 1.01, 1.03)]
+        ['slower', 'faster', 'no difference', 'unclear']
+        """
+        if self.low > 1 + threshold:
+            return "slower"
+        if self.high < 1 / (1 + threshold):
+            return "faster"
+        within = self.low >= 1 / (1 + threshold) and self.high <= 1 + threshold
+        return "no difference" if within else "unclear"
+
+
+def ratio(logarithms: list[float]) -> Ratio:
+    """The median of the launches' ratios, given as logarithms, with its bootstrap interval.
+
+    The launch is what is drawn again: turns in one pair of processes share its memory layout, its luck.
+    """
+    samples = np.asarray(logarithms)
+    median = float(np.median(samples))
+    if len(samples) < 2:
+        return Ratio(exp(median), 0.0, float("inf"))
+    found = bootstrap(
+        (samples,),
+        np.median,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=np.random.default_rng(0),  # the same times, the same word
+    ).confidence_interval
+    return Ratio(exp(median), exp(found.low), exp(found.high))

@@ -1,0 +1,94 @@
+"""A pytest plugin in which every benchmark waits for its turns. It's copied beside the suite, alone.
+
+Each process has one end of a pipe. It sends what it collected; for each benchmark that it's ready; then runs
+as many calls as it's told and sends the seconds, until it's told 0; and how each test ended.
+
+Under callgrind the clock is a switch instead: what runs between its start and its stop is counted.
+"""
+
+import ctypes
+import os
+import sys
+import sysconfig
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+import pytest_benchmark.plugin
+from pytest_benchmark.fixture import BenchmarkFixture
+
+parent = Connection(int(os.environ["TRACK_PIPE"]))
+
+
+class Switch:
+    """Stands where the clock does: called before what is counted, and after."""
+
+    def __init__(self, library, name):
+        self._library, self._name, self._on = ctypes.CDLL(library), name.encode(), False
+
+    def __call__(self):
+        self._on = not self._on
+        if self._on:
+            self._library.start()
+        else:
+            self._library.stop(self._name)
+        return 0.0
+
+
+class TakesTurns(BenchmarkFixture):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if "TRACK_SWITCH" in os.environ:
+            self._timer = Switch(os.environ["TRACK_SWITCH"], self.fullname)
+
+    def _raw(self, function_to_benchmark, *args, **kwargs):
+        result = function_to_benchmark(*args, **kwargs)
+        runner = self._make_runner(function_to_benchmark, args, kwargs)
+        self._take_turns(lambda calls: runner(range(calls)))
+        return result
+
+    def _raw_pedantic(self, target, args=(), kwargs=None, setup=None, teardown=None, **_):
+        result = None
+
+        def call():
+            nonlocal result
+            use = (setup and setup()) or (args, kwargs or {})
+            seconds, result = self._make_runner(target, *use)(None)
+            if teardown:
+                teardown(*use[0], **use[1])
+            return seconds
+
+        call()
+        self._take_turns(lambda calls: sum(call() for _ in range(calls)))
+        return result
+
+    def _take_turns(self, time_calls):
+        parent.send(("ready", self.fullname, foreign_modules()))
+        while calls := parent.recv():
+            parent.send(time_calls(calls))
+
+
+def foreign_modules():
+    """What is imported from elsewhere though this environment has its own; None where nothing of it is."""
+    own = Path(sysconfig.get_path("purelib"))
+    names = {each.name.partition(".")[0] for each in own.iterdir() if not each.name.endswith("-info")}
+    files = [getattr(sys.modules[name], "__file__", None) for name in sorted(names & sys.modules.keys())]
+    if not any(files):
+        return None
+    return [file for file in files if file and own not in Path(file).parents]
+
+
+pytest_benchmark.plugin.BenchmarkFixture = TakesTurns
+
+
+def pytest_collection_finish(session):
+    parent.send(("collected", [item.nodeid for item in session.items if "benchmark" in item.fixturenames]))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    item.trouble = getattr(item, "trouble", "") or ("" if report.passed else str(report.longreprtext))
+    if report.when == "teardown" and "benchmark" in item.fixturenames:
+        parent.send(("ended", item.nodeid, item.trouble))
+    return report
