@@ -1,6 +1,6 @@
 # make demo         the main job: GPT-2's weights, written and timed
 # make test         all that must hold, the documentation's examples included
-# make bench        speed against NumPy, torch and oneMKL; bench-quick is the same with fewer rounds
+# make bench        speed against NumPy, torch and oneMKL, build/bench.html; bench-quick with fewer rounds
 # make lint         ruff, mypy, cython-lint, clang-format
 # make build        the extension modules, in place
 # make sanitize     the tests of the C core under the address and undefined-behaviour sanitizers
@@ -20,10 +20,11 @@ demo: .venv/installed-cli build
 	$(BIN)/python -m bench.demo
 
 bench: .venv/installed-bench build
-	$(BIN)/pytest bench
+	$(BIN)/pytest bench --benchmark-json=build/bench.json $(BENCH)
+	$(BIN)/python -m bench.page build/bench.json -o build/bench.html
 
-bench-quick: .venv/installed-bench build
-	$(BIN)/pytest bench --benchmark-min-rounds=2 --benchmark-max-time=0.1
+bench-quick:
+	$(MAKE) bench BENCH="--benchmark-min-rounds=2 --benchmark-max-time=0.1"
 
 lint: .venv/installed-lint
 	$(BIN)/ruff check .

@@ -29,7 +29,7 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin: 2rem 0 0; }
 .note { margin: .2rem 0; max-width: 45rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; margin: .5rem 0; }
-td, th { padding: .15rem .8rem .15rem 0; text-align: left; vertical-align: top; }
+td { padding: .15rem .8rem .15rem 0; white-space: nowrap; }
 tr:first-child td { font-weight: 600; border-bottom: 1px solid #8886; }
 """
 

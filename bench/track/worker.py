@@ -17,8 +17,6 @@ import pytest
 import pytest_benchmark.plugin
 from pytest_benchmark.fixture import BenchmarkFixture
 
-parent = Connection(int(os.environ["TRACK_PIPE"]))
-
 
 class Switch:
     """Stands where the clock does: called before what is counted, and after."""
@@ -36,6 +34,8 @@ class Switch:
 
 
 class TakesTurns(BenchmarkFixture):
+    parent: Connection
+
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         if "TRACK_SWITCH" in os.environ:
@@ -63,9 +63,9 @@ class TakesTurns(BenchmarkFixture):
         return result
 
     def _take_turns(self, time_calls):
-        parent.send(("ready", self.fullname, foreign_modules()))
-        while calls := parent.recv():
-            parent.send(time_calls(calls))
+        self.parent.send(("ready", self.fullname, foreign_modules()))
+        while calls := self.parent.recv():
+            self.parent.send(time_calls(calls))
 
 
 def foreign_modules():
@@ -78,11 +78,15 @@ def foreign_modules():
     return [file for file in files if file and own not in Path(file).parents]
 
 
-pytest_benchmark.plugin.BenchmarkFixture = TakesTurns
+def pytest_configure():
+    TakesTurns.parent = Connection(int(os.environ["TRACK_PIPE"]))
+    pytest_benchmark.plugin.BenchmarkFixture = TakesTurns
 
 
 def pytest_collection_finish(session):
-    parent.send(("collected", [item.nodeid for item in session.items if "benchmark" in item.fixturenames]))
+    TakesTurns.parent.send(
+        ("collected", [item.nodeid for item in session.items if "benchmark" in item.fixturenames])
+    )
 
 
 @pytest.hookimpl(wrapper=True)
@@ -90,5 +94,5 @@ def pytest_runtest_makereport(item, call):
     report = yield
     item.trouble = getattr(item, "trouble", "") or ("" if report.passed else str(report.longreprtext))
     if report.when == "teardown" and "benchmark" in item.fixturenames:
-        parent.send(("ended", item.nodeid, item.trouble))
+        TakesTurns.parent.send(("ended", item.nodeid, item.trouble))
     return report

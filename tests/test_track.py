@@ -1,0 +1,391 @@
+"""The tracker, on numbers that are known and on small projects of its own."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT))  # bench is no part of what is installed
+
+from bench.track import TrackError, builds, history, record, report, turns, verdicts  # noqa: E402
+from bench.track.__main__ import main  # noqa: E402
+
+AUTHOR = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+SUITE = """
+    import time, toy, pytest
+
+    @pytest.mark.parametrize("name", toy.NAMES)
+    def test_it(benchmark, name):
+        benchmark.pedantic(toy.work, (name,), rounds=2)
+"""
+SETUP = "from setuptools import setup; setup(name='toy', version='1', py_modules=['toy'])"
+
+
+def toy(milliseconds):
+    """A module whose work takes so long by name; it sleeps, and so no busy CPU changes the ratio much."""
+    return f"""
+        import time
+        NAMES = {[*milliseconds]}
+        def work(name):
+            time.sleep({milliseconds}[name] / 1000)
+    """
+
+
+class Project:
+    def __init__(self, folder):
+        self.folder = folder
+        folder.mkdir()
+        builds.git(folder, "init", "--quiet")
+        self.write("setup.py", SETUP)
+        self.write("bench_toy.py", SUITE)
+
+    def write(self, name, text):
+        (self.folder / name).write_text(textwrap.dedent(text))
+
+    def commit(self, **milliseconds):
+        self.write("toy.py", toy(milliseconds))
+        builds.git(self.folder, "add", ".")
+        builds.git(self.folder, *AUTHOR, "commit", "--quiet", "--allow-empty", "-m", f"{milliseconds}")
+        return builds.git(self.folder, "rev-parse", "HEAD")
+
+    def track(self, verb, *arguments):
+        return main([verb, "--repository", str(self.folder), *map(str, arguments)])
+
+    def compare(self, *arguments):
+        return self.track("compare", "--suite", "bench_toy.py", "--launches", 3, *arguments)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.setattr(turns, "TURN", 0.002)
+    monkeypatch.setattr(turns, "SHARE", 0.0)
+    monkeypatch.setattr(turns, "BLOCKS", 3)
+    return Project(tmp_path / "project")
+
+
+# Verdicts and changes
+
+
+@pytest.mark.parametrize(
+    ("true", "noise", "verdict"),
+    [(1.05, 0.005, "slower"), (1.0, 0.005, "no difference"), (0.9, 0.01, "faster"), (1.0, 0.2, "unclear")],
+)
+def test_verdict(true, noise, verdict):
+    rng = np.random.default_rng(3)
+    found = [
+        verdicts.ratio([*np.log(true) + noise * rng.standard_normal(10)]).verdict(0.03) for _ in range(20)
+    ]
+    assert found.count(verdict) >= 19
+
+
+def test_one_launch_supports_nothing():
+    assert verdicts.ratio([np.log(2)]).verdict(0.03) == "unclear"
+
+
+def points(costs, dirty=()):
+    return [report.Point(f"{i:02}", cost, i in dirty) for i, cost in enumerate(costs)]
+
+
+def test_changes_are_found_where_they_are():
+    rng = np.random.default_rng(1)
+    levels = np.repeat([1.0, 1.08, 0.5], 15) * np.exp(0.01 * rng.standard_normal(45))
+    assert [each.commit for each in report.changes("it", points(levels))] == ["15", "30"]
+
+
+def test_noise_has_no_changes():
+    rng = np.random.default_rng(2)
+    found = [report.changes("it", points(np.exp(0.02 * rng.standard_normal(40)))) for _ in range(50)]
+    assert sum(map(bool, found)) <= 2
+
+
+def test_changed_trees_are_no_commits():
+    assert report.changes("it", points([1, 1, 1, 1, 2, 2, 2, 2], dirty=range(4, 8))) == []
+
+
+# The history
+
+
+def document(
+    benchmark="it", commit="c" * 40, cpu="A CPU", when="2026-01-01T00:00:00+00:00", median=1.0, **more
+):
+    saved = {
+        "machine_info": {"system": "Linux", "machine": "x86_64", "cpu": {"brand_raw": cpu, "count": 2}},
+        "commit_info": {"id": commit, "time": when, "dirty": False},
+        "datetime": when,
+        "benchmarks": [{"fullname": benchmark, "stats": {"median": median}, "extra_info": {}}],
+    }
+    [line] = history.documents(saved, "run")
+    return line
+
+
+def test_read_what_was_appended(tmp_path):
+    path = tmp_path / "new" / "history.jsonl"
+    history.append(path, [document("a", median=2.0), document("b")])
+    before = path.read_bytes()
+    history.append(path, [document("c")])
+    assert path.read_bytes().startswith(before)
+    entries, problems = history.read(path)
+    assert [each.benchmark for each in entries] == ["a", "b", "c"]
+    assert entries[0].value == 2.0
+    assert problems == []
+
+
+def test_what_a_killed_recorder_left_is_none(tmp_path):
+    path = tmp_path / "history.jsonl"
+    history.append(path, [document("a")])
+    path.write_bytes(path.read_bytes() + b'{"schema":2,"run"' + b"x" * 100_000)
+    assert [each.benchmark for each in history.read(path)[0]] == ["a"]
+    history.append(path, [document("b")])
+    assert [each.benchmark for each in history.read(path)[0]] == ["a", "b"]
+    assert len(path.read_bytes().splitlines()) == 2
+
+
+APPEND_FOREVER = """
+import json, sys
+from pathlib import Path
+from bench.track import history
+line = json.loads(sys.argv[2])
+print("ready", flush=True)
+for number in range(int(sys.argv[3])):
+    history.append(Path(sys.argv[1]), [{**line, "run": f"{sys.argv[4]}-{number}", "pad": "x" * 50_000}] * 3)
+"""
+
+
+def start_recorder(path, times, name):
+    command = [sys.executable, "-c", APPEND_FOREVER, path, json.dumps(document()), str(times), name]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_lines_are_whole_after_a_kill(tmp_path):
+    path = tmp_path / "history.jsonl"
+    for _ in range(3):
+        with start_recorder(path, 1_000_000, "a") as process:
+            while not path.exists() or path.stat().st_size < 1_000_000:
+                assert process.poll() is None
+            process.send_signal(signal.SIGKILL)
+        history.append(path, [document("mine")])
+        entries, problems = history.read(path)
+        assert problems == []
+        assert entries[-1].benchmark == "mine"
+        path.unlink()
+
+
+def test_two_recorders_dont_mix(tmp_path):
+    path = tmp_path / "history.jsonl"
+    recorders = [start_recorder(path, 40, name) for name in "ab"]
+    for each in recorders:
+        each.communicate()
+        assert each.returncode == 0
+    entries, problems = history.read(path)
+    assert problems == []
+    runs = [each.run for each in entries]
+    assert sorted(runs) == sorted(
+        f"{name}-{number}" for name in "ab" for number in range(40) for _ in range(3)
+    )
+    assert all(len({*runs[i : i + 3]}) == 1 for i in range(0, len(runs), 3))
+
+
+def test_the_schema_before_had_a_run_in_a_line(tmp_path):
+    old = document("a")
+    del old["schema"], old["run"]
+    old["benchmarks"] += document("b")["benchmarks"]
+    path = tmp_path / "history.jsonl"
+    history.append(path, [old])
+    assert [(each.benchmark, each.run) for each in history.read(path)[0]] == [
+        ("a", old["datetime"]),
+        ("b", old["datetime"]),
+    ]
+
+
+@pytest.mark.parametrize("bad", ["not json", "[]", "{}", '{"schema": 99}', json.dumps(document(median=None))])
+def test_a_line_that_cannot_be_read_is_named_and_skipped(tmp_path, bad):
+    path = tmp_path / "history.jsonl"
+    path.write_text("\n".join([json.dumps(document("a")), bad, json.dumps(document("b")), ""]))
+    entries, [problem] = history.read(path)
+    assert [each.benchmark for each in entries] == ["a", "b"]
+    assert problem.startswith(f"{path}, line 2: skipped")
+
+
+def test_record(project, tmp_path):
+    commit = project.commit(quick=1, slow=2)
+    (project.folder / ".gitignore").write_text("*")  # bytecode isn't a change
+    storage = tmp_path / "storage"
+    for _ in range(2):
+        assert record.record(project.folder, "bench_toy.py", storage, ["-q"]) == 2
+    entries, problems = history.read(storage / "history.jsonl")
+    assert problems == []
+    assert [each.benchmark for each in entries] == [
+        f"bench_toy.py::test_it[{n}]" for n in ("quick", "slow")
+    ] * 2
+    assert {each.commit for each in entries} == {commit}
+    assert len({each.run for each in entries}) == 2
+    assert all(0.001 <= each.value < 0.1 for each in entries)
+    command = ["-m", "pytest", "-q", "bench_toy.py", "--benchmark-compare", "--benchmark-storage"]
+    read = subprocess.run(
+        [sys.executable, *command, f"file://{storage}"], cwd=project.folder, capture_output=True, text=True
+    )
+    assert "(0002_" in read.stdout  # pytest-benchmark compares with what was recorded
+
+
+def test_a_suite_that_fails_records_nothing(project, tmp_path):
+    project.commit(quick=1)
+    project.write("bench_toy.py", "def test_it(benchmark): benchmark(int); assert False")
+    with pytest.raises(TrackError, match="nothing was recorded"):
+        record.record(project.folder, "bench_toy.py", tmp_path, ["-q"])
+    assert not (tmp_path / "history.jsonl").exists()
+
+
+# Comparisons of two builds
+
+
+def test_compare_names_the_one_that_doubled(project, capsys):
+    names = [f"n{i}" for i in range(40)]
+    before = project.commit(**dict.fromkeys(names, 3))
+    now = project.commit(**dict.fromkeys(names, 3) | {"n17": 6})
+    assert project.compare(before, now, "--threshold", "30") == 1
+    assert "slower by more than 30%: bench_toy.py::test_it[n17]\n" in capsys.readouterr().out
+    assert project.compare(now, before, "--threshold", "30", "-k", "n17") == 0
+    assert "faster" in capsys.readouterr().out
+
+
+def test_compare_says_what_it_left_out(project, capsys):
+    project.commit(both=2, old=2, broken=2)
+    project.commit(both=2, new=2, broken=2)
+    project.write("toy.py", toy({"both": 2, "new": 2}).replace("'new'", "'new', 'broken'", 1))
+    builds.git(project.folder, *AUTHOR, "commit", "-aqm", "broken")
+    assert project.compare("HEAD~2", "HEAD", "--threshold", "50%") == 0
+    said = re.sub(r"\s+", " ", capsys.readouterr().out)
+    for left_out in (
+        "test_it[old]: only in HEAD~2",
+        "test_it[new]: only in HEAD ",
+        "test_it[broken]: in HEAD",
+    ):
+        assert left_out in said
+
+
+def test_wheels(project, tmp_path, capsys):
+    project.commit(it=2)
+    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, "-w", tmp_path, project.folder], check=True)
+    [wheel] = tmp_path.glob("*.whl")
+    shutil.rmtree(project.folder / "build", ignore_errors=True)
+    project.commit(it=4)
+    assert project.compare(wheel, "HEAD", "--threshold", "30") == 1
+
+
+def test_a_repositorys_first_commit_has_nothing_before_it(project, capsys):
+    project.commit(it=2)
+    assert project.compare() == 0
+    assert "no parent" in capsys.readouterr().out
+
+
+def test_changes_in_the_tree_are_not_measured_in_silence(project, capsys):
+    project.commit(it=2)
+    project.commit(it=2)
+    project.write("setup.py", SETUP + "  # changed")
+    assert project.compare("--threshold", "50") == 0
+    assert "warning: the working tree has changes" in capsys.readouterr().err
+
+
+def test_another_build_is_not_compared(project, capsys):
+    project.commit(it=2)
+    project.write("bench_toy.py", "def test_it(benchmark): benchmark(sum, [1])")
+    assert project.compare("HEAD", "HEAD") == 2
+    assert "imports nothing of what was built" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nonsense", "HEAD"], "'nonsense' is neither a commit known in"),
+        (["gone.whl", "HEAD"], "no such wheel: gone.whl"),
+        (["HEAD", "HEAD", "--suite", "gone"], "no such suite"),
+        (["HEAD", "HEAD", "-k", "gone"], "pytest ended early|no benchmark"),
+    ],
+)
+def test_bad_input(project, capsys, arguments, message):
+    project.commit(it=1)
+    assert project.compare(*arguments) == 2
+    assert re.search(f"^error: .*({message})", capsys.readouterr().err, re.MULTILINE)
+
+
+def test_a_commit_that_cannot_be_built(project, capsys):
+    project.commit(it=1)
+    project.write("setup.py", "raise SystemExit('it does not build')")
+    project.commit(it=1)
+    assert project.compare() == 2
+    assert "it does not build" in capsys.readouterr().err
+
+
+def test_bisect(project, capsys):
+    commits = [project.commit(it=20 if i < 3 else 40, other=1) for i in range(7)]
+    arguments = ["--suite", "bench_toy.py", "--launches", 2, "--threshold", 10]
+    assert project.track("bisect", *arguments, "test_it and not other", commits[0], commits[-1]) == 0
+    assert f"first slow commit: {commits[3]}" in capsys.readouterr().out
+    assert builds.git(project.folder, "status", "--porcelain") == ""
+
+
+def test_bisect_needs_a_step(project, capsys):
+    project.commit(it=5)
+    project.commit(it=5)
+    arguments = ["--suite", "bench_toy.py", "--launches", 2, "--threshold", 40]
+    assert project.track("bisect", *arguments, "it", "HEAD~1", "HEAD") == 2
+    assert "there's no step to find" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is missing")
+def test_count(project, tmp_path, capsys):
+    loop = """
+        import os
+        NAMES = ["it"]
+        def work(name):
+            for _ in range({} * int(os.environ["TIMES"])):
+                pass
+    """
+    for number in (1000, 1200):
+        project.commit()
+        project.write("toy.py", loop.format(number))
+        builds.git(project.folder, *AUTHOR, "commit", "-aqm", f"{number}")
+    arguments = ["--suite", "bench_toy.py", "--storage", tmp_path, "--set", "TIMES=10"]
+    assert project.track("count", *arguments, "HEAD~2", "HEAD") == 1
+    entries, problems = history.read(tmp_path / "history.jsonl")
+    assert problems == []
+    assert {each.unit for each in entries} == {"instructions"}
+    before, now = (each.value for each in entries)
+    assert 1.18 < now / before < 1.22
+    assert 12_000 * 5 < now < 12_000 * 500  # rounds of the loop, and what Python may need for one
+    assert project.track("count", *arguments, "HEAD", "HEAD") == 0  # the same again, within 1%
+
+
+# The page
+
+
+def test_report(tmp_path, capsys):
+    path = tmp_path / "history.jsonl"
+    assert main(["report", "--storage", str(tmp_path)]) == 2
+    assert "no history" in capsys.readouterr().err
+    for cpu in ("A CPU", "Another CPU"):
+        lines = [
+            document("it", f"{i:040}", cpu, f"2026-01-{i + 1:02}T00:00:00+00:00", 1.0 if i < 5 else 1.1)
+            for i in range(10)
+        ]
+        history.append(path, lines)
+    path.write_text(path.read_text() + "corrupt\n")
+    output = tmp_path / "history.html"
+    assert main(["report", "--storage", str(tmp_path), "-o", str(output)]) == 0
+    said = capsys.readouterr()
+    assert "line 21: skipped" in said.err
+    page = output.read_text()
+    for text in ("Times of 2 machines", "line 21: skipped", "Another CPU", "2 of at least 3%"):
+        assert text in page
+    assert not re.search(r"<(script|link|img)[^>]+(src|href)=", page)
