@@ -78,6 +78,8 @@ class Race:
         self._benchmark.pedantic(lambda: take_turn(ours), setup=others_first, rounds=rounds)
         self.times = {name: np.array(turns) for name, turns in times.items()}
         self._benchmark.extra_info["seconds"] = times
+        if "memset" in times:  # what the history divides by
+            self._benchmark.extra_info["limit"] = float(np.median(times["memset"]))
 
     def ratio(self, slow: str, fast: str) -> np.ndarray:
         """How many times as long as `fast` `slow` took, in each round; nothing where it didn't run."""
