@@ -80,7 +80,8 @@ def write(path: Path, entries: list[history.Entry], problems: list[str]) -> list
     sections, everything = [], []
     for (machine, unit, limited), group in groupby(sorted(entries, key=alike), key=alike):
         figure, found = _chart(list(group), "multiples of the machine's limit" if limited else unit)
-        heading = f"{machine}: {unit}{' over the limit' if limited else ''}"
+        what = "times" if unit == "s" else unit
+        heading = f"{machine}: {what}{' over that of the limit' if limited else ''}"
         sections.append(page.Section(heading, figure=figure))
         everything += found
     top = page.Section("Changes", f"{len(everything)} of at least {SMALLEST:.0%}")
@@ -105,7 +106,8 @@ def _chart(entries: list[history.Entry], unit: str) -> tuple[go.Figure, list[Cha
             x=[_label(each) for each in points],
             y=[each.cost for each in points],
             name=benchmark.rpartition("::")[2],
-            mode="lines+markers",
+            mode="lines+markers+text",
+            textposition="top center",
             marker={
                 "symbol": ["circle-open" if each.dirty else "circle" for each in points],
                 "size": [16 if note else 6 for note in notes],
