@@ -304,6 +304,36 @@ def test_another_build_is_not_compared(project, capsys):
     assert "imports nothing of what was built" in capsys.readouterr().err
 
 
+def test_a_wrong_result_is_not_compared(project, capsys):
+    project.commit(right=2, wrong=2)
+    project.write("bench_toy.py", textwrap.dedent(SUITE) + "    assert name == 'right'\n")
+    assert project.compare("HEAD", "HEAD", "--threshold", "50") == 0
+    said = capsys.readouterr().out
+    assert re.search(r"not compared: \S+\[wrong\]: in HEAD .*AssertionError", said)
+    assert said.count("[right]") == 1
+
+
+def test_failures_between_turns_are_not_compared(project, capsys):
+    project.commit(right=2, late=2)
+    count = "\ncalls = 0\ndef late(name):\n    global calls\n    calls += name == 'late'\n"
+    suite = textwrap.dedent(SUITE).replace("toy.work", "late")
+    project.write("bench_toy.py", suite + count + "    assert calls < 5\n    toy.work(name)\n")
+    assert project.compare("HEAD", "HEAD", "--threshold", "50") == 0
+    assert re.search(r"not compared: \S+\[late\]: in HEAD .*AssertionError", capsys.readouterr().out)
+
+
+def test_a_process_that_dies(project, capsys):
+    project.commit(it=2)
+    project.write(
+        "toy.py",
+        "import os\nNAMES = ['it']\ncalls = []\ndef work(name):\n"
+        "    calls.append(0)\n    len(calls) < 9 or os._exit(3)\n",
+    )
+    builds.git(project.folder, *AUTHOR, "commit", "-aqm", "dies")
+    assert project.compare() == 2
+    assert "pytest ended early" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -51,9 +51,10 @@ def count(python: Path, version: Version, suite: Suite, folder: Path, settings: 
             for name in names:
                 if trouble := worker.start(name):
                     raise TrackError(f"{name}: {trouble}")
-                worker.take_turn(1)  # the first of a loop, warm
+                worker.take_turn(1)  # cold
                 worker.take_turn(1)
-                worker.finish()
+                if trouble := worker.finish():
+                    raise TrackError(f"{name}: {trouble}")
             worker.wait()
         found = _read(output)
         for name in names:

@@ -42,11 +42,16 @@ class Suite:
         self.arguments = [source.name, "-k", select] if select else [source.name]
 
 
+class Failed(Exception):
+    """A benchmark that came to its end before it was told to."""
+
+
 class Worker:
     """A pytest process whose benchmarks run when they're told to."""
 
     def __init__(self, python: Path, suite: Suite, label: str, prefix=(), environment=None):
         self.label = label
+        self.at = ""  # the benchmark that waits for its turns
         self.pipe, theirs = Pipe()
         self.output = tempfile.TemporaryFile()
         command = [*prefix, python, "-m", "pytest", "-p", "track_worker", "-p", "no:cacheprovider"]
@@ -68,7 +73,7 @@ class Worker:
     def receive(self):
         try:
             return self.pipe.recv()
-        except EOFError:
+        except (EOFError, ConnectionResetError):
             self.wait()
             self.output.seek(0)
             lines = self.output.read().decode(errors="replace").strip().splitlines()[-15:]
@@ -87,22 +92,41 @@ class Worker:
                     raise TrackError(f"{at} imports nothing of what was built for {self.label}")
                 if about:
                     raise TrackError(f"{self.label}: {at} imports another build: {', '.join(about)}")
+                self.at = name
                 return None
             if event == "ready":
-                self.pipe.send(0)
+                self._send(0)
             elif at == name:
-                return f"in {self.label}: {(about.strip().splitlines() or ['it runs no benchmark'])[-1]}"
+                return self._trouble(about) or f"in {self.label}: it runs no benchmark"
 
     def take_turn(self, calls: int) -> float:
-        self.pipe.send(calls)
-        return self.receive()
+        """Seconds of so many calls."""
+        self._send(calls)
+        answer = self.receive()
+        if isinstance(answer, tuple):
+            self.at = ""
+            raise Failed(self._trouble(answer[2]))
+        return answer
 
-    def finish(self) -> None:
-        self.pipe.send(0)
+    def finish(self) -> str | None:
+        """Let the benchmark come to its end; what was wrong with its result, if anything."""
+        self._send(0)
+        _, _, about = self.receive()
+        self.at = ""
+        return self._trouble(about)
 
     def wait(self) -> None:
         """Let it come to its own end."""
         self.process.wait()
+
+    def _send(self, calls: int) -> None:
+        try:
+            self.pipe.send(calls)
+        except BrokenPipeError:
+            self.receive()  # says how it ended
+
+    def _trouble(self, text: str) -> str | None:
+        return f"in {self.label}: {text.strip().splitlines()[-1]}" if text.strip() else None
 
     def close(self) -> None:
         self.pipe.close()
@@ -146,13 +170,14 @@ def compare(pythons: list[Path], labels: list[str], suite: Suite, launches: int)
                 if name not in theirs:
                     continue
                 troubles = [worker.start(name) for worker in pair]
+                if not any(troubles):
+                    try:
+                        result.logarithms.setdefault(name, []).append(_take_turns(*pair))
+                    except Failed as failed:
+                        troubles.append(str(failed))
+                troubles += [worker.finish() for worker in pair if worker.at]
                 if any(troubles):
                     result.left_out[name] = "; ".join(filter(None, troubles))
-                else:
-                    result.logarithms.setdefault(name, []).append(_take_turns(*pair))
-                for worker, trouble in zip(pair, troubles, strict=True):
-                    if not trouble:
-                        worker.finish()
     for name in result.left_out:
         result.logarithms.pop(name, None)
     if not result.logarithms and not result.left_out:
