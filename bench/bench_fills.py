@@ -5,10 +5,10 @@ from functools import partial
 
 import numpy as np
 import pytest
-from fastinit._sampling import fill, fill_at
 
 import fastinit
 from fastinit import _dispatch, random
+from fastinit._sampling import fill, fill_at
 
 from . import limits
 from .fills import SEED, Workload

@@ -8,7 +8,8 @@ from libc.string cimport memcmp
 
 from fastinit._dispatch cimport activate, activate_rows, consume, set_alpha_dropout, sum_rows
 from fastinit._kernels cimport (
-    FI_BF16, FI_F16, FI_F32, FI_F64, FI_UNIFORM, fi_activation, fi_activation_op, fi_dtype, fi_itemsize, fi_pcg64,
+    FI_BF16, FI_F16, FI_F32, FI_F64, FI_UNIFORM, fi_activation, fi_activation_op, fi_dtype, fi_itemsize,
+    fi_pcg64,
 )
 from fastinit._sampling cimport Source
 
@@ -24,9 +25,10 @@ cdef dict TAGS = {known: tag for tag, known in DTYPES.items()}
 
 # In the order of enum fi_activation_op.
 (
-    RELU, LEAKY_RELU, SELU, SIGMOID, TANH, ALPHA_DROPOUT, SELU_DROPOUT, BIAS_LEAKY_RELU, BIAS_SELU, RELU_BACKWARD,
-    LEAKY_RELU_BACKWARD, SELU_BACKWARD, SELU_BACKWARD_X, SIGMOID_BACKWARD, TANH_BACKWARD, ALPHA_DROPOUT_BACKWARD,
-    SELU_DROPOUT_BACKWARD, SELU_DROPOUT_BACKWARD_X, BIAS_LEAKY_RELU_BACKWARD, BIAS_SELU_BACKWARD,
+    RELU, LEAKY_RELU, SELU, SIGMOID, TANH, ALPHA_DROPOUT, SELU_DROPOUT, BIAS_LEAKY_RELU, BIAS_SELU,
+    RELU_BACKWARD, LEAKY_RELU_BACKWARD, SELU_BACKWARD, SELU_BACKWARD_X, SIGMOID_BACKWARD, TANH_BACKWARD,
+    ALPHA_DROPOUT_BACKWARD, SELU_DROPOUT_BACKWARD, SELU_DROPOUT_BACKWARD_X, BIAS_LEAKY_RELU_BACKWARD,
+    BIAS_SELU_BACKWARD,
 ) = range(20)
 
 cdef size_t FEW = 4096  # fewer values are made without letting go of the GIL
@@ -66,8 +68,8 @@ cdef class Job:
     cdef int count
 
     cdef int part(self, size_t start, size_t n) except -1 nogil:
-        activate(self.op, self.dtype, &self.params, &self.generator if self.draws else NULL, self.out, self.operands,
-                 start, n, self.streamed)
+        activate(self.op, self.dtype, &self.params, &self.generator if self.draws else NULL, self.out,
+                 self.operands, start, n, self.streamed)
         return 0
 
     def __call__(self, piece):
@@ -112,14 +114,15 @@ cdef class RowsJob(Job):
     cdef double *sums  # one row for each block of rows, or NULL
 
     def __call__(self, piece):
-        cdef size_t row, rows, column, columns, offset
+        cdef size_t row, rows, column, columns, offset, moved
         cdef const void *operands[3]
         row, rows, column, columns = piece
         offset = (row * self.stride + column) * self.itemsize
         for i in range(3):
             operands[i] = NULL
             if i < self.count:
-                operands[i] = <const char *>self.operands[i] + (offset if i < self.tall() else column * self.itemsize)
+                moved = offset if i < self.tall() else column * self.itemsize
+                operands[i] = <const char *>self.operands[i] + moved
         cdef double *sums = NULL if self.sums == NULL else self.sums + row // ROW_BLOCK * self.stride + column
         with nogil:
             activate_rows(self.op, self.dtype, &self.params, self.out + offset, operands, sums, rows, columns,
@@ -225,9 +228,11 @@ cdef object output(out, like, str tag):
     if out is None:
         out = np.empty_like(like, dtype=_dtypes.dtype(tag), subok=False)
         return out, _dtypes.storage(out, tag)
-    memory, its = storage_of(out) if type(out) is cnp.ndarray and cnp.PyArray_ISWRITEABLE(out) else as_output(out)
+    usual = type(out) is cnp.ndarray and cnp.PyArray_ISWRITEABLE(out)
+    memory, its = storage_of(out) if usual else as_output(out)
     if its != tag:
-        raise TypeError(f"output array has dtype {_dtypes.name(its)}, but the operands have {_dtypes.name(tag)}")
+        raise TypeError(
+            f"output array has dtype {_dtypes.name(its)}, but the operands have {_dtypes.name(tag)}")
     if memory.shape != like.shape:
         raise ValueError(f"output array has shape {memory.shape}, but the operands have {like.shape}")
     return out, memory
@@ -290,7 +295,7 @@ cdef int blocks(Job job, list arrays, str tag) except -1:
 
 
 cdef object wide_bias(bias, size_t columns, memory):
-    """The bias for `columns` columns, a multiple of its own; a copy where it is not plain or lies in the output."""
+    """The bias for `columns` columns, a multiple of its own; a copy where it isn't plain or in the output."""
     cdef size_t size = cnp.PyArray_SIZE(bias)
     if size == columns and is_plain(bias, False) and apart(memory, bias):
         return bias

@@ -15,8 +15,9 @@ cdef void set_normal(fi_params *params, double loc, double scale) noexcept nogil
 cdef int set_truncated_normal(fi_params *params, fi_dtype dtype, double low, double high,
                               double loc, double scale) noexcept nogil
 cdef void set_alpha_dropout(fi_activation *params, double p) noexcept nogil
-cdef void activate(fi_activation_op op, fi_dtype dtype, const fi_activation *params, const fi_pcg64 *generator,
-                   void *out, const void **operands, size_t start, size_t n, bint streamed) noexcept nogil
+cdef void activate(fi_activation_op op, fi_dtype dtype, const fi_activation *params,
+                   const fi_pcg64 *generator, void *out, const void **operands, size_t start, size_t n,
+                   bint streamed) noexcept nogil
 cdef void activate_rows(fi_activation_op op, fi_dtype dtype, const fi_activation *params, void *out,
                         const void **operands, double *sums, size_t rows, size_t columns, size_t stride,
                         bint streamed) noexcept nogil

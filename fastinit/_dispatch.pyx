@@ -5,7 +5,8 @@ import os
 from libc.stdint cimport uint64_t
 
 from fastinit._kernels cimport (
-    fi_activate, fi_activate_rows, fi_activation, fi_activation_op, fi_alpha_dropout, fi_consume, fi_dist, fi_draws,
+    fi_activate, fi_activate_rows, fi_activation, fi_activation_op, fi_alpha_dropout, fi_consume, fi_dist,
+    fi_draws,
     fi_dtype, fi_enter_default_fp, fi_fill, fi_fill_from, fi_isa, fi_kernels, fi_leave_default_fp, fi_normal,
     fi_params, fi_pcg64, fi_select, fi_source, fi_sum_rows, fi_truncated_normal, fi_uniform,
 )
@@ -58,8 +59,9 @@ cdef void set_alpha_dropout(fi_activation *params, double p) noexcept nogil:
     fi_alpha_dropout(params, p)
 
 
-cdef void activate(fi_activation_op op, fi_dtype dtype, const fi_activation *params, const fi_pcg64 *generator,
-                   void *out, const void **operands, size_t start, size_t n, bint streamed) noexcept nogil:
+cdef void activate(fi_activation_op op, fi_dtype dtype, const fi_activation *params,
+                   const fi_pcg64 *generator, void *out, const void **operands, size_t start, size_t n,
+                   bint streamed) noexcept nogil:
     fi_activate(kernels, op, dtype, params, generator, out, operands, start, n, streamed)
 
 

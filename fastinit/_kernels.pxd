@@ -48,12 +48,12 @@ cdef extern from "fastinit.h" nogil:
     void fi_draws(const fi_kernels *kernels, const fi_pcg64 *generator, uint64_t *out, size_t start,
                   size_t n) noexcept
     void fi_alpha_dropout(fi_activation *params, double p) noexcept
-    void fi_activate(const fi_kernels *kernels, fi_activation_op op, fi_dtype dtype, const fi_activation *params,
-                     const fi_pcg64 *generator, void *out, const void **in_, size_t start, size_t n,
-                     int streamed) noexcept
-    void fi_activate_rows(const fi_kernels *kernels, fi_activation_op op, fi_dtype dtype, const fi_activation *params,
-                          void *out, const void **in_, double *sums, size_t rows, size_t columns, size_t stride,
-                          int streamed) noexcept
+    void fi_activate(const fi_kernels *kernels, fi_activation_op op, fi_dtype dtype,
+                     const fi_activation *params, const fi_pcg64 *generator, void *out,
+                     const void **in_, size_t start, size_t n, int streamed) noexcept
+    void fi_activate_rows(const fi_kernels *kernels, fi_activation_op op, fi_dtype dtype,
+                          const fi_activation *params, void *out, const void **in_, double *sums,
+                          size_t rows, size_t columns, size_t stride, int streamed) noexcept
     void fi_sum_rows(fi_dtype dtype, void *out, double *sums, size_t rows, size_t columns) noexcept
     uint64_t fi_enter_default_fp() noexcept
     void fi_leave_default_fp(uint64_t saved) noexcept

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 import numpy.typing as npt
@@ -35,7 +36,7 @@ def fill_block(
     rng: Generator,
     out: _Array,
     shape: tuple[int, ...],
-    block: tuple[tuple[int, int, int], ...],
+    block: Sequence[tuple[int, int, int]],
     distribution: str,
     tag: str,
     a: float,

@@ -254,7 +254,7 @@ def fill_block(
     out : ndarray
         C-contiguous.
     shape : tuple of int
-    block : tuple of (start, stop, step)
+    block : sequence of (start, stop, step)
         One for each axis, as `slice.indices` and ``range`` have it.
     """
     cdef fi_params params

@@ -1,9 +1,9 @@
-"""Activations and their gradients at the speed of memory, fused with the bias before and the dropout after them.
+"""Activations and their gradients at the speed of memory, fused with the bias before, the dropout after them.
 
-Every function takes arrays of float16, bfloat16, float32 or float64, in any layout, from NumPy or from whoever
-speaks the buffer protocol or DLPack (a torch tensor on the CPU, a JAX array, an ``array.array``). Half types
-are computed in float32 and rounded once. `out` is such an array too; it may be an operand itself, and it is
-what is returned. Results are the same bits on every instruction set and for every number of threads.
+Every function takes arrays of float16, bfloat16, float32 or float64, in any layout, from NumPy or from
+whoever speaks the buffer protocol or DLPack (a torch tensor on the CPU, a JAX array, an ``array.array``).
+Half types are computed in float32 and rounded once. `out` is such an array too; it may be an operand itself,
+and it is what is returned. Results are the same bits on every instruction set and for any number of threads.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def tanh(x: Any, *, out: Any = None) -> Any:
 
 
 def alpha_dropout(x: Any, p: float, rng: Any, *, out: Any = None) -> Any:
-    """Set elements to what SELU gives far below zero, then move and scale all, so that mean 0 and variance 1 stay.
+    """Drop to what SELU gives far below zero, then move and scale all, so that mean 0 and variance 1 stay.
 
     Element i, in C order, is dropped where the i-th 32-bit word of the generator's stream is below
     ``round(p * 2**32)``: a pure function of (`rng`, i), so the backward functions make the mask again.
@@ -312,7 +312,8 @@ def selu_backward(
     if (y is None) == (x is None):
         raise TypeError("selu_backward takes one of y, the output, and x, the input")
     if dropout_p == 0:
-        return _a.elementwise(*((_a.SELU_BACKWARD, grad, y) if x is None else (_a.SELU_BACKWARD_X, grad, x)), out)
+        op = _a.SELU_BACKWARD if x is None else _a.SELU_BACKWARD_X
+        return _a.elementwise(op, grad, y if x is None else x, out)
     op = _a.SELU_DROPOUT_BACKWARD if x is None else _a.SELU_DROPOUT_BACKWARD_X
     return _dropout(op, grad, y if x is None else x, out, dropout_p, rng, False)
 

@@ -92,7 +92,8 @@ static __attribute__((noinline)) void tile(fi_elementwise *kernel, enum fi_dtype
             for (int i = 0; i < 3; i++) o.in[i] = at(o.in[i], stride[i]);
         }
         if (total)
-            for (size_t i = 0; i < columns; i++) total[i] += dtype == FI_F64 ? sums.f64[i] : (double)sums.f32[i];
+            for (size_t i = 0; i < columns; i++)
+                total[i] += dtype == FI_F64 ? sums.f64[i] : (double)sums.f32[i];
     }
 }
 

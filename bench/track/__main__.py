@@ -113,7 +113,8 @@ def _compare(options) -> int:
 def _race(options, versions: list[Version], builds: Builds, folder: Path) -> turns.Result:
     suite = turns.Suite(options.repository, options.suite, folder, options.select)
     pythons = builds.pythons(*versions)
-    return turns.compare(pythons, [each.label for each in versions], suite, options.launches)
+    labels = [each.label for each in versions]
+    return turns.compare(pythons, labels, suite, options.launches, verdicts.unclear(options.threshold))
 
 
 def print_comparison(result: turns.Result, versions: list[Version], threshold: float) -> list[str]:

@@ -82,7 +82,8 @@ def selftest(same: int, slower: int, launches: int, threshold: float) -> int:
         def named_slower(name: str, *versions: Version) -> list[str]:
             suite = turns.Suite(repository, "bench_kernel.py", Path(folder, name))
             labels = [each.label for each in versions]
-            result = turns.compare(builds.pythons(*versions), labels, suite, launches)
+            unclear = verdicts.unclear(threshold)
+            result = turns.compare(builds.pythons(*versions), labels, suite, launches, unclear)
             ratios = {name: verdicts.ratio(each) for name, each in result.logarithms.items()}
             print(
                 name,

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from math import log
 from multiprocessing import Pipe
@@ -19,6 +19,7 @@ from . import TrackError
 TURN = 0.01  # seconds that a turn takes at least: long beside what starts and stops the clock
 SHARE = 0.25  # seconds that a benchmark has for all turns of a launch
 BLOCKS = 5  # and at least so many times A B B A
+MOST_TIMES = 3  # as many launches where the first say too little
 SETTINGS = "pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg"
 
 
@@ -155,10 +156,23 @@ class Result:
         self.left_out: dict[str, str] = {}
 
 
-def compare(pythons: list[Path], labels: list[str], suite: Suite, launches: int) -> Result:
-    """Let the two take turns at every benchmark of the suite that both have."""
-    result = Result()
-    for _ in range(launches):
+def compare(
+    pythons: list[Path],
+    labels: list[str],
+    suite: Suite,
+    launches: int,
+    unclear: Callable[[list[float]], bool],
+) -> Result:
+    """Let the two take turns at every benchmark of the suite that both have.
+
+    Those of which so many launches say too little go on for as many more, up to `MOST_TIMES` in all.
+    """
+    result, open_ = Result(), None
+    for launch in range(launches * MOST_TIMES):
+        if launch and launch % launches == 0:
+            open_ = {name for name, each in result.logarithms.items() if unclear(each)} - {*result.left_out}
+            if not open_:
+                break
         with workers(
             *((python, suite, label) for python, label in zip(pythons, labels, strict=True))
         ) as pair:
@@ -167,7 +181,7 @@ def compare(pythons: list[Path], labels: list[str], suite: Suite, launches: int)
                 if (name in ours) != (name in theirs):
                     result.left_out[name] = f"only in {label}"
             for name in ours:
-                if name not in theirs:
+                if name not in theirs or (open_ is not None and name not in open_):
                     continue
                 troubles = [worker.start(name) for worker in pair]
                 if not any(troubles):

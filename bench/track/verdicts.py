@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import exp
 from typing import NamedTuple
 
@@ -30,6 +31,11 @@ class Ratio(NamedTuple):
             return "faster"
         within = self.low >= 1 / (1 + threshold) and self.high <= 1 + threshold
         return "no difference" if within else "unclear"
+
+
+def unclear(threshold: float) -> Callable[[list[float]], bool]:
+    """Whether launches say too little, at this threshold."""
+    return lambda logarithms: ratio(logarithms).verdict(threshold) == "unclear"
 
 
 def ratio(logarithms: list[float]) -> Ratio:

@@ -1,0 +1,148 @@
+"""The gradient of a bias: exact sums, in an order that depends on the shape alone."""
+
+from math import fsum
+
+import ml_dtypes
+import numpy as np
+import pytest
+from activations import DTYPES, EPSILON, SLOPE, assert_same, values
+from test_nn_layouts import READABLE
+
+import fastinit
+from fastinit import _dispatch, nn
+
+BACKWARDS = {
+    "leaky_relu": lambda g, x, bias, out=None: nn.bias_leaky_relu_backward(g, x, bias, SLOPE, out=out),
+    "selu": lambda g, x, bias, out=None: nn.bias_selu_backward(g, x, out=out),
+}
+every_backward = pytest.mark.parametrize("name", BACKWARDS)
+every_tag = pytest.mark.parametrize("tag", DTYPES)
+
+#: Rows and columns around every block of the sums: groups of rows, tiles and pieces of columns, many of both.
+SHAPES = [
+    *((rows, 3) for rows in (1, 2, 15, 16, 17, 1023, 1025, 40_000)),
+    *((3, columns) for columns in (1, 511, 512, 513, 1023, 1025, 100_001)),
+    *((17, 33), (1025, 1025), (33, 700), (5, 7, 11), (300_001, 1)),
+]
+
+
+@pytest.fixture
+def threads():
+    before = fastinit.get_num_threads()
+    yield fastinit.set_num_threads
+    fastinit.set_num_threads(before)
+
+
+def operands_of(shape, tag):
+    rng = np.random.default_rng(1)
+    return values(rng, shape, tag), values(rng, shape, tag), values(rng, shape[-1:], tag)
+
+
+@every_backward
+@every_tag
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_sums_are_those_of_exact_arithmetic(isa, name, tag, shape):
+    if isa == "baseline" and np.prod(shape) > 200_000:
+        shape = (shape[0] // 10, *shape[1:])  # slow where a fused multiply-add is a call
+    g, x, bias = operands_of(shape, tag)
+    grad_x, grad_bias = BACKWARDS[name](g, x, bias)
+    assert (grad_bias.dtype, grad_bias.shape) == (DTYPES[tag], shape[-1:])
+    wide = (
+        grad_x if tag in ("f32", "f64") else BACKWARDS[name](*(each.astype("f4") for each in (g, x, bias)))[0]
+    )
+    rows = wide.astype(np.float64).reshape(-1, shape[-1])[:, :50]
+    exact = np.array([fsum(column) for column in rows.T])
+    # Sixteen rows at a time are summed in the working precision.
+    error = 16 * (2.0**-53 if tag == "f64" else 2.0**-24) * abs(rows).sum(0) + EPSILON[tag] * abs(exact)
+    assert (abs(grad_bias[:50].astype(np.float64) - exact) <= error).all()
+
+
+@every_backward
+@pytest.mark.parametrize("tag", ["f32", "bf16"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_sums_depend_on_no_thread_and_no_instruction_set(name, tag, shape, threads):
+    operands = operands_of(shape, tag)
+    config = _dispatch.config()
+    found = []
+    try:
+        for isa in (isa for isa in config["built"] if isa in config["supported"]):
+            _dispatch.select(isa)
+            for n in (1, 2, 7):
+                threads(n)
+                found.append(BACKWARDS[name](*operands))
+    finally:
+        _dispatch.select(config["isa"])
+    for grad_x, grad_bias in found[1:]:
+        assert_same(grad_x, found[0][0])
+        assert_same(grad_bias, found[0][1])
+
+
+@every_backward
+@every_tag
+@pytest.mark.parametrize("layout", READABLE)
+def test_sums_of_every_layout_are_those_of_contiguous_arrays(name, tag, layout):
+    for shape in [(37, 41), (1040, 3), (2, 3, 600)]:
+        operands = operands_of(shape, tag)
+        expected = BACKWARDS[name](*operands)
+        changed = [READABLE[layout](x) for x in operands]
+        out = np.zeros(shape, DTYPES[tag])
+        for grad_x, grad_bias in (
+            BACKWARDS[name](*changed),
+            BACKWARDS[name](*changed, out=out),
+            BACKWARDS[name](operands[0], changed[1], operands[2], out=np.asfortranarray(out)),
+        ):
+            assert_same(np.array(grad_x), expected[0])
+            assert_same(grad_bias, expected[1])
+
+
+@every_backward
+@every_tag
+def test_sums_in_place(name, tag):
+    operands = operands_of((90, 70), tag)
+    expected = BACKWARDS[name](*operands)
+    for i in range(2):
+        changed = [x.copy() for x in operands]
+        grad_x, grad_bias = BACKWARDS[name](*changed, out=changed[i])
+        assert grad_x is changed[i]
+        assert_same(grad_x, expected[0])
+        assert_same(grad_bias, expected[1])
+
+
+@every_backward
+@pytest.mark.parametrize("shape", [(0, 5), (3, 0), (0,), (2, 0, 4)])
+def test_sums_of_nothing_are_zero(name, shape):
+    grad_x, grad_bias = BACKWARDS[name](*operands_of(shape, "f32"))
+    assert grad_x.shape == shape
+    assert_same(grad_bias, np.zeros(shape[-1], "f4"))
+
+
+@every_backward
+@pytest.mark.parametrize("tag", ["f16", "bf16"])
+def test_sums_of_halves_keep_what_a_half_would_lose(name, tag):
+    """A thousand ones and 4096 small ones: each is lost beside the sum, all together are not."""
+    small = {"f16": 2.0**-8, "bf16": 2.0**-6}[tag]
+    g = np.full((4097, 1), small, DTYPES[tag])
+    g[0] = 64
+    x = np.ones_like(g)  # so that the slope is the same, 1 or lambda
+    slope = 1.0 if name == "leaky_relu" else 1.0507009873554805
+    _, grad_bias = BACKWARDS[name](g, x, np.zeros(1, DTYPES[tag]))
+    assert_same(grad_bias, np.array([slope * (64 + 4096 * small)]).astype(DTYPES[tag]))
+
+
+def test_nan_and_infinity_stay_in_their_columns():
+    g = np.ones((100, 4), np.float32)
+    g[7, 1], g[50, 2], g[3, 3], g[90, 3] = np.nan, np.inf, np.inf, -np.inf
+    for backward in BACKWARDS.values():
+        _, grad_bias = backward(g, np.ones_like(g), np.zeros(4, "f4"))
+        assert np.isnan(grad_bias).tolist() == [False, True, False, True]
+        assert grad_bias[2] == np.inf
+        assert np.isfinite(grad_bias[0])
+
+
+def test_an_overflowing_sum_of_halves_is_infinite():
+    g = np.full((10, 1), 60000, np.float16)
+    _, grad_bias = nn.bias_leaky_relu_backward(g, np.ones_like(g), np.zeros(1, np.float16))
+    assert grad_bias[0] == np.inf
+    g = np.full((10, 1), 3e38, ml_dtypes.bfloat16)
+    _, grad_bias = nn.bias_leaky_relu_backward(g, np.ones_like(g), np.zeros(1, ml_dtypes.bfloat16))
+    assert grad_bias[0] == np.inf

@@ -1,0 +1,144 @@
+"""Who speaks the buffer protocol or DLPack is read and written without a copy."""
+
+import array
+import ctypes
+import tracemalloc
+
+import ml_dtypes
+import numpy as np
+import pytest
+import torch
+from activations import DTYPES, FUNCTIONS, assert_same
+
+from fastinit import nn
+
+every_function = pytest.mark.parametrize("function", FUNCTIONS, ids=str)
+
+
+class DLPackOnly:
+    """An array that says nothing but DLPack."""
+
+    def __init__(self, values):
+        self._values = values
+
+    def __dlpack__(self, **arguments):
+        return self._values.__dlpack__(**arguments)
+
+    def __dlpack_device__(self):
+        return self._values.__dlpack_device__()
+
+
+def tensor(x):
+    """A torch tensor in the memory of x."""
+    if x.dtype == ml_dtypes.bfloat16:
+        return torch.from_numpy(x.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(x)
+
+
+def heard(x):
+    return np.from_dlpack(x) if hasattr(x, "__dlpack__") else np.array(x)
+
+
+#: What shares the memory of a float64 array.
+SPEAKERS = {
+    "memoryview": memoryview,
+    "torch": tensor,
+    "DLPack": DLPackOnly,
+    "torch through DLPack": lambda x: DLPackOnly(tensor(x)),
+    "ctypes": lambda x: (ctypes.c_double * x.size).from_buffer(x),
+    "array.array": lambda x: array.array("d", x.tolist()),
+}
+
+
+@every_function
+@pytest.mark.parametrize("speaker", SPEAKERS)
+def test_everyone_is_understood_as_input_and_as_output(function, speaker):
+    operands = function.operands(np.random.default_rng(1), (500,), "f64")
+    expected = function.call(*operands)
+    said = [SPEAKERS[speaker](x) for x in operands]
+    assert_same(function.call(*said), expected)
+
+    out = SPEAKERS[speaker](np.zeros(500))
+    assert function.call(*said, out=out) is out
+    assert_same(heard(out), expected)
+
+    assert function.call(*said, out=said[0]) is said[0]  # in place
+    assert_same(heard(said[0]), expected)
+
+
+@every_function
+@pytest.mark.parametrize("tag", DTYPES)
+def test_tensors_of_every_dtype_and_stride(function, tag):
+    operands = function.operands(np.random.default_rng(2), (9, 30), tag)
+    expected = function.call(*operands)
+    out = np.zeros((18, 30), DTYPES[tag])
+    result = function.call(*map(tensor, operands), out=tensor(out)[::2])
+    assert isinstance(result, torch.Tensor)
+    assert_same(out[::2].copy(), expected)
+    assert not out[1::2].any()
+    assert_same(function.call(*(tensor(np.asfortranarray(x)) for x in operands)), expected)
+
+
+def test_torch_knows_that_a_tensor_has_been_written():
+    x = torch.randn(20, dtype=torch.float64, requires_grad=True)
+    doubled = x.clone()
+    result = (doubled * doubled).sum()
+    nn.relu(doubled.detach(), out=doubled.detach())
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        result.backward()
+
+
+def test_a_tensor_that_requires_grad_is_refused_as_by_torch():
+    x = torch.zeros(3, requires_grad=True)
+    for call in (lambda: nn.relu(x), lambda: nn.relu(np.zeros(3, "f4"), out=x)):
+        with pytest.raises(RuntimeError, match="grad"):
+            call()
+
+
+def test_inference_tensors_are_tensors():
+    with torch.inference_mode():
+        x = torch.linspace(-1, 1, 30)
+        assert nn.relu(x, out=x) is x
+    assert x.min() == 0
+
+
+def peak_of(call):
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+MILLION = 1 << 20
+
+
+@pytest.mark.parametrize("speaker", [each for each in SPEAKERS if each != "array.array"])
+def test_no_copy_is_made(speaker):
+    """NumPy's allocator, which a copy would go through, tells how much it gave."""
+    x, out = SPEAKERS[speaker](np.ones(MILLION)), SPEAKERS[speaker](np.zeros(MILLION))
+    assert peak_of(lambda: np.ones(MILLION)) > 8 * MILLION
+    assert peak_of(lambda: nn.selu(x, out=out)) < MILLION
+    assert peak_of(lambda: nn.bias_selu_backward(x, x, out=out)) < 33 * MILLION  # of a bias as long as x
+
+
+@every_function
+@pytest.mark.parametrize("layout", ["strided", "negative", "swapped", "misaligned", "transposed"])
+def test_other_layouts_take_blocks_and_no_copy_of_the_whole(function, layout):
+    from test_nn_layouts import READABLE
+
+    shape = (2048, 512)
+    operands = function.operands(np.random.default_rng(3), shape, "f64")
+    changed = [READABLE[layout](x) for x in operands]
+    out = np.zeros(shape)
+    assert peak_of(lambda: function.call(*changed, out=out)) < out.nbytes // 2
+
+
+def test_jax_arrays_are_inputs():
+    jax = pytest.importorskip("jax")
+    jax.config.update("jax_enable_x64", True)
+    x = jax.numpy.linspace(-2, 2, 100)
+    assert_same(nn.selu(x), nn.selu(np.asarray(x)))
+    with pytest.raises(ValueError, match="read-only"):
+        nn.selu(x, out=x)
