@@ -49,8 +49,8 @@ static inline double with_sign_f64(double x, double of) {
 
 /* What an operation is given: up to three operands, a word of the stream, and the call's parameters. */
 #define FI_OPERATION(name, F, tag)                                                                           \
-    static inline __attribute__((always_inline))                                                             \
-    F name##_##tag(F x, F y, F z, uint32_t w, const fi_activation *p)
+    static inline                                                                                            \
+        __attribute__((always_inline)) F name##_##tag(F x, F y, F z, uint32_t w, const fi_activation *p)
 
 /* alpha' = -lambda alpha is what a unit far below zero gives: dropout sets units to it, and moves and scales
  * all of them so that mean 0 and variance 1 stay (Klambauer et al. 2017). */
@@ -73,7 +73,7 @@ static inline double with_sign_f64(double x, double of) {
         return fma_##tag(fma_##tag(-q, rest, fma_##tag(-q, sum, n)), inverse, q);                            \
     }                                                                                                        \
     static inline F slope_of_selu_##tag(F x) {                                                               \
-        return x > 0 ? (F)(lambda) : (F)(lambda_alpha)*exp_negative_##tag(x);                                \
+        return x > 0 ? (F)(lambda) : (F)(lambda_alpha) * exp_negative_##tag(x);                              \
     }                                                                                                        \
     /* from y = selu(x) */                                                                                   \
     static inline F slope_at_selu_##tag(F y) { return y > 0 ? (F)(lambda) : y + (F)(lambda_alpha); }         \
@@ -87,8 +87,8 @@ static inline double with_sign_f64(double x, double of) {
     FI_OPERATION(relu, F, tag) { return x < 0 ? 0 : x; }                                                     \
     FI_OPERATION(leaky_relu, F, tag) { return x > 0 ? x : x * (F)p->slope; }                                 \
     FI_OPERATION(selu, F, tag) {                                                                             \
-        F low = (F)(lambda_alpha)*with_sign_##tag(expm1_##tag(x < -(selu_end) ? -(selu_end) : x), x);        \
-        return x > 0 ? (F)(lambda)*x : low;                                                                  \
+        F low = (F)(lambda_alpha) * with_sign_##tag(expm1_##tag(x < -(selu_end) ? -(selu_end) : x), x);      \
+        return x > 0 ? (F)(lambda) * x : low;                                                                \
     }                                                                                                        \
     /* e / (1 + e) below zero, 1 / (1 + e) above, with e = exp(-|x|) */                                      \
     FI_OPERATION(sigmoid, F, tag) {                                                                          \

@@ -61,17 +61,17 @@ enum fi_activation_op {
     FI_SELU_DROPOUT,
     FI_BIAS_LEAKY_RELU, /* x, bias */
     FI_BIAS_SELU,
-    FI_RELU_BACKWARD, /* x or y */
-    FI_LEAKY_RELU_BACKWARD, /* x */
-    FI_SELU_BACKWARD, /* y */
-    FI_SELU_BACKWARD_X, /* x */
-    FI_SIGMOID_BACKWARD, /* y */
-    FI_TANH_BACKWARD, /* y */
-    FI_ALPHA_DROPOUT_BACKWARD, /* none */
-    FI_SELU_DROPOUT_BACKWARD, /* y, after dropout */
-    FI_SELU_DROPOUT_BACKWARD_X, /* x */
+    FI_RELU_BACKWARD,            /* x or y */
+    FI_LEAKY_RELU_BACKWARD,      /* x */
+    FI_SELU_BACKWARD,            /* y */
+    FI_SELU_BACKWARD_X,          /* x */
+    FI_SIGMOID_BACKWARD,         /* y */
+    FI_TANH_BACKWARD,            /* y */
+    FI_ALPHA_DROPOUT_BACKWARD,   /* none */
+    FI_SELU_DROPOUT_BACKWARD,    /* y, after dropout */
+    FI_SELU_DROPOUT_BACKWARD_X,  /* x */
     FI_BIAS_LEAKY_RELU_BACKWARD, /* x, bias */
-    FI_BIAS_SELU_BACKWARD, /* y */
+    FI_BIAS_SELU_BACKWARD,       /* y */
     FI_ACTIVATIONS
 };
 
