@@ -149,10 +149,15 @@ cdef class RowsJob(Job):
 
 
 cdef bint apart(cnp.ndarray out, cnp.ndarray x) noexcept:
-    """Whether contiguous arrays of one size are the same memory or share none."""
+    """Whether contiguous arrays share no memory."""
     cdef char *a = <char *>cnp.PyArray_DATA(out)
     cdef char *b = <char *>cnp.PyArray_DATA(x)
-    return a == b or a + cnp.PyArray_NBYTES(out) <= b or b + cnp.PyArray_NBYTES(x) <= a
+    return a + cnp.PyArray_NBYTES(out) <= b or b + cnp.PyArray_NBYTES(x) <= a
+
+
+cdef bint same_or_apart(cnp.ndarray out, cnp.ndarray x) noexcept:
+    """Whether contiguous arrays of one size are the same memory or share none."""
+    return cnp.PyArray_DATA(out) == cnp.PyArray_DATA(x) or apart(out, x)
 
 
 cdef bint alike(cnp.ndarray a, cnp.ndarray b) noexcept:
@@ -173,7 +178,8 @@ cdef object plain(fi_activation_op op, x, y, out, double slope):
     if out is None:
         out = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
     elif (type(out) is not cnp.ndarray or not cnp.PyArray_ISCARRAY(out) or dtype_of(out) != known
-          or not alike(x, out) or not apart(out, x) or y is not None and not apart(out, y)):
+          or not alike(x, out) or not same_or_apart(out, x)
+          or y is not None and not same_or_apart(out, y)):
         return None
     job = Job.__new__(Job)
     job.op, job.dtype, job.params.slope = op, <fi_dtype>known, slope
@@ -256,7 +262,7 @@ cdef object anything(Job job, int op, tuple given, out, Source source=None, bint
             source.peek(&job.generator)
     arrays = [memory, *operands]
     for fortran in range(1 if job.draws else 2):
-        if all([is_plain(x, fortran) for x in arrays]) and all([apart(memory, x) for x in operands]):
+        if all([is_plain(x, fortran) for x in arrays]) and all([same_or_apart(memory, x) for x in operands]):
             job.bind(memory, tuple(operands))
             job.whole(memory.size)
             return result
@@ -285,7 +291,8 @@ cdef int blocks(Job job, list arrays, str tag) except -1:
         for block in iterator:
             job.bind(block[0], block[1:])
             n = block[0].size
-            job.part(0, n)
+            with nogil:
+                job.part(0, n)
             done += n
             if job.draws:
                 job.generator = before
@@ -328,7 +335,7 @@ def with_bias(int op, x, bias, out, double slope=0.0):
     job.op, job.dtype, job.params.slope = <fi_activation_op>op, <fi_dtype><int>DTYPES[tag], slope
     if not memory.size:
         return result
-    if not (is_plain(array, False) and is_plain(memory, False) and apart(memory, array)):
+    if not (is_plain(array, False) and is_plain(memory, False) and same_or_apart(memory, array)):
         blocks(job, [memory, array, np.broadcast_to(row, array.shape)], tag)
         return result
     size = memory.size
@@ -383,7 +390,8 @@ def with_bias_backward(int op, grad, y, bias, out, double slope=0.0):
     wide = () if row is None else (wide_bias(row, columns, memory),)
     if size == 0:
         pass
-    elif all([is_plain(x, False) for x in (memory, *operands)]) and all([apart(memory, x) for x in operands]):
+    elif (all([is_plain(x, False) for x in (memory, *operands)])
+          and all([same_or_apart(memory, x) for x in operands])):
         job.bind(memory, (*operands, *wide))
         job.set_streamed(size)
         job.rows(size // columns, columns)

@@ -62,7 +62,9 @@ def _tagged(array: npt.NDArray[Any]) -> Storage:
         raise TypeError(
             f"float16, bfloat16, float32 or float64 is wanted, not an array of dtype {array.dtype}"
         ) from None
-    return (array.view(np.uint16) if tag == "bf16" else array), tag
+    if tag == "bf16":
+        array = array.view(np.dtype(np.uint16).newbyteorder(array.dtype.byteorder))
+    return array, tag
 
 
 def _torch_memory(x: Any) -> Storage | None:

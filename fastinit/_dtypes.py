@@ -75,7 +75,7 @@ def storage(array: npt.NDArray[Any], tag: str) -> npt.NDArray[Any]:
     """Return an array of this tag, or of its storage, as its storage; TypeError for another dtype."""
     if array.dtype == STORAGE[tag]:
         return array
-    if tag == "bf16" and array.dtype.name == "bfloat16":
+    if tag == "bf16" and array.dtype.name == "bfloat16" and array.dtype.isnative:
         return array.view(np.uint16)
     raise TypeError(f"array has dtype {array.dtype}, but {name(tag)} is wanted")
 
