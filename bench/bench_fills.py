@@ -1,4 +1,4 @@
-"""Large fills: against NumPy, torch and oneMKL, memory and the clock."""
+"""Large fills: against every peer that has them, memory and the clock."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,7 +11,8 @@ from fastinit import _dispatch, random
 from fastinit._sampling import fill, fill_at
 
 from . import limits
-from .fills import SEED, Workload
+from .fills import Workload
+from .peers import SEED
 
 VALUES = 1 << 24
 
@@ -30,14 +31,19 @@ FLOORS = {
 def test_fill(race, work):
     out = np.zeros(VALUES, work.dtype)
     peers = work.peers(out)
-    fillers = {"fastinit": work.fastinit(), **{name: peer for name, peer in peers.items() if peer}}
-    for filler in fillers.values():
+    ours = work.fastinit()
+    into = {"fastinit": ours} | {name: way.fill for name, way in peers.items() if way and not way.allocates}
+    own = {name: way.fill for name, way in peers.items() if way and way.allocates}
+    for fill_it in into.values():
         out[:] = 9
-        filler(out)
+        fill_it(out)
         work.check(out)
-    fillers["memset"] = limits.memset
-    touched = {name: partial(filler, out) for name, filler in fillers.items()}
-    fresh = {_fresh(name): partial(_fill_fresh, filler, out) for name, filler in fillers.items()}
+    for make in own.values():
+        work.check(make(out))
+    into["memset"] = limits.memset
+    touched = {name: partial(fill_it, out) for name, fill_it in into.items()}
+    fresh = {_fresh(name): partial(_fill_fresh, fill_it, out) for name, fill_it in into.items()}
+    fresh |= {_fresh(name): partial(make, out) for name, make in own.items()}
     clock = limits.clock()
     race.run(touched | fresh | ({"clock": clock} if clock else {}))
 
@@ -61,8 +67,8 @@ def _fresh(name):
     return f"{name}, fresh array"
 
 
-def _fill_fresh(filler, like):
-    filler(np.empty_like(like))
+def _fill_fresh(fill_it, like):
+    fill_it(np.empty_like(like))
 
 
 @pytest.mark.parametrize("work", [work for work in FLOORS if work.distribution == "uniform"], ids=str)

@@ -9,7 +9,7 @@ import pytest
 from fastinit import init, random
 
 from . import limits
-from .fills import SEED, torch
+from .peers import SEED, torch
 
 MANIFESTS = Path(__file__).parents[1] / "tests" / "manifests"
 LAYERS = [

@@ -5,7 +5,7 @@ import pytest
 
 from fastinit import random
 
-from .fills import SEED
+from .peers import SEED
 
 CALLS = 2000
 

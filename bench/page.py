@@ -18,7 +18,12 @@ COLOURS = {
     "NumPy": "#3b82c4",
     "torch": "#c0872d",
     "oneMKL": "#2f9e77",
+    "randomgen": "#8e6bbf",
+    "mkl_random": "#6fbf9f",
+    "JAX": "#c9498f",
+    "numba": "#4aa3c7",
     "memset": "#8a8f98",
+    "copy": "#8a8f98",
 }
 
 
@@ -38,7 +43,9 @@ def sections(record: dict) -> Iterator[Section]:
 
 
 def _ratios(lines: list[dict]) -> Iterator[Section]:
-    ratios = [line for line in lines if line["unit"] == "x" and line["median"] and line["against"] in COLOURS]
+    ratios = [
+        line for line in lines if line["unit"] == "x" and line["quartiles"] and line["against"] in COLOURS
+    ]
     if not ratios:
         return
     figure = go.Figure()
@@ -46,12 +53,12 @@ def _ratios(lines: list[dict]) -> Iterator[Section]:
         against = [line for line in ratios if line["against"] == peer]
         figure.add_bar(
             y=[line["what"] for line in against],
-            x=[line["median"] for line in against],
+            x=[_figure(line) for line in against],
             error_x={
                 "type": "data",
                 "symmetric": False,
-                "array": [line["quartiles"][1] - line["median"] for line in against],
-                "arrayminus": [line["median"] - line["quartiles"][0] for line in against],
+                "array": [line["quartiles"][1] - _figure(line) for line in against],
+                "arrayminus": [_figure(line) - line["quartiles"][0] for line in against],
             },
             name=peer,
             orientation="h",
@@ -63,6 +70,11 @@ def _ratios(lines: list[dict]) -> Iterator[Section]:
     figure.update_yaxes(autorange="reversed", automargin=True)
     figure.add_vline(x=1, line_dash="dot")
     yield Section("Times as fast as each peer", "Left of the dotted line the peer wins.", figure)
+
+
+def _figure(line: dict) -> float:
+    """Into an array that was given, or where the peer takes none, into a fresh one."""
+    return line["median"] or line["fresh"]
 
 
 def _sizes(sizes: list[dict]) -> Iterator[Section]:
@@ -119,7 +131,7 @@ def _table(lines: list[dict]) -> list[list[str]]:
                 line["what"],
                 line["speed"],
                 line["against"],
-                show(line["median"], line["unit"]) if line["median"] is not None else "missing",
+                show(line["median"], line["unit"]) if line["median"] else "" if line["fresh"] else "missing",
                 "{:.3g} to {:.3g}".format(*line["quartiles"]) if line["quartiles"] else "",
                 show(line["fresh"], line["unit"]) if line["fresh"] else "",
             ]

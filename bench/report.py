@@ -16,7 +16,7 @@ from rich.table import Table
 
 import fastinit
 
-from . import fills
+from . import peers
 
 #: The floors are for this instruction set.
 HEADLINE_ISA = "avx512ifma"
@@ -28,8 +28,8 @@ class Line(NamedTuple):
     what: str
     speed: str
     against: str
-    median: float | None  # None where the peer is missing
-    quartiles: tuple[float, float] | None
+    median: float | None  # None where the peer is missing, or fills no array that it's given
+    quartiles: tuple[float, float] | None  # of `median`, or else of `fresh`
     fresh: float | None  # the median where each call fills an array of its own
     unit: str
     at_least: float | None
@@ -49,13 +49,17 @@ class Line(NamedTuple):
             return None
         return self.median >= self.at_least if self.at_most is None else self.median <= self.at_most
 
+    @property
+    def missing(self) -> bool:
+        return self.median is None and self.fresh is None
+
     def show(self, figure: float | None) -> str:
         return "" if figure is None else f"{figure:.3g}{self.unit}"
 
 
 def line(what, speed, against, samples, fresh=(), *, unit="x", at_least=None, at_most=None) -> Line:
     """The line of a figure's samples, of which there are none where the peer is missing."""
-    quartiles = _quantiles(samples, 0.25, 0.75) or None
+    quartiles = _quantiles(samples if len(samples) else fresh, 0.25, 0.75) or None
     median, fresh = (next(iter(_quantiles(each, 0.5)), None) for each in (samples, fresh))
     return Line(what, speed, against, median, quartiles, fresh, unit, at_least, at_most)
 
@@ -70,14 +74,16 @@ def machine() -> dict[str, object]:
     return {
         "CPU": _cpu(),
         "CPUs": os.cpu_count(),
+        "kernel": platform.release(),
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or "unknown",
         "load": "{:.1f} {:.1f} {:.1f}".format(*os.getloadavg()),
         "ISA": config["isa"],
+        "threads": "one, unless said",
         "fastinit": config["version"],
         "compiler": config["compiler"],
         "Python": config["python"],
         "commit": _commit(),
-        **{name: version or "missing" for name, version in fills.versions()},
+        **{name: version or "missing" for name, version in peers.versions()},
     }
 
 
@@ -94,7 +100,7 @@ def print_table(lines: list[Line], console: Console) -> None:
                 first,
                 each.speed if first else "",
                 each.against,
-                "missing" if each.median is None else each.show(each.median),
+                "missing" if each.missing else each.show(each.median),
                 "{:.3g} to {:.3g}".format(*each.quartiles) if each.quartiles else "",
                 f"({each.show(each.fresh)})" if each.fresh else "",
                 each.bound,

@@ -6,22 +6,19 @@ second one in the same process.
 
 from __future__ import annotations
 
+import atexit
 import operator
 import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, TypeVar
-
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 Piece = TypeVar("Piece")
 
 _lock = threading.RLock()  # a finaliser may fill an array in the middle of anything
 _number: int | None = None
-_pool: ThreadPoolExecutor | None = None
 
 
 def get_num_threads() -> int:
@@ -91,7 +88,7 @@ def set_num_threads(n: int) -> None:
         raise ValueError(f"the number of threads must be at least 1, not {n}")
     with _lock:
         _number = n
-        _drop_pool()
+        _pool.end()
 
 
 def run(function: Callable[[Piece], object], pieces: Iterable[Piece]) -> None:
@@ -118,28 +115,42 @@ def run(function: Callable[[Piece], object], pieces: Iterable[Piece]) -> None:
     True
     """
     waiting = deque(pieces)
-    ended: SimpleQueue[None] = SimpleQueue()
     errors: list[BaseException] = []
+    working: list[None] = []  # one for each other thread that may have a piece
+    stopped: SimpleQueue[None] = SimpleQueue()
 
     def work() -> None:
-        while True:
+        while not errors:
             try:
                 piece = waiting.popleft()
             except IndexError:
                 return
-            try:
-                if not errors:
-                    function(piece)
-            except BaseException as error:
-                errors.append(error)
-            finally:
-                ended.put(None)
+            function(piece)
 
-    count = len(waiting)
-    _call_in_pool(work, min(get_num_threads(), count) - 1)
-    work()
-    for _ in range(count):
-        ended.get()
+    def help_out() -> None:
+        working.append(None)  # before it takes a piece, so that nobody misses it
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            working.pop()
+            stopped.put(None)
+
+    # Where a signal's handler raises, it does so here, in the main thread, between any two steps.
+    try:
+        _pool.submit(help_out, min(get_num_threads(), len(waiting)) - 1)
+        work()
+    except BaseException as error:
+        errors.append(error)
+    while True:
+        try:
+            waiting.clear()
+            while working:
+                stopped.get()
+            break
+        except BaseException as error:
+            errors.append(error)
     if errors:
         raise errors.pop(0)  # not errors[0]: the traceback holds this frame, and with it the list
 
@@ -153,33 +164,67 @@ def _default_number() -> int:
     return int(text)
 
 
-def _call_in_pool(function: Callable[[], None], times: int) -> None:
-    """Have `times` other threads call `function`, or fewer: the caller's own thread can do all the work."""
-    global _pool
-    try:
+class _Pool:
+    """Threads that call what they are given, made as they are needed.
+
+    Not `concurrent.futures`' pool: where Ctrl-C comes while that starts a thread, it forgets the thread and
+    waits for it when the interpreter ends.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def submit(self, function: Callable[[], None], times: int) -> None:
+        """Have `times` threads call `function`, or fewer: the caller's own can do all the work."""
         for _ in range(times):
             with _lock:
-                if _pool is None:
-                    from concurrent.futures import ThreadPoolExecutor
+                if len(self._threads) < get_num_threads() - 1 and not self._start():
+                    return
+                self._tasks.put(function)
 
-                    _pool = ThreadPoolExecutor(max(get_num_threads() - 1, 1), "fastinit")
-                _pool.submit(function)
-    except (ImportError, RuntimeError):  # the interpreter is ending, or the system has no more threads
-        return
+    def _start(self) -> bool:
+        name = f"fastinit_{len(self._threads)}"
+        thread = threading.Thread(target=_serve, args=(self._tasks,), name=name, daemon=True)
+        self._threads.append(thread)
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter is ending, or the system has no more threads
+            self._threads.remove(thread)
+            return False
+        return True
+
+    def end(self) -> list[threading.Thread]:
+        """Have its threads end once they are free; it makes others where it is used again."""
+        threads, tasks = self._threads, self._tasks
+        self._threads, self._tasks = [], SimpleQueue()
+        for _ in threads:
+            tasks.put(None)
+        return threads
 
 
-def _drop_pool() -> None:
-    global _pool
-    if _pool is not None:
-        _pool.shutdown(wait=False)
-    _pool = None
+def _serve(tasks: SimpleQueue[Callable[[], None] | None]) -> None:
+    while (function := tasks.get()) is not None:
+        function()
+        del function  # and what it holds, until there is another
+
+
+_pool = _Pool()
+
+
+@atexit.register
+def _end() -> None:
+    """No thread is in the middle of an array when the interpreter's memory goes."""
+    for thread in _pool.end():
+        if thread.is_alive():
+            thread.join()
 
 
 def _after_fork() -> None:
     """A child has the pool without its threads, and perhaps a lock whose holder is gone."""
     global _lock, _pool
     _lock = threading.RLock()
-    _pool = None
+    _pool = _Pool()
 
 
 if hasattr(os, "register_at_fork"):

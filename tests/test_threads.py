@@ -218,3 +218,18 @@ def late():
 atexit.register(late)
 """
     assert python(last + ("_threads.run(abs, range(5))" if warm else "")) == "[0, 1, 2, 3, 4]"
+
+
+def test_control_c_while_a_thread_starts_leaves_no_thread_that_is_waited_for():
+    interrupted = """
+start = threading.Thread.start
+def interrupted(self):
+    start(self)
+    raise KeyboardInterrupt
+threading.Thread.start = interrupted
+try:
+    _threads.run(abs, range(5))
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    assert python(SUM + interrupted) == "interrupted"

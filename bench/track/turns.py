@@ -170,7 +170,8 @@ def compare(
     result, open_ = Result(), None
     for launch in range(launches * MOST_TIMES):
         if launch and launch % launches == 0:
-            open_ = {name for name, each in result.logarithms.items() if unclear(each)} - {*result.left_out}
+            compared = result.logarithms.keys() - result.left_out.keys()
+            open_ = {name for name in compared if unclear(result.logarithms[name])}
             if not open_:
                 break
         with workers(
@@ -186,7 +187,8 @@ def compare(
                 troubles = [worker.start(name) for worker in pair]
                 if not any(troubles):
                     try:
-                        result.logarithms.setdefault(name, []).append(_take_turns(*pair))
+                        ratio = _take_turns(*pair)
+                        result.logarithms.setdefault(name, []).append(ratio)
                     except Failed as failed:
                         troubles.append(str(failed))
                 troubles += [worker.finish() for worker in pair if worker.at]

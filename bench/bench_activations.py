@@ -1,0 +1,110 @@
+"""Activations against torch and others, one thread each and two, and against a copy of as many bytes."""
+
+import numpy as np
+import pytest
+
+import fastinit
+
+from . import limits
+from .activations import ACTIVATIONS, by_compiled_torch, by_others, by_torch, check, operands_of
+from .peers import torch
+
+SIZES = {"16 Ki": 1 << 14, "16 Mi": 1 << 24}
+FRESH = "{}, fresh array"
+
+#: What float32 should at least reach, in times a peer's speed.
+FLOORS = {
+    ("leaky_relu", "16 Ki"): {"torch": 1.0},
+    ("leaky_relu", "16 Mi"): {"torch": 1.4},
+    ("leaky_relu_backward", "16 Ki"): {"torch": 1.2},
+    ("leaky_relu_backward", "16 Mi"): {"torch": 1.4},
+    ("selu", "16 Ki"): {"torch": 3, "NumPy": 15},
+    ("selu", "16 Mi"): {"torch": 3.5, "NumPy": 25},
+    ("selu_backward", "16 Ki"): {"torch": 1.0},
+    ("selu_backward", "16 Mi"): {"torch": 1.5},
+    ("bias_selu", "16 Ki"): {"torch": 3, "torch.compile": 3},
+    ("bias_selu", "16 Mi"): {"torch": 4, "torch.compile": 4},
+    **{(name, size): {"torch": 1.0} for name in ("sigmoid", "tanh") for size in SIZES},
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("tag", ["f32", "f64", "f16", "bf16"])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activation(race, name, tag, size):
+    run(race, name, tag, SIZES[size], others=tag == "f32")
+    floors = (
+        {"torch": 1.0} if tag in ("f16", "bf16") else FLOORS.get((name, size), {}) if tag == "f32" else {}
+    )
+    record(race, name, tag, size, SIZES[size], floors)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_two_threads(race, name):
+    fastinit.set_num_threads(2)
+    if torch:
+        torch.set_num_threads(2)
+    try:
+        run(race, name, "f32", SIZES["16 Mi"])
+    finally:
+        if torch:
+            torch.set_num_threads(1)
+    record(race, name, "f32", "16 Mi, 2 threads", SIZES["16 Mi"], {})
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_small(race, name):
+    """64 elements and no array for the result: the call is what costs."""
+    run(race, name, "f32", 64)
+    ours = FRESH.format("fastinit")
+    nanoseconds = 1e9 * np.median(race.times[ours])
+    ratio = race.ratio(ours, FRESH.format("torch"))
+    race.record(f"{name} f32, 64", f"{nanoseconds:.0f} ns", "torch, time", ratio, at_most=1.5)
+
+
+def run(race, name, tag, size, others=False):
+    """Check everyone's values, then let them take turns; `race.times` are those of one call."""
+    operands = operands_of(name, size, tag)
+    out = np.zeros_like(operands[0])
+    ours = ACTIVATIONS[name].ours
+    calls = {
+        "fastinit": lambda: ours(*operands, out=out),
+        FRESH.format("fastinit"): lambda: ours(*operands),
+        **by_torch(name, operands, out),
+    }
+    if others:
+        calls |= by_others(name, operands, out)
+        calls |= by_compiled_torch(operands, out) if name == "bias_selu" else {}
+    race.peers = dict.fromkeys(who.partition(",")[0] for who in calls)
+    calls = {who: call for who, call in calls.items() if call}
+    for call in calls.values():
+        out[:] = 9
+        check(name, tag, operands, out if (found := call()) is None else found)
+    calls["copy"] = lambda: limits.copy(out, operands[0])
+    repeats = max(1, (1 << 18) // size)
+    race.run({who: _repeated(call, repeats) for who, call in calls.items()})
+    race.times = {who: turns / repeats for who, turns in race.times.items()}
+
+
+def _repeated(call, times):
+    def calls():
+        for _ in range(times):
+            call()
+
+    return calls
+
+
+def record(race, name, tag, size, values, floors):
+    """A line for each peer, and one for the share of the speed of a copy."""
+    fresh = FRESH.format("fastinit")
+    speeds = [values / np.median(race.times[who]) / 1e9 for who in ("fastinit", fresh)]
+    line = f"{name} {tag}, {size}", "{:.2f} ({:.2f}) Gv/s".format(*speeds)
+    for peer in race.peers:
+        if peer == "fastinit":
+            continue
+        own = peer if peer == "NumPy" else FRESH.format(peer)  # NumPy's expression always makes new arrays
+        ratios = race.ratio(peer, "fastinit"), race.ratio(own, fresh)
+        race.record(*line, peer, *ratios, at_least=floors.get(peer))
+    passes = ACTIVATIONS[name].passes / 2  # a copy reads once and writes once
+    shares = (100 * passes * race.ratio("copy", who) for who in ("fastinit", fresh))
+    race.record(*line, "copy", *shares, unit="%")
