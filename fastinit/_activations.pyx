@@ -33,11 +33,12 @@ cdef dict TAGS = {known: tag for tag, known in DTYPES.items()}
 
 cdef size_t FEW = 4096  # fewer values are made without letting go of the GIL
 cdef size_t MANY = 1 << 18  # from here on another thread gains more than it costs to wake
-cdef size_t PIECE = 1 << 20  # Ctrl-C is looked for after so many
+cdef size_t PIECE = 1 << 20  # of which threads take one at a time
+cdef size_t PART = 1 << 18  # Ctrl-C is looked for after so many
 cdef size_t STREAM_BYTES = 8 << 20  # outputs from this size on are written past the cache
 cdef size_t WIDE = 512  # a shorter row is taken together with those after it
 cdef size_t ROW_BLOCK = 1024  # of as many rows, the sums are made apart
-cdef int ROW_GROUP = 16  # and of these in the working precision (activate.c)
+cdef size_t ROW_GROUP = 16  # and of these in the working precision (activate.c)
 cdef int BUFFER = 1 << 14  # elements of a block of arrays that are not contiguous
 
 cdef int bfloat16 = -1  # its type number, once ml_dtypes has been seen
@@ -73,11 +74,14 @@ cdef class Job:
         return 0
 
     def __call__(self, piece):
-        cdef size_t start, stop
+        cdef size_t start, stop, n
         start, stop = piece
-        with nogil:
-            self.part(start, stop - start)
-        PyErr_CheckSignals()
+        while start < stop:
+            n = min(PART, stop - start)
+            with nogil:
+                self.part(start, n)
+            start += n
+            PyErr_CheckSignals()
 
     cdef int set_streamed(self, size_t n) except -1:
         """Past the cache where there is much, but not over an operand, which the cache has just read."""
@@ -114,22 +118,28 @@ cdef class RowsJob(Job):
     cdef double *sums  # one row for each block of rows, or NULL
 
     def __call__(self, piece):
-        cdef size_t row, rows, column, columns, offset, moved
-        cdef const void *operands[3]
+        cdef size_t row, rows, column, columns, some
         row, rows, column, columns = piece
-        offset = (row * self.stride + column) * self.itemsize
-        for i in range(3):
-            operands[i] = NULL
-            if i < self.count:
-                moved = offset if i < self.tall() else column * self.itemsize
-                operands[i] = <const char *>self.operands[i] + moved
-        cdef double *sums = NULL if self.sums == NULL else self.sums + row // ROW_BLOCK * self.stride + column
-        with nogil:
-            activate_rows(self.op, self.dtype, &self.params, self.out + offset, operands, sums, rows, columns,
-                          self.stride, self.streamed)
-        PyErr_CheckSignals()
+        while rows:
+            some = min(rows, PART // columns // ROW_GROUP * ROW_GROUP + ROW_GROUP)
+            with nogil:
+                self.part_of_rows(row, some, column, columns)
+            row += some
+            rows -= some
+            PyErr_CheckSignals()
 
-    cdef int tall(self) noexcept:
+    cdef int part_of_rows(self, size_t row, size_t rows, size_t column, size_t columns) except -1 nogil:
+        cdef size_t offset = (row * self.stride + column) * self.itemsize, moved
+        cdef const void *operands[3]
+        cdef double *sums = NULL if self.sums == NULL else self.sums + row // ROW_BLOCK * self.stride + column
+        for i in range(3):
+            moved = offset if i < self.tall() else column * self.itemsize
+            operands[i] = <const char *>self.operands[i] + moved if i < self.count else NULL
+        activate_rows(self.op, self.dtype, &self.params, self.out + offset, operands, sums, rows, columns,
+                      self.stride, self.streamed)
+        return 0
+
+    cdef int tall(self) noexcept nogil:
         """How many operands have as many rows as the output; the bias after them has one."""
         return 1 if self.sums == NULL else 2
 
