@@ -54,23 +54,25 @@ static inline double with_sign_f64(double x, double of) {
 
 /* alpha' = -lambda alpha is what a unit far below zero gives: dropout sets units to it, and moves and scales
  * all of them so that mean 0 and variance 1 stay (Klambauer et al. 2017). */
-#define FI_OPERATIONS(F, tag, bits, lambda, lambda_alpha, exp_end, selu_end, tanh_end)                       \
-    /* of x in [-exp_end, 0]; 2^k in two factors, for the last results are subnormal */                      \
+#define FI_OPERATIONS(F, tag, bits, lambda, lambda_alpha, up, exp_end, selu_end, tanh_end)                   \
+    /* of x in [-exp_end, 0]; 2^k by way of 2^(k + up), for the last results are subnormal */                \
     static inline F exp_negative_##tag(F x) {                                                                \
         uint##bits##_t k;                                                                                    \
-        F p = reduce_##tag(x < -(exp_end) ? -(exp_end) : x, &k), first = power_##tag(k >> 1);                \
-        return fma_##tag(first, p, first) * power_##tag(k - (k >> 1));                                       \
+        F p = reduce_##tag(x < -(exp_end) ? -(exp_end) : x, &k), s = power_##tag(k + (up));                  \
+        return fma_##tag(s, p, s) * power_##tag(-(uint##bits##_t)(up));                                      \
     }                                                                                                        \
-    static inline F expm1_##tag(F x) {                                                                       \
+    /* (exp(x) - 1) / 2^halves */                                                                            \
+    static inline F expm1_##tag(F x, int halves) {                                                           \
         uint##bits##_t k;                                                                                    \
-        F p = reduce_##tag(x, &k), s = power_##tag(k);                                                       \
-        return fma_##tag(s, p, s - 1);                                                                       \
+        F p = reduce_##tag(x, &k), s = power_##tag(k - (uint##bits##_t)halves);                              \
+        return fma_##tag(s, p, s - power_##tag(-(uint##bits##_t)halves));                                    \
     }                                                                                                        \
-    /* n / (a + b), with what rounding takes from the sum and the quotient given back */                     \
-    static inline F ratio_##tag(F n, F a, F b) {                                                             \
-        F sum = a + b, back = sum - a, rest = (a - (sum - back)) + (b - back);                               \
-        F inverse = 1 / sum, q = n * inverse;                                                                \
-        return fma_##tag(fma_##tag(-q, rest, fma_##tag(-q, sum, n)), inverse, q);                            \
+    /* b / (1 + b) of b >= 0, with what rounding takes from the sum given back, and from the quotient if so  \
+     * asked (1 / sum is 1 - q): the rest is exact for b below 2^24 or 2^53, and nothing for large ones */   \
+    static inline F share_##tag(F b, int of_quotient) {                                                      \
+        F sum = 1 + b, rest = b - (sum - 1), q = b / sum;                                                    \
+        F left = of_quotient ? fma_##tag(-q, sum, b) : 0;                                                    \
+        return fma_##tag(fma_##tag(-q, rest, left), 1 - q, q);                                               \
     }                                                                                                        \
     static inline F slope_of_selu_##tag(F x) {                                                               \
         return x > 0 ? (F)(lambda) : (F)(lambda_alpha) * exp_negative_##tag(x);                              \
@@ -87,19 +89,19 @@ static inline double with_sign_f64(double x, double of) {
     FI_OPERATION(relu, F, tag) { return x < 0 ? 0 : x; }                                                     \
     FI_OPERATION(leaky_relu, F, tag) { return x > 0 ? x : x * (F)p->slope; }                                 \
     FI_OPERATION(selu, F, tag) {                                                                             \
-        F low = (F)(lambda_alpha) * with_sign_##tag(expm1_##tag(x < -(selu_end) ? -(selu_end) : x), x);      \
+        F low = (F)(lambda_alpha) * with_sign_##tag(expm1_##tag(x < -(selu_end) ? -(selu_end) : x, 0), x);   \
         return x > 0 ? (F)(lambda) * x : low;                                                                \
     }                                                                                                        \
-    /* e / (1 + e) below zero, 1 / (1 + e) above, with e = exp(-|x|) */                                      \
+    /* e / (1 + e) below zero and what that leaves of 1 above, with e = exp(-|x|) */                         \
     FI_OPERATION(sigmoid, F, tag) {                                                                          \
-        F e = exp_negative_##tag(-magnitude_##tag(x));                                                       \
-        return ratio_##tag(x < 0 ? e : 1, 1, e);                                                             \
+        F below = share_##tag(exp_negative_##tag(with_sign_##tag(x, -1)), 0);                                \
+        return x < 0 ? below : 1 - below;                                                                    \
     }                                                                                                        \
-    /* m / (m + 2) with m = exp(2 |x|) - 1: towards 1, where the result is as fine as its own unit, the      \
-     * errors of m cancel */                                                                                 \
+    /* m / (1 + m) with m = (exp(2 |x|) - 1) / 2: towards 1, where the result is as fine as its own unit,    \
+     * the errors of m cancel; past tanh_end it is 1 but for a unit */                                       \
     FI_OPERATION(tanh, F, tag) {                                                                             \
-        F a = magnitude_##tag(x), m = expm1_##tag(2 * (a > (tanh_end) ? (tanh_end) : a));                    \
-        return with_sign_##tag(ratio_##tag(m, m, 2), x);                                                     \
+        F a = magnitude_##tag(x);                                                                            \
+        return with_sign_##tag(share_##tag(expm1_##tag(a > (tanh_end) ? 40 : 2 * a, 1), 1), x);              \
     }                                                                                                        \
     FI_OPERATION(alpha_dropout, F, tag) { return dropped_##tag(x, w, p); }                                   \
     FI_OPERATION(selu_dropout, F, tag) { return dropped_##tag(selu_##tag(x, y, z, w, p), w, p); }            \
@@ -126,8 +128,8 @@ static inline double with_sign_f64(double x, double of) {
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"
-FI_OPERATIONS(float, f32, 32, 0x1.0cfabep+0f, 0x1.c212ccp+0f, 104, 20, 10)
-FI_OPERATIONS(double, f64, 64, 0x1.0cfabd6a91132p+0, 0x1.c212cc640f031p+0, 746, 40, 20)
+FI_OPERATIONS(float, f32, 32, 0x1.0cfabep+0f, 0x1.c212ccp+0f, 64, 104, 20, 8.6f)
+FI_OPERATIONS(double, f64, 64, 0x1.0cfabd6a91132p+0, 0x1.c212cc640f031p+0, 512, 746, 40, 18.6)
 #pragma GCC diagnostic pop
 
 /* Short loops of short bodies are unrolled by gcc before it looks for vectors in them, and then it sees none:
