@@ -4,7 +4,7 @@ import numpy as np
 
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memcpy
 
 from fastinit._dispatch cimport activate, activate_rows, consume, set_alpha_dropout, sum_rows
 from fastinit._kernels cimport (
@@ -36,9 +36,11 @@ cdef size_t MANY = 1 << 18  # from here on another thread gains more than it cos
 cdef size_t PIECE = 1 << 20  # of which threads take one at a time
 cdef size_t PART = 1 << 18  # Ctrl-C is looked for after so many
 cdef size_t STREAM_BYTES = 8 << 20  # outputs from this size on are written past the cache
-cdef size_t WIDE = 512  # a shorter row is taken together with those after it
-cdef size_t ROW_BLOCK = 1024  # of as many rows, the sums are made apart
+cdef size_t WIDE = 1 << 13  # shorter rows are summed as parts of one of this length, if there are enough
+cdef size_t ROW_BLOCK = 64  # of as many rows, the sums are made apart
 cdef size_t ROW_GROUP = 16  # and of these in the working precision (activate.c)
+cdef size_t LONG_BIAS = 1 << 15  # a shorter one is copied, with its beginning after its end
+cdef size_t NEXT_PERIOD = 64  # elements of it (fastinit.h)
 cdef int BUFFER = 1 << 14  # elements of a block of arrays that are not contiguous
 
 cdef int bfloat16 = -1  # its type number, once ml_dtypes has been seen
@@ -90,17 +92,18 @@ cdef class Job:
             self.streamed &= self.operands[i] != self.out
         return 0
 
-    cdef int whole(self, size_t n) except -1:
-        cdef size_t share
+    cdef int whole(self, size_t n, size_t row) except -1:
+        """All n elements; no piece goes past the end of a row."""
+        cdef size_t share, i, j
         self.set_streamed(n)
-        if n < FEW:
+        if n < FEW and row == n:
             self.part(0, n)
-        elif n < MANY:
+        elif n < MANY and row == n:
             with nogil:
                 self.part(0, n)
         else:
             share = min(PIECE, n // <size_t>get_num_threads() // 64 * 64 + 64)
-            run(self, [(i, min(i + share, n)) for i in range(0, n, share)])
+            run(self, [(i + j, i + min(j + share, row)) for i in range(0, n, row) for j in range(0, row, share)])
         return 0
 
     cdef int bind(self, cnp.ndarray out, tuple operands) except -1:
@@ -112,10 +115,10 @@ cdef class Job:
 
 
 cdef class RowsJob(Job):
-    """One operation on rows: with a bias for each column, or with the sum of each."""
+    """A gradient of rows, with the sum of each column."""
 
     cdef size_t stride, itemsize
-    cdef double *sums  # one row for each block of rows, or NULL
+    cdef double *sums  # one row for each block of rows
 
     def __call__(self, piece):
         cdef size_t row, rows, column, columns, some
@@ -131,21 +134,17 @@ cdef class RowsJob(Job):
     cdef int part_of_rows(self, size_t row, size_t rows, size_t column, size_t columns) except -1 nogil:
         cdef size_t offset = (row * self.stride + column) * self.itemsize, moved
         cdef const void *operands[3]
-        cdef double *sums = NULL if self.sums == NULL else self.sums + row // ROW_BLOCK * self.stride + column
+        cdef double *sums = self.sums + row // ROW_BLOCK * self.stride + column
         for i in range(3):
-            moved = offset if i < self.tall() else column * self.itemsize
+            moved = offset if i < 2 else column * self.itemsize  # a bias stands last
             operands[i] = <const char *>self.operands[i] + moved if i < self.count else NULL
         activate_rows(self.op, self.dtype, &self.params, self.out + offset, operands, sums, rows, columns,
                       self.stride, self.streamed)
         return 0
 
-    cdef int tall(self) noexcept nogil:
-        """How many operands have as many rows as the output; the bias after them has one."""
-        return 1 if self.sums == NULL else 2
-
     cdef int rows(self, size_t rows, size_t columns) except -1:
         """Share the rows, and long ones, between the threads; where a piece ends changes no sum."""
-        cdef size_t width = max(<size_t>1024, PIECE // min(ROW_BLOCK, rows) // 64 * 64) if rows else 0
+        cdef size_t width = max(WIDE, PIECE // min(ROW_BLOCK, rows) // WIDE * WIDE) if rows else 0
         cdef size_t i, j
         self.stride, self.itemsize = columns, fi_itemsize(self.dtype)
         pieces = [(i, min(ROW_BLOCK, rows - i), j, min(width, columns - j))
@@ -197,7 +196,7 @@ cdef object plain(fi_activation_op op, x, y, out, double slope):
     job.operands[0], job.count = cnp.PyArray_DATA(x), 1
     if y is not None:
         job.operands[1], job.count = cnp.PyArray_DATA(y), 2
-    job.whole(cnp.PyArray_SIZE(x))
+    job.whole(cnp.PyArray_SIZE(x), cnp.PyArray_SIZE(x))
     return out
 
 
@@ -274,7 +273,7 @@ cdef object anything(Job job, int op, tuple given, out, Source source=None, bint
     for fortran in range(1 if job.draws else 2):
         if all([is_plain(x, fortran) for x in arrays]) and all([same_or_apart(memory, x) for x in operands]):
             job.bind(memory, tuple(operands))
-            job.whole(memory.size)
+            job.whole(memory.size, memory.size)
             return result
     blocks(job, arrays, tag)
     return result
@@ -311,13 +310,18 @@ cdef int blocks(Job job, list arrays, str tag) except -1:
     return 0
 
 
-cdef object wide_bias(bias, size_t columns, memory):
-    """The bias for `columns` columns, a multiple of its own; a copy where it isn't plain or in the output."""
-    cdef size_t size = cnp.PyArray_SIZE(bias)
-    if size == columns and is_plain(bias, False) and apart(memory, bias):
-        return bias
-    flat = np.array(bias, bias.dtype.newbyteorder("="))
-    return np.tile(flat, columns // size) if size else flat
+cdef object repeated(bias, cnp.npy_intp length):
+    """The bias over and over, in an array of that length and its own dtype in native byte order."""
+    cdef cnp.ndarray once = np.ascontiguousarray(bias, bias.dtype.newbyteorder("="))
+    cdef cnp.ndarray filled = cnp.PyArray_EMPTY(1, &length, cnp.PyArray_TYPE(once), 0)
+    cdef char *memory = <char *>cnp.PyArray_DATA(filled)
+    cdef size_t size = cnp.PyArray_NBYTES(filled), done = min(<size_t>cnp.PyArray_NBYTES(once), size), some
+    memcpy(memory, cnp.PyArray_DATA(once), done)
+    while done < size:
+        some = min(done, size - done)
+        memcpy(memory + done, memory, some)
+        done += some
+    return filled
 
 
 cdef object check_bias(x, bias, str tag):
@@ -330,33 +334,36 @@ cdef object check_bias(x, bias, str tag):
     return memory
 
 
-cdef size_t rows_together(size_t size, size_t columns) noexcept:
-    """How many short rows are taken as one, which the bias is then repeated for."""
-    return 1 if size < FEW or columns >= WIDE else WIDE // columns
-
-
 def with_bias(int op, x, bias, out, double slope=0.0):
     """An operation on x + bias, for x of shape (..., n) and a bias of shape (n,)."""
-    cdef RowsJob job = RowsJob.__new__(RowsJob)
-    cdef size_t columns, size
+    cdef Job job = Job.__new__(Job)
+    cdef size_t n, size
     [array], tag = checked((x,))
     row = check_bias(array, bias, tag)
     result, memory = output(out, array, tag)
     job.op, job.dtype, job.params.slope = <fi_activation_op>op, <fi_dtype><int>DTYPES[tag], slope
-    if not memory.size:
+    size, n = memory.size, row.size
+    if not size:
         return result
     if not (is_plain(array, False) and is_plain(memory, False) and same_or_apart(memory, array)):
+        job.params.period = size
         blocks(job, [memory, array, np.broadcast_to(row, array.shape)], tag)
-        return result
-    size = memory.size
-    columns = row.size * rows_together(size, row.size)
-    row = wide_bias(row, columns, memory)
-    job.bind(memory, (array, row))
-    job.set_streamed(size)
-    job.rows(size // columns, columns)
-    if size % columns:  # a last row, short of some
-        job((size // columns, 1, 0, size % columns))
+    elif n >= LONG_BIAS and is_plain(row, False) and apart(memory, row):
+        job.params.period = n
+        job.bind(memory, (array, row))
+        job.whole(size, n)
+    else:
+        job.params.period = (NEXT_PERIOD + n - 1) // n * n
+        row = repeated(row, job.params.period + NEXT_PERIOD)
+        job.bind(memory, (array, row))
+        job.whole(size, size)
     return result
+
+
+cdef size_t rows_together(size_t size, size_t columns) noexcept:
+    """How many short rows are taken as one, of whose columns there are then as many more."""
+    cdef size_t wide = min(WIDE, size // (16 * ROW_GROUP))
+    return 1 if size < FEW or columns >= wide else wide // columns
 
 
 cdef int rows_in_pieces(RowsJob job, memory, list operands, bias, str tag, size_t columns) except -1:
@@ -397,7 +404,7 @@ def with_bias_backward(int op, grad, y, bias, out, double slope=0.0):
     columns = n * together
     sums = np.zeros(((size // columns // ROW_BLOCK + 1) * together if n else 1, n))
     job.sums = <double *>cnp.PyArray_DATA(sums)
-    wide = () if row is None else (wide_bias(row, columns, memory),)
+    wide = () if row is None else (repeated(row, columns),)
     if size == 0:
         pass
     elif (all([is_plain(x, False) for x in (memory, *operands)])

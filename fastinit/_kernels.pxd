@@ -25,6 +25,7 @@ cdef extern from "fastinit.h" nogil:
         pass
     ctypedef struct fi_activation:
         double slope
+        size_t period
     ctypedef struct fi_kernels:
         const char *name
     ctypedef struct fi_source:

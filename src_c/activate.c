@@ -4,7 +4,7 @@
 
 /* Words are made so many at once: seating the lanes costs as much as some hundred draws. A whole number of
  * lines in every dtype, with room for a half draw at each end. */
-enum { DRAWS = 4096, MOST_WORDS = 2 * DRAWS - 64, TILE = 1024, ROWS = 16 };
+enum { DRAWS = 4096, MOST_WORDS = 2 * DRAWS - 64, TILE = 8192, ROWS = 16 };
 
 static __attribute__((noinline)) void alpha_dropout(fi_activation *params, double p) {
     const double alpha = -0x1.c212cc640f031p+0; /* -lambda alpha of SELU */
@@ -63,7 +63,11 @@ void fi_activate(const fi_kernels *kernels, enum fi_activation_op op, enum fi_dt
     if (generator) {
         with_words(kernels, kernel, params, generator, out, in, fi_itemsize(dtype), start, n, streamed);
     } else {
-        const fi_operands o = operands_at(out, in, start * fi_itemsize(dtype));
+        fi_operands o = operands_at(out, in, start * fi_itemsize(dtype));
+        if (op == FI_BIAS_LEAKY_RELU || op == FI_BIAS_SELU) {
+            o.in[1] = in[1];
+            o.phase = start % params->period;
+        }
         kernel(&o, n, params, streamed);
     }
     if (streamed) kernels->fence();
@@ -91,9 +95,7 @@ static __attribute__((noinline)) void tile(fi_elementwise *kernel, enum fi_dtype
             o.out = (char *)o.out + stride[0];
             for (int i = 0; i < 3; i++) o.in[i] = at(o.in[i], stride[i]);
         }
-        if (total)
-            for (size_t i = 0; i < columns; i++)
-                total[i] += dtype == FI_F64 ? sums.f64[i] : (double)sums.f32[i];
+        for (size_t i = 0; i < columns; i++) total[i] += dtype == FI_F64 ? sums.f64[i] : (double)sums.f32[i];
     }
 }
 
@@ -101,13 +103,12 @@ void fi_activate_rows(const fi_kernels *kernels, enum fi_activation_op op, enum 
                       const fi_activation *params, void *out, const void *const in[3], double *sums,
                       size_t rows, size_t columns, size_t stride, int streamed) {
     const size_t itemsize = fi_itemsize(dtype), bytes = stride * itemsize;
-    /* a bias stands last, in one row */
-    const size_t strides[3] = {bytes, op == FI_BIAS_LEAKY_RELU || op == FI_BIAS_SELU ? 0 : bytes, 0};
+    const size_t strides[3] = {bytes, bytes, 0}; /* a bias stands last, in one row */
     uint64_t saved = fi_enter_default_fp();
     for (size_t n, first = 0; first < columns; first += n) {
         n = columns - first < TILE ? columns - first : TILE;
         tile(kernels->activation[op][dtype], dtype, params, operands_at(out, in, first * itemsize), strides,
-             sums ? sums + first : NULL, rows, n, streamed);
+             sums + first, rows, n, streamed);
     }
     if (streamed) kernels->fence();
     fi_leave_default_fp(saved);

@@ -36,10 +36,10 @@ static inline double reduce_f64(double x, uint64_t *k) {
     return fma_f64(z, fma_f64(odd, r, even), r);
 }
 
-static inline float masked_f32(float x, uint32_t mask) { return float_of(bits_f32(x) & mask); }
-static inline double masked_f64(double x, uint64_t mask) { return double_of(bits_f64(x) & mask); }
-static inline float magnitude_f32(float x) { return masked_f32(x, 0x7fffffffu); }
-static inline double magnitude_f64(double x) { return masked_f64(x, 0x7fffffffffffffffu); }
+static inline float extra_f32(float x, uint32_t mask) { return float_of(bits_f32(x) & mask); }
+static inline double extra_f64(double x, uint64_t mask) { return double_of(bits_f64(x) & mask); }
+static inline float magnitude_f32(float x) { return extra_f32(x, 0x7fffffffu); }
+static inline double magnitude_f64(double x) { return extra_f64(x, 0x7fffffffffffffffu); }
 static inline float with_sign_f32(float x, float of) {
     return float_of(bits_f32(magnitude_f32(x)) | (bits_f32(of) & 0x80000000u));
 }
@@ -108,8 +108,8 @@ static inline double with_sign_f64(double x, double of) {
     FI_OPERATION(bias_leaky_relu, F, tag) { return leaky_relu_##tag(x + y, y, z, w, p); }                    \
     FI_OPERATION(bias_selu, F, tag) { return selu_##tag(x + y, y, z, w, p); }                                \
     /* gradients: x is that of the output, y the input or the output as each is named in the header */       \
-    /* by a mask: of `y <= 0 ? 0 : x` gcc makes a masked load, which takes 1.5 times as long from memory */  \
-    FI_OPERATION(relu_backward, F, tag) { return masked_##tag(x, -(uint##bits##_t) !(y <= 0)); }             \
+    /* by a mask: of `y <= 0 ? 0 : x` gcc makes a extra load, which takes 1.5 times as long from memory */   \
+    FI_OPERATION(relu_backward, F, tag) { return extra_##tag(x, -(uint##bits##_t) !(y <= 0)); }              \
     FI_OPERATION(leaky_relu_backward, F, tag) { return y > 0 ? x : x * (F)p->slope; }                        \
     FI_OPERATION(selu_backward, F, tag) { return x * slope_at_selu_##tag(y); }                               \
     FI_OPERATION(selu_backward_x, F, tag) { return x * slope_of_selu_##tag(y); }                             \
@@ -211,68 +211,89 @@ FI_CONVERSIONS(f16, uint16_t, float, widen_one_f16, round_f16)
 #define narrow_pairs_f32 narrow_f32
 #define narrow_pairs_f64 narrow_f64
 
-/* Sums of what a gradient's columns are before they are rounded to a half type. */
-#define NO_SUM(sums, values, n)
-#define SUM(sums, values, n)                                                                                 \
+/* Sums of what a gradient's columns are before they are rounded to a half type; of a vector's elements from
+ * first to end. */
+#define NO_SUM(sums, values, first, end)
+#define SUM(sums, values, first, end)                                                                        \
     VECTORISE                                                                                                \
-    for (size_t k = 0; k < (n); k++) (sums)[k] += (values)[k]
+    for (size_t k = 0; k < PER; k++) (sums)[k] += k - (first) < (end) - (first) ? (values)[k] : 0
 
-/* One vector of the dtype at a time; what does not fill one goes through a copy that does. Operands may be
- * the output itself, so nothing is restrict and every vector is read before it is written. */
-#define FI_ACTIVATION(name, tag, T, F, arity, masked, order, sum)                                            \
+enum { PLAIN, WORDS, BIAS };
+
+/* One vector of the dtype at a time. What fills none at the end, or before the output's first whole vector of
+ * memory, is part of one that laps over its neighbour: made before anything is written, for operands may be
+ * the output itself. Fewer elements than a vector has go through a copy. */
+#define FI_ACTIVATION(name, tag, T, F, arity, extra, order, sum)                                             \
     static inline __attribute__((always_inline)) void name##_vector_##tag(                                   \
-        T *restrict to, F *restrict r, const T *a, const T *b, const T *c, const uint32_t *w,                \
-        const fi_activation *p) {                                                                            \
+        T *restrict to, F *restrict r, const fi_operands *o, size_t i, size_t j, const fi_activation *p) {   \
         enum { PER = sizeof(vector) / sizeof(T) };                                                           \
+        const T *a = o->in[0], *b = o->in[1], *c = o->in[2];                                                 \
         F x[PER], y[PER], z[PER];                                                                            \
-        widen##order##_##tag(x, a);                                                                          \
-        if (arity > 1) widen##order##_##tag(y, b);                                                           \
-        if (arity > 2) widen##order##_##tag(z, c);                                                           \
+        widen##order##_##tag(x, a + i);                                                                      \
+        if (arity > 1) widen##order##_##tag(y, b + (extra == BIAS ? j : i));                                 \
+        if (arity > 2) widen##order##_##tag(z, c + i);                                                       \
+        const uint32_t *w = extra == WORDS ? o->words + i : NULL;                                            \
         VECTORISE                                                                                            \
         for (int k = 0; k < PER; k++)                                                                        \
-            r[k] = name##_##tag(x[k], arity > 1 ? y[k] : 0, arity > 2 ? z[k] : 0, masked ? w[k] : 0, p);     \
+            r[k] = name##_##tag(x[k], arity > 1 ? y[k] : 0, arity > 2 ? z[k] : 0, extra == WORDS ? w[k] : 0, \
+                                p);                                                                          \
         narrow##order##_##tag(to, r);                                                                        \
     }                                                                                                        \
-    static __attribute__((noinline)) void name##_few_##tag(const fi_operands *o, size_t first, size_t n,     \
+    static __attribute__((noinline)) void name##_few_##tag(const fi_operands *o, size_t n,                   \
                                                            const fi_activation *p) {                         \
         enum { PER = sizeof(vector) / sizeof(T) };                                                           \
         T in[3][PER] = {{0}}, to[PER];                                                                       \
-        F r[PER];                                                                                            \
+        F r[PER], *sums = o->sums;                                                                           \
         uint32_t w[PER] = {0};                                                                               \
-        for (int i = 0; i < arity; i++) memcpy(in[i], (const T *)o->in[i] + first, n * sizeof(T));           \
-        if (masked) memcpy(w, o->words + first, n * sizeof *w);                                              \
-        name##_vector_##tag(to, r, in[0], in[1], in[2], w, p);                                               \
-        sum((F *)o->sums + first, r, n);                                                                     \
-        memcpy((T *)o->out + first, to, n * sizeof(T));                                                      \
+        for (int i = 0; i < arity; i++)                                                                      \
+            memcpy(in[i], (const T *)o->in[i] + (extra == BIAS && i ? o->phase : 0), n * sizeof(T));         \
+        if (extra == WORDS) memcpy(w, o->words, n * sizeof *w);                                              \
+        const fi_operands copies = {.in = {in[0], in[1], in[2]}, .words = w};                                \
+        name##_vector_##tag(to, r, &copies, 0, 0, p);                                                        \
+        for (size_t k = 0; sums && k < n; k++) sums[k] += r[k];                                              \
+        memcpy(o->out, to, n * sizeof(T));                                                                   \
     }                                                                                                        \
-    static void name##_kernel_##tag(const fi_operands *o, size_t n, const fi_activation *given, int where) { \
+    static void name##_kernel_##tag(const fi_operands *given_o, size_t n, const fi_activation *given,        \
+                                    int where) {                                                             \
         enum { PER = sizeof(vector) / sizeof(T) };                                                           \
         const fi_activation p = *given;                                                                      \
-        const T *a = o->in[0], *b = o->in[1], *c = o->in[2];                                                 \
-        const uint32_t *w = o->words;                                                                        \
-        T *out = o->out;                                                                                     \
-        size_t i = where == STREAMED ? -(uintptr_t)out % sizeof(vector) / sizeof(T) : 0;                     \
-        i = i < n ? i : n;                                                                                   \
-        if (i) name##_few_##tag(o, 0, i, &p);                                                                \
-        for (; i + PER <= n; i += PER) {                                                                     \
-            T to[PER];                                                                                       \
-            F r[PER];                                                                                        \
-            name##_vector_##tag(to, r, a + i, arity > 1 ? b + i : b, arity > 2 ? c + i : c,                  \
-                                masked ? w + i : w, &p);                                                     \
-            sum((F *)o->sums + i, r, PER);                                                                   \
-            put(out + i, load(to), where);                                                                   \
+        const fi_operands operands = *given_o, *o = &operands;                                               \
+        T *out = o->out, to[PER], last[PER];                                                                 \
+        F *sums = o->sums, r[PER], last_r[PER];                                                              \
+        (void)sums;                                                                                          \
+        if (n < PER) {                                                                                       \
+            name##_few_##tag(o, n, &p);                                                                      \
+            return;                                                                                          \
         }                                                                                                    \
-        if (i < n) name##_few_##tag(o, i, n - i, &p);                                                        \
+        size_t i = where == STREAMED ? -(uintptr_t)out % sizeof(vector) / sizeof(T) : 0, j = o->phase;       \
+        const size_t left = (n - i) % PER, period = extra == BIAS ? p.period : 1;                            \
+        if (left) name##_vector_##tag(last, last_r, o, n - PER, (j + n - PER) % period, &p);                 \
+        if (i) {                                                                                             \
+            name##_vector_##tag(to, r, o, 0, j, &p);                                                         \
+            sum(sums, r, (size_t)0, i);                                                                      \
+            store(out, load(to));                                                                            \
+            j = (j + i) % period;                                                                            \
+        }                                                                                                    \
+        for (; i + PER <= n; i += PER) {                                                                     \
+            name##_vector_##tag(to, r, o, i, j, &p);                                                         \
+            sum(sums + i, r, (size_t)0, PER);                                                                \
+            put(out + i, load(to), where);                                                                   \
+            j = j + PER < period ? j + PER : j + PER - period;                                               \
+        }                                                                                                    \
+        if (left) {                                                                                          \
+            sum(sums + n - PER, last_r, PER - left, PER);                                                    \
+            store(out + n - PER, load(last));                                                                \
+        }                                                                                                    \
     }
 
-#define FI_ACTIVATION_DTYPES(name, arity, masked, order, sum)                                                \
-    FI_ACTIVATION(name, f16, uint16_t, float, arity, masked, order, sum)                                     \
-    FI_ACTIVATION(name, bf16, uint16_t, float, arity, masked, order, sum)                                    \
-    FI_ACTIVATION(name, f32, float, float, arity, masked, order, sum)                                        \
-    FI_ACTIVATION(name, f64, double, double, arity, masked, order, sum)
+#define FI_ACTIVATION_DTYPES(name, arity, extra, order, sum)                                                 \
+    FI_ACTIVATION(name, f16, uint16_t, float, arity, extra, order, sum)                                      \
+    FI_ACTIVATION(name, bf16, uint16_t, float, arity, extra, order, sum)                                     \
+    FI_ACTIVATION(name, f32, float, float, arity, extra, order, sum)                                         \
+    FI_ACTIVATION(name, f64, double, double, arity, extra, order, sum)
 
 /* Half types have no operations of their own. */
-#define FI_AS_F32(name, arity, masked, order, sum)                                                           \
+#define FI_AS_F32(name, arity, extra, order, sum)                                                            \
     static inline __attribute__((always_inline)) float name##_f16(float x, float y, float z, uint32_t w,     \
                                                                   const fi_activation *p) {                  \
         return name##_f32(x, y, z, w, p);                                                                    \
@@ -282,32 +303,32 @@ FI_CONVERSIONS(f16, uint16_t, float, widen_one_f16, round_f16)
         return name##_f32(x, y, z, w, p);                                                                    \
     }
 
-/* Each operation, how many operands it has, whether it takes words, and what is summed; in the order of
- * enum fi_activation_op. */
+/* Each operation, how many operands it has, whether it takes words or a bias, in which order vectors may hold
+ * elements, and what is summed; in the order of enum fi_activation_op. */
 #define FI_EACH_ACTIVATION(X)                                                                                \
-    X(relu, 1, 0, _pairs, NO_SUM)                                                                            \
-    X(leaky_relu, 1, 0, _pairs, NO_SUM)                                                                      \
-    X(selu, 1, 0, _pairs, NO_SUM)                                                                            \
-    X(sigmoid, 1, 0, _pairs, NO_SUM)                                                                         \
-    X(tanh, 1, 0, _pairs, NO_SUM)                                                                            \
-    X(alpha_dropout, 1, 1, , NO_SUM)                                                                         \
-    X(selu_dropout, 1, 1, , NO_SUM)                                                                          \
-    X(bias_leaky_relu, 2, 0, _pairs, NO_SUM)                                                                 \
-    X(bias_selu, 2, 0, _pairs, NO_SUM)                                                                       \
-    X(relu_backward, 2, 0, _pairs, NO_SUM)                                                                   \
-    X(leaky_relu_backward, 2, 0, _pairs, NO_SUM)                                                             \
-    X(selu_backward, 2, 0, _pairs, NO_SUM)                                                                   \
-    X(selu_backward_x, 2, 0, _pairs, NO_SUM)                                                                 \
-    X(sigmoid_backward, 2, 0, _pairs, NO_SUM)                                                                \
-    X(tanh_backward, 2, 0, _pairs, NO_SUM)                                                                   \
-    X(alpha_dropout_backward, 1, 1, , NO_SUM)                                                                \
-    X(selu_dropout_backward, 2, 1, , NO_SUM)                                                                 \
-    X(selu_dropout_backward_x, 2, 1, , NO_SUM)                                                               \
-    X(bias_leaky_relu_backward, 3, 0, , SUM)                                                                 \
-    X(bias_selu_backward, 2, 0, , SUM)
+    X(relu, 1, PLAIN, _pairs, NO_SUM)                                                                        \
+    X(leaky_relu, 1, PLAIN, _pairs, NO_SUM)                                                                  \
+    X(selu, 1, PLAIN, _pairs, NO_SUM)                                                                        \
+    X(sigmoid, 1, PLAIN, _pairs, NO_SUM)                                                                     \
+    X(tanh, 1, PLAIN, _pairs, NO_SUM)                                                                        \
+    X(alpha_dropout, 1, WORDS, , NO_SUM)                                                                     \
+    X(selu_dropout, 1, WORDS, , NO_SUM)                                                                      \
+    X(bias_leaky_relu, 2, BIAS, _pairs, NO_SUM)                                                              \
+    X(bias_selu, 2, BIAS, _pairs, NO_SUM)                                                                    \
+    X(relu_backward, 2, PLAIN, _pairs, NO_SUM)                                                               \
+    X(leaky_relu_backward, 2, PLAIN, _pairs, NO_SUM)                                                         \
+    X(selu_backward, 2, PLAIN, _pairs, NO_SUM)                                                               \
+    X(selu_backward_x, 2, PLAIN, _pairs, NO_SUM)                                                             \
+    X(sigmoid_backward, 2, PLAIN, _pairs, NO_SUM)                                                            \
+    X(tanh_backward, 2, PLAIN, _pairs, NO_SUM)                                                               \
+    X(alpha_dropout_backward, 1, WORDS, , NO_SUM)                                                            \
+    X(selu_dropout_backward, 2, WORDS, , NO_SUM)                                                             \
+    X(selu_dropout_backward_x, 2, WORDS, , NO_SUM)                                                           \
+    X(bias_leaky_relu_backward, 3, PLAIN, , SUM)                                                             \
+    X(bias_selu_backward, 2, PLAIN, , SUM)
 
 FI_EACH_ACTIVATION(FI_AS_F32)
 FI_EACH_ACTIVATION(FI_ACTIVATION_DTYPES)
 
-#define FI_ACTIVATION_ROW(name, arity, masked, order, sum)                                                   \
+#define FI_ACTIVATION_ROW(name, arity, extra, order, sum)                                                    \
     {name##_kernel_f16, name##_kernel_bf16, name##_kernel_f32, name##_kernel_f64},

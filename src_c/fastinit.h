@@ -79,12 +79,14 @@ typedef struct fi_activation {
     double slope;                 /* leaky ReLU's, below zero */
     double scale, shift, dropped; /* alpha dropout: what is kept becomes scale x + shift */
     uint32_t last_dropped;        /* the largest word whose element is dropped */
+    size_t period;                /* of a bias: after so many elements, 64 or more, it begins again */
 } fi_activation;
 
 typedef struct fi_operands {
     void *out; /* may be any of in */
     const void *in[3];
     const uint32_t *words; /* alpha dropout's, one an element */
+    size_t phase;          /* where in the bias the first element is */
     void *sums;            /* a gradient's sums, in the working precision: one an element, added to */
 } fi_operands;
 typedef void fi_elementwise(const fi_operands *operands, size_t n, const fi_activation *params, int streamed);
@@ -141,12 +143,13 @@ void fi_draws(const fi_kernels *kernels, const fi_pcg64 *generator, uint64_t *ou
 /* Alpha dropout's parameters but for the slope, of p in [0, 1]. */
 void fi_alpha_dropout(fi_activation *params, double p);
 /* Elements [start, start + n) of an operation on whole arrays; the words of alpha dropout are the generator's
- * (else NULL), from where it stands. streamed: out is written past the cache, and no operand lies in it. */
+ * (else NULL), from where it stands. A bias has 64 elements of its next period, too, where one lies between
+ * start and start + n. streamed: out is written past the cache, and no operand lies in it. */
 void fi_activate(const fi_kernels *kernels, enum fi_activation_op op, enum fi_dtype dtype,
                  const fi_activation *params, const fi_pcg64 *generator, void *out, const void *const in[3],
                  size_t start, size_t n, int streamed);
-/* The same for each of so many rows, stride elements apart; the operand of a bias has one row. Where the
- * operation sums, the columns' sums are added to sums: those of every 16 rows in the working precision. */
+/* The same of a gradient that sums, for each of so many rows, stride elements apart; the operand of a bias
+ * has one row. The columns' sums are added to sums: those of every 16 rows in the working precision. */
 void fi_activate_rows(const fi_kernels *kernels, enum fi_activation_op op, enum fi_dtype dtype,
                       const fi_activation *params, void *out, const void *const in[3], double *sums,
                       size_t rows, size_t columns, size_t stride, int streamed);

@@ -1,7 +1,7 @@
 /* Transforms: a block of raw draws becomes a block of values. n counts draws, so that a float64 normal pair
  * takes two. One loop each, without a branch in it; docs/stream.md has the formulas. */
 #include "vmath.inc.h"
-#ifdef __AVX512F__
+#ifdef __AVX__
 #include <immintrin.h>
 #endif
 
@@ -122,6 +122,11 @@ static inline void put(void *to, vector x, int where) {
 #ifdef __AVX512F__
     if (where == STREAMED) {
         _mm512_stream_si512(to, (__m512i)x);
+        return;
+    }
+#elif defined(__AVX__)
+    if (where == STREAMED) {
+        _mm256_stream_si256(to, (__m256i)x);
         return;
     }
 #endif
