@@ -103,7 +103,8 @@ cdef class Job:
                 self.part(0, n)
         else:
             share = min(PIECE, n // <size_t>get_num_threads() // 64 * 64 + 64)
-            run(self, [(i + j, i + min(j + share, row)) for i in range(0, n, row) for j in range(0, row, share)])
+            run(self, [(i + j, i + min(j + share, row))
+                       for i in range(0, n, row) for j in range(0, row, share)])
         return 0
 
     cdef int bind(self, cnp.ndarray out, tuple operands) except -1:
