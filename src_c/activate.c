@@ -37,20 +37,21 @@ static __attribute__((noinline)) void with_words(const fi_kernels *kernels, fi_e
                                                  void *out, const void *const in[3], size_t itemsize,
                                                  size_t start, size_t n, int streamed) {
     uint64_t draws[DRAWS];
-    uint32_t words[2 * DRAWS];
+    uint32_t words[2 * DRAWS + 1], *halves = words + 1;
     for (size_t some; n; n -= some, start += some) {
         some = n < MOST_WORDS ? n : MOST_WORDS;
         /* word i is half of draw i / 2; the first is a buffered half where there is one */
         const size_t buffered = generator->has_uint32 != 0, from = start - (start && buffered);
         const size_t skip = from % 2, first = start == 0 && buffered;
-        fi_draws(kernels, generator, draws, from / 2, (skip + some - first + 1) / 2);
-        if (first) words[0] = generator->uinteger;
-        for (size_t i = first; i < some; i++) {
-            const size_t word = skip + i - first;
-            words[i] = (uint32_t)(draws[word / 2] >> 32 * (word % 2));
+        const size_t number = (skip + some - first + 1) / 2;
+        fi_draws(kernels, generator, draws, from / 2, number);
+        for (size_t i = 0; i < number; i++) {
+            halves[2 * i] = (uint32_t)draws[i];
+            halves[2 * i + 1] = (uint32_t)(draws[i] >> 32);
         }
+        words[0] = generator->uinteger;
         fi_operands o = operands_at(out, in, start * itemsize);
-        o.words = words;
+        o.words = first ? words : halves + skip;
         kernel(&o, some, params, streamed);
     }
 }

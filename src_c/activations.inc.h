@@ -38,6 +38,12 @@ static inline double reduce_f64(double x, uint64_t *k) {
 
 static inline float extra_f32(float x, uint32_t mask) { return float_of(bits_f32(x) & mask); }
 static inline double extra_f64(double x, uint64_t mask) { return double_of(bits_f64(x) & mask); }
+static inline float selected_f32(uint32_t mask, float x, float y) {
+    return float_of((bits_f32(x) & mask) | (bits_f32(y) & ~mask));
+}
+static inline double selected_f64(uint64_t mask, double x, double y) {
+    return double_of((bits_f64(x) & mask) | (bits_f64(y) & ~mask));
+}
 static inline float magnitude_f32(float x) { return extra_f32(x, 0x7fffffffu); }
 static inline double magnitude_f64(double x) { return extra_f64(x, 0x7fffffffffffffffu); }
 static inline float with_sign_f32(float x, float of) {
@@ -74,8 +80,9 @@ static inline double with_sign_f64(double x, double of) {
         F left = of_quotient ? fma_##tag(-q, sum, b) : 0;                                                    \
         return fma_##tag(fma_##tag(-q, rest, left), 1 - q, q);                                               \
     }                                                                                                        \
+    /* by a mask: of a conditional gcc makes exponentials of -exp_end above zero, and those are subnormal */ \
     static inline F slope_of_selu_##tag(F x) {                                                               \
-        return x > 0 ? (F)(lambda) : (F)(lambda_alpha) * exp_negative_##tag(x);                              \
+        return selected_##tag(-(uint##bits##_t)(x > 0), lambda, (F)(lambda_alpha) * exp_negative_##tag(x));  \
     }                                                                                                        \
     /* from y = selu(x) */                                                                                   \
     static inline F slope_at_selu_##tag(F y) { return y > 0 ? (F)(lambda) : y + (F)(lambda_alpha); }         \
@@ -157,21 +164,21 @@ static inline void narrow_f64(double *restrict to, const double *restrict from) 
 
 static inline __attribute__((always_inline)) void widen_pairs_bf16(float *restrict to,
                                                                    const uint16_t *restrict from) {
+    uint32_t pairs[WIDTH];
+    store(pairs, load(from));
     VECTORISE
     for (size_t k = 0; k < WIDTH; k++) {
-        uint32_t pair;
-        memcpy(&pair, from + 2 * k, sizeof pair);
-        to[k] = float_of(pair << 16);
-        to[WIDTH + k] = float_of(pair & 0xffff0000u);
+        to[k] = float_of(pairs[k] << 16);
+        to[WIDTH + k] = float_of(pairs[k] & 0xffff0000u);
     }
 }
 static inline __attribute__((always_inline)) void narrow_pairs_bf16(uint16_t *restrict to,
                                                                     const float *restrict from) {
+    uint32_t pairs[WIDTH];
     VECTORISE
-    for (size_t k = 0; k < WIDTH; k++) {
-        uint32_t pair = round_bf16(from[k]) | (uint32_t)round_bf16(from[WIDTH + k]) << 16;
-        memcpy(to + 2 * k, &pair, sizeof pair);
-    }
+    for (size_t k = 0; k < WIDTH; k++)
+        pairs[k] = round_upper_bf16(from[k]) >> 16 | (round_upper_bf16(from[WIDTH + k]) & 0xffff0000u);
+    store(to, load(pairs));
 }
 
 #ifdef __F16C__

@@ -47,11 +47,12 @@ static inline float fma_f32(float a, float b, float c) {
 static inline double fma_f64(double a, double b, double c) { return __builtin_fma(a, b, c); }
 
 /* Nearest even, by integers: vcvtneps2bf16 would flush subnormals. A NaN becomes the canonical one. */
-static inline uint16_t round_bf16(float x) {
+/* In the upper half of the result; what the lower one holds is nothing. */
+static inline uint32_t round_upper_bf16(float x) {
     uint32_t b = bits_f32(x), nan = -(uint32_t)((b & 0x7fffffffu) > 0x7f800000u);
-    b = (b + 0x7fffu + (b >> 16 & 1)) >> 16;
-    return (uint16_t)((b & ~nan) | (0x7fc0u & nan));
+    return ((b + 0x7fffu + (b >> 16 & 1)) & ~nan) | (0x7fc00000u & nan);
 }
+static inline uint16_t round_bf16(float x) { return (uint16_t)(round_upper_bf16(x) >> 16); }
 
 static inline uint16_t round_f16(float x) {
     uint32_t b = bits_f32(x), a = b & 0x7fffffffu;
