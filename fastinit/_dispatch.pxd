@@ -12,8 +12,8 @@ cdef void consume(fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, size_t n) n
 cdef void draws(const fi_pcg64 *generator, uint64_t *out, size_t start, size_t n) noexcept nogil
 cdef int set_uniform(fi_params *params, fi_dtype dtype, double low, double high) noexcept nogil
 cdef void set_normal(fi_params *params, double loc, double scale) noexcept nogil
-cdef int set_truncated_normal(fi_params *params, fi_dtype dtype, double low, double high,
-                              double loc, double scale) noexcept nogil
+cdef int set_truncated_normal(fi_params *params, const fi_params *like, fi_dtype dtype, double low,
+                              double high, double loc, double scale) noexcept nogil
 cdef void set_alpha_dropout(fi_activation *params, double p) noexcept nogil
 cdef void activate(fi_activation_op op, fi_dtype dtype, const fi_activation *params,
                    const fi_pcg64 *generator, void *out, const void **operands, size_t start, size_t n,

@@ -50,9 +50,9 @@ cdef void set_normal(fi_params *params, double loc, double scale) noexcept nogil
     fi_normal(params, loc, scale)
 
 
-cdef int set_truncated_normal(fi_params *params, fi_dtype dtype, double low, double high,
-                              double loc, double scale) noexcept nogil:
-    return fi_truncated_normal(params, dtype, low, high, loc, scale)
+cdef int set_truncated_normal(fi_params *params, const fi_params *like, fi_dtype dtype, double low,
+                              double high, double loc, double scale) noexcept nogil:
+    return fi_truncated_normal(params, like, dtype, low, high, loc, scale)
 
 
 cdef void set_alpha_dropout(fi_activation *params, double p) noexcept nogil:

@@ -161,9 +161,24 @@ cdef object affine(loc, scale, units, dtype, out):
         return out
 
 
-cdef int check_scale(scale) except -1:
-    if np.any(np.signbit(scale) & ~np.isnan(scale)):
+cdef int check_scale(double scale) except -1:
+    if signbit(scale) and not isnan(scale):
         raise ValueError("scale < 0")
+    return 0
+
+
+cdef int check_scales(scales) except -1:
+    if np.any(np.signbit(scales) & ~np.isnan(scales)):
+        raise ValueError("scale < 0")
+    return 0
+
+
+cdef int check_bounds(lows, highs) except -1:
+    """truncated_normal's, as `set_params` does."""
+    cdef fi_params params
+    wrong = ~(lows <= highs) | (lows == np.inf) | (highs == -np.inf)
+    for low, high in zip(*(np.broadcast_to(x, wrong.shape)[wrong][:1] for x in (lows, highs))):
+        set_params(&params, FI_TRUNCATED_NORMAL, FI_F64, low, high, 0.0, 1.0)
     return 0
 
 
@@ -287,7 +302,8 @@ class Generator(np.random.Generator):
         (lows, highs), shape = broadcast((low, high), size, out)
         with default_fp(), np.errstate(all="ignore"):
             spans = highs - lows
-        if not np.isfinite(spans).all():
+            finite = all(np.isfinite(x.astype(_WORKING[known])).all() for x in (lows, spans))
+        if not finite:
             raise OverflowError("Range exceeds valid bounds")
         if (spans < 0).any():
             raise ValueError("high - low < 0")
@@ -361,14 +377,13 @@ class Generator(np.random.Generator):
         cdef double a, b
         if is_scalar(loc) and is_scalar(scale):
             a, b = float(loc), float(scale)
-            if signbit(b) and not isnan(b):
-                raise ValueError("scale < 0")
+            check_scale(b)
             set_params(&params, FI_NORMAL, known, a, b, 0.0, 0.0)
             return sample(self._source, FI_NORMAL, known, &params, size, out)
         if out is not None:
             check_out(out, known, size, False)
         (locs, scales), shape = broadcast((loc, scale), size, out)
-        check_scale(scales)
+        check_scales(scales)
         units = self.standard_normal(shape, _WORKING[known])
         return affine(locs, scales, units, dtypes[known], out)
 
@@ -394,7 +409,7 @@ class Generator(np.random.Generator):
         Raises
         ------
         ValueError
-            ``low > high``, a NaN bound, a negative scale, and as for `random`.
+            ``low > high``, two equal infinities, a NaN bound, a negative scale, and as for `random`.
 
         Examples
         --------
@@ -404,15 +419,18 @@ class Generator(np.random.Generator):
         """
         cdef fi_params params
         cdef fi_dtype known = dtype_of(dtype, "truncated_normal")
+        cdef double a, b
         arguments = (low, high, loc, scale)
         if is_scalar(low) and is_scalar(high) and is_scalar(loc) and is_scalar(scale):
-            check_scale(float(scale))
-            set_params(&params, FI_TRUNCATED_NORMAL, known, float(low), float(high), float(loc), float(scale))
+            a, b = float(loc), float(scale)
+            check_scale(b)
+            set_params(&params, FI_TRUNCATED_NORMAL, known, float(low), float(high), a, b)
             return sample(self._source, FI_TRUNCATED_NORMAL, known, &params, size, out)
         if out is not None:
             check_out(out, known, size, False)
         arrays, shape = broadcast(arguments, size, out)
-        check_scale(arrays[3])
+        check_scales(arrays[3])
+        check_bounds(arrays[0], arrays[1])
         return sample_each(self._source, FI_TRUNCATED_NORMAL, known, arrays, shape, out)
 
     def fold_in(self, key):

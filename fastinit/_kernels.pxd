@@ -39,8 +39,8 @@ cdef extern from "fastinit.h" nogil:
     size_t fi_itemsize(fi_dtype dtype) noexcept
     int fi_uniform(fi_params *params, fi_dtype dtype, double low, double high) noexcept
     void fi_normal(fi_params *params, double loc, double scale) noexcept
-    int fi_truncated_normal(fi_params *params, fi_dtype dtype, double low, double high,
-                            double loc, double scale) noexcept
+    int fi_truncated_normal(fi_params *params, const fi_params *like, fi_dtype dtype, double low,
+                            double high, double loc, double scale) noexcept
     void fi_fill(const fi_kernels *kernels, const fi_pcg64 *generator, fi_dist dist, fi_dtype dtype,
                  const fi_params *params, void *out, size_t start, size_t n) noexcept
     void fi_fill_from(const fi_kernels *kernels, const fi_source *source, fi_dist dist, fi_dtype dtype,

@@ -1,5 +1,7 @@
 """Fills: check, release the GIL, call. A Source is where a Generator's draws come from."""
 
+from contextlib import nullcontext
+
 import numpy as np
 
 cimport numpy as cnp
@@ -31,6 +33,9 @@ cdef size_t MANY = 1 << 18  # from here on another thread gains more than it cos
 cdef size_t CHUNK = 1 << 26  # Ctrl-C is looked for after so many
 
 
+cdef fi_params last_truncated_normal  # most calls have the bounds of the one before
+
+
 cdef int set_params(
     fi_params *params, fi_dist dist, fi_dtype dtype, double a, double b, double c, double d
 ) except -1:
@@ -40,8 +45,14 @@ cdef int set_params(
     elif dist == FI_UNIFORM:
         if set_uniform(params, dtype, a, b) < 0:
             raise OverflowError("high - low range exceeds valid bounds")
-    elif set_truncated_normal(params, dtype, a, b, c, d) < 0:
-        raise ValueError("low and high must not be NaN" if isnan(a) or isnan(b) else "low > high")
+    elif set_truncated_normal(&last_truncated_normal, &last_truncated_normal, dtype, a, b, c, d) < 0:
+        raise ValueError(
+            "low and high must not be NaN" if isnan(a) or isnan(b)
+            else "low > high" if a > b
+            else f"no value lies between low={a} and high={b}"
+        )
+    else:
+        params[0] = last_truncated_normal
     return 0
 
 
@@ -151,31 +162,36 @@ cdef class Source:
                        const double *const *arguments) except -1:
         """Element i with its own parameters, arguments[.][i], from its own place in the stream.
 
-        For one draw or word an element only: normals of a foreign source come in pairs.
+        For one draw or word an element only, normals come in pairs; and for arguments that `set_params` would
+        take.
         """
         cdef fi_pcg64 before
         cdef fi_source foreign
         cdef fi_params params
-        cdef size_t i, itemsize = fi_itemsize(dtype)
+        cdef size_t start, stop, i, itemsize = fi_itemsize(dtype)
         cdef char *target = <char *>out
         cdef bint anywhere = self.own != NULL or self.numpy_variant >= 0
-        for i in range(n):  # all of them are checked before the first draw
-            set_params(
-                &params, dist, dtype, arguments[0][i], arguments[1][i], arguments[2][i], arguments[3][i]
-            )
+        lock = nullcontext() if anywhere else self.lock
+        set_params(&params, FI_UNIFORM, dtype, 0.0, 0.0, 0.0, 0.0)  # like no truncated normal
         if anywhere:
             self.take(dist, dtype, n, &before)
         foreign = fi_source(self.bitgen.state, self.bitgen.next_uint64, self.bitgen.next_uint32,
                             self.bitgen.next_double)
-        for i in range(n):
-            set_params(
-                &params, dist, dtype, arguments[0][i], arguments[1][i], arguments[2][i], arguments[3][i]
-            )
-            if anywhere:
-                fill_range(&before, dist, dtype, &params, target + i * itemsize, i, 1)
-            else:
-                with self.lock:
-                    fill_from(&foreign, dist, dtype, &params, target + i * itemsize, 1)
+        for start in range(0, n, FEW):
+            stop = min(n, start + FEW)
+            with lock, nogil:
+                for i in range(start, stop):
+                    if dist == FI_UNIFORM:
+                        set_uniform(&params, dtype, arguments[0][i], arguments[1][i])
+                    else:
+                        set_truncated_normal(&params, &params, dtype, arguments[0][i], arguments[1][i],
+                                             arguments[2][i], arguments[3][i])
+                    if anywhere:
+                        fill_range(&before, dist, dtype, &params, target + i * itemsize, 0, 1)
+                        move(&before, dist, dtype, 1)
+                    else:
+                        fill_from(&foreign, dist, dtype, &params, target + i * itemsize, 1)
+            PyErr_CheckSignals()
         return 0
 
 

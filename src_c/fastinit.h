@@ -114,12 +114,13 @@ const fi_kernels *fi_select(const char *name);
  * would find. */
 const char *fi_isa(int i, int *built, int *supported);
 
-/* Parameters; 0, or -1 where the range is not finite (uniform) or the bounds are not low <= high
- * (truncated_normal). */
+/* Parameters; 0, or -1 where the range is not finite (uniform) or no number lies between the bounds
+ * (truncated_normal). Those of a truncated_normal take 2 us, but nothing where `like`, earlier ones or NULL,
+ * has the same bounds. It may be params itself. */
 int fi_uniform(fi_params *params, enum fi_dtype dtype, double low, double high);
 void fi_normal(fi_params *params, double loc, double scale);
-int fi_truncated_normal(fi_params *params, enum fi_dtype dtype, double low, double high, double loc,
-                        double scale);
+int fi_truncated_normal(fi_params *params, const fi_params *like, enum fi_dtype dtype, double low,
+                        double high, double loc, double scale);
 
 /* Where draws come from when they do not come from a fi_pcg64: NumPy's bitgen_t in three members. */
 typedef struct fi_source {

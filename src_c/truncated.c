@@ -1,5 +1,5 @@
-/* Once a call: the normal distribution at the two bounds, and which formulas of truncated.inc.h apply between
- * them. Speed is nothing here, so Phi is by its two textbook expansions, without a coefficient. */
+/* Once for two bounds: the normal distribution at them, and which formulas of truncated.inc.h apply between
+ * them. Phi is by its two textbook expansions, without a coefficient. */
 #include "truncated.h"
 
 #include "params.h"
@@ -20,75 +20,93 @@ static double density(double t) {
     return exp_minus(0.5 * square) * fma_f64(-0.5, rest, 1) * 0x1.9884533d43651p-2;
 }
 
-/* hazard(t) = t + 1/(t + 2/(t + 3/...)) for t >= 1 (Laplace 1805); 500 levels are enough there. */
-static double hazard(double t) {
-    double rate = t;
-    for (int i = 500; i > 0; i--) rate = t + i / rate;
-    return rate;
+/* hazard(t) = t + 1/(t + 2/(t + 3/...)) for t >= 1 (Laplace 1805); 500 levels are enough there. Of two at
+ * once, as each division waits for the one before it. */
+static void hazards(double rate[2], const double t[2]) {
+    double first = t[0], second = t[1];
+    for (int i = 500; i > 0; i--) {
+        first = t[0] + i / first;
+        second = t[1] + i / second;
+    }
+    rate[0] = first;
+    rate[1] = second;
 }
 
-/* P(|Z| < t) = 2 phi(t) (t + t^3/3 + t^5/(3 5) + ...) of |t| <= 1, odd in t. */
+/* P(|Z| < t) = 2 phi(t) (t + t^3/3 + t^5/(3 5) + ...) of 0 <= t <= 1. */
 static double inside_near(double t) {
     double sum = 1;
     for (int i = 30; i > 0; i--) sum = fma_f64(sum, t * t / (2 * i + 1), 1);
     return 2 * density(t) * t * sum;
 }
 
-/* P(|Z| > t), t >= 0; nothing tells it from 0 past 37. */
-static double outside(double t) {
-    if (t <= 1) return 1 - inside_near(t);
-    return t < 37 ? 2 * density(t) / hazard(t) : 0;
-}
+/* Where P(|Z| > t) takes the hazard rate: nothing tells it from 0 past 37. */
+static int has_tail(double t) { return t > 1 && t < 37; }
 
-/* P(|Z| < t), odd in t */
-static double inside(double t) {
-    if (-1 <= t && t <= 1) return inside_near(t);
-    return t < 0 ? outside(-t) - 1 : 1 - outside(t);
+/* P(|Z| < t) and P(|Z| > t) at two t >= 0. */
+static void probabilities(double inside[2], double outside[2], const double t[2]) {
+    double rate[2] = {1, 1};
+    if (has_tail(t[0]) || has_tail(t[1])) hazards(rate, t);
+    for (int i = 0; i < 2; i++) {
+        outside[i] = t[i] <= 1 ? 1 - inside_near(t[i]) : has_tail(t[i]) ? 2 * density(t[i]) / rate[i] : 0;
+        inside[i] = t[i] <= 1 ? inside_near(t[i]) : 1 - outside[i];
+    }
 }
-
-/* 2 Phi(t) */
-static double twice_below(double t) { return t < 0 ? outside(-t) : 2 - outside(t); }
 
 static double magnitude(double x) { return x < 0 ? -x : x; }
 
 /* An infinite bound clamps nothing, a scale of 0 included. */
 static double value_at(double t, double loc, double scale) { return t - t == 0 ? loc + scale * t : t; }
 
-static int truncated_normal(fi_params *p, enum fi_dtype dtype, double low, double high, double loc,
-                            double scale) {
-    if (!(low <= high)) return -1;
-    *p = (fi_params){.loc = loc, .scale = scale};
-    double least = value_at(low, loc, scale), most = value_at(high, loc, scale);
-    fi_clamp_between(p, dtype, fi_not_below(dtype, least), fi_not_above(dtype, most), least);
-
+/* The probabilities between two bounds. */
+static void set_tail(fi_params *p, double low, double high) {
+    *p = (fi_params){0};
     double *line = p->tail;
-    double near = magnitude(low), far = magnitude(high);
-    if (far < near) near = magnitude(high), far = magnitude(low);
-    int straddles = low < 0 && high > 0;
-    if (!straddles && near >= FAR_START) {
-        near = near < POINT_START ? near : POINT_START;
-        far = far < POINT_START ? far : POINT_START;
-        double share = exp_minus(0.5 * (far - near) * (far + near)) * (hazard(near) / hazard(far));
+    const double t[2] = {magnitude(low), magnitude(high)};
+    const int nearer = t[1] < t[0], straddles = low < 0 && high > 0;
+    if (!straddles && t[nearer] >= FAR_START) {
+        double end[2], rate[2];
+        for (int i = 0; i < 2; i++) end[i] = t[i ^ nearer] < POINT_START ? t[i ^ nearer] : POINT_START;
+        hazards(rate, end);
+        double share = exp_minus(0.5 * (end[1] - end[0]) * (end[1] + end[0])) * (rate[0] / rate[1]);
         p->branch = TRUNCATED_FAR;
         line[MASS] = 1 - share;
         line[BELOW] = share;
-        line[NEAR] = fma_f64(0.5 * near, near, ln_f64(hazard(near)));
+        line[NEAR] = fma_f64(0.5 * end[0], end[0], ln_f64(rate[0]));
         line[SIGN] = low < 0 ? -1 : 1;
         line[END] = low < 0 ? 0 : 1;
     } else {
-        p->branch = far <= CENTRE_END ? TRUNCATED_CENTRE : TRUNCATED_WIDE;
-        line[MASS] = straddles || near < 1 ? inside(high) - inside(low) : outside(near) - outside(far);
-        line[X_LOW] = inside(low);
-        line[BELOW] = twice_below(low);
-        line[ABOVE] = twice_below(-high);
+        double inside[2], outside[2];
+        probabilities(inside, outside, t);
+        p->branch = t[!nearer] <= CENTRE_END ? TRUNCATED_CENTRE : TRUNCATED_WIDE;
+        line[X_LOW] = low < 0 ? -inside[0] : inside[0];
+        line[MASS] = straddles || t[nearer] < 1 ? (high < 0 ? -inside[1] : inside[1]) - line[X_LOW]
+                                                : outside[nearer] - outside[!nearer];
+        line[BELOW] = low < 0 ? outside[0] : 2 - outside[0];
+        line[ABOVE] = high > 0 ? outside[1] : 2 - outside[1];
     }
+    line[FROM] = low;
+    line[TO] = high;
+}
+
+static int truncated_normal(fi_params *p, const fi_params *like, enum fi_dtype dtype, double low, double high,
+                            double loc, double scale) {
+    if (!(low <= high) || (low == high && low - low != 0)) return -1; /* infinities: nothing lies between */
+    const double bounds[] = {low, high};
+    if (like && like->branch && memcmp(&like->tail[FROM], bounds, sizeof bounds) == 0)
+        *p = *like;
+    else
+        set_tail(p, low, high);
+    p->loc = loc;
+    p->scale = scale;
+    double least = value_at(low, loc, scale), most = value_at(high, loc, scale);
+    fi_clamp_between(p, dtype, fi_not_below(dtype, least), fi_not_above(dtype, most), least);
     return 0;
 }
 
-int fi_truncated_normal(fi_params *params, enum fi_dtype dtype, double low, double high, double loc,
-                        double scale) {
+int fi_truncated_normal(fi_params *params, const fi_params *like, enum fi_dtype dtype, double low,
+                        double high, double loc, double scale) {
     uint64_t saved = fi_enter_default_fp();
-    int status = truncated_normal(params, dtype, low, high, loc, scale);
+    int status = truncated_normal(params, like, dtype, low, high, loc, scale);
     fi_leave_default_fp(saved);
     return status;
 }

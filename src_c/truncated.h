@@ -4,8 +4,8 @@
 #define FI_TRUNCATED_H
 
 /* fi_params.branch, by how far from 0 the bounds are: all within CENTRE_END; one nearer than FAR_START; none.
- */
-enum { TRUNCATED_CENTRE, TRUNCATED_WIDE, TRUNCATED_FAR };
+ * Parameters of other distributions have 0 there. */
+enum { TRUNCATED_CENTRE = 1, TRUNCATED_WIDE, TRUNCATED_FAR };
 #define CENTRE_END 3.0
 #define FAR_START 5.0
 #define POINT_START 0x1p30 /* from here on the values of [a, b] differ from a by less than their last bit */
@@ -21,5 +21,7 @@ enum {
     END,   /* FAR: u at the far bound, 0 or 1 */
     NEAR,  /* FAR: t^2 / 2 + ln(hazard(t)) at the near bound */
     SIGN,  /* FAR: -1 where the interval is below 0, else 1 */
+    FROM,  /* the bounds that all of these were made for */
+    TO,
 };
 #endif

@@ -33,7 +33,7 @@ static int make_params(fi_params *params, enum fi_dist dist, enum fi_dtype dtype
     switch (dist) {
     case FI_UNIFORM: return fi_uniform(params, dtype, p[0], p[1]);
     case FI_NORMAL: fi_normal(params, p[0], p[1]); return 0;
-    default: return fi_truncated_normal(params, dtype, p[0], p[1], p[2], p[3]);
+    default: return fi_truncated_normal(params, NULL, dtype, p[0], p[1], p[2], p[3]);
     }
 }
 

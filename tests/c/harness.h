@@ -85,7 +85,7 @@ static fi_params usual_params(enum fi_dist dist, enum fi_dtype dtype) {
     switch (dist) {
     case FI_UNIFORM: fi_uniform(&p, dtype, 0, 1); break;
     case FI_NORMAL: fi_normal(&p, 0, 1); break;
-    default: fi_truncated_normal(&p, dtype, -2, 2, 0, 1);
+    default: fi_truncated_normal(&p, NULL, dtype, -2, 2, 0, 1);
     }
     return p;
 }
@@ -118,7 +118,7 @@ static fi_params any_params(enum fi_dist dist, enum fi_dtype dtype) {
             low = (unit() * 2 - 1) * 12;
             high = low + ldexp(unit(), 3 - (int)below(20));
         }
-        refused = fi_truncated_normal(&p, dtype, low, high, below(2) ? 0 : a, below(2) ? 1 : fabs(b));
+        refused = fi_truncated_normal(&p, NULL, dtype, low, high, below(2) ? 0 : a, below(2) ? 1 : fabs(b));
     }
     }
     if (refused) {

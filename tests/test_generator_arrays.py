@@ -1,0 +1,92 @@
+"""Array parameters: each element as if it had been drawn alone, at a pace and in pieces that suit many."""
+
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from fastinit.random import PCG64, Generator, default_rng
+
+METHODS = {"uniform": (0, 1), "truncated_normal": (-1, 1, 0, 1)}
+BOUNDS = [(-2, 2), (-2, 2), (0.0, 2), (-0.0, 2), (-2, 2), (8, 9), (8, 9), (-np.inf, 3), (-9, -8), (0, 1e-8)]
+
+
+@pytest.mark.parametrize("bits", [PCG64, np.random.PCG64DXSM, np.random.MT19937])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_bounds_are_prepared_anew_only_where_they_change(bits, dtype):
+    """Drawn one by one, and by each pair of bounds from the same places."""
+    lows, highs = np.array(BOUNDS * 500).T
+    locs = np.linspace(-1, 1, len(lows))
+    values = Generator(bits(3)).truncated_normal(lows, highs, locs, 0.5, dtype=dtype)
+    rng = Generator(bits(3))
+    for i in range(2 * len(BOUNDS)):
+        assert rng.truncated_normal(lows[i], highs[i], locs[i], 0.5, dtype=dtype) == values[i]
+    for low, high in dict.fromkeys(BOUNDS):
+        alone = Generator(bits(3)).truncated_normal(low, high, locs, 0.5, dtype=dtype)
+        here = (lows == low) & (highs == high)
+        assert (alone[here] == values[here]).all()
+
+
+def test_equal_bounds_cost_no_more_than_the_values():
+    rng, locs = default_rng(3), np.linspace(-1, 1, 20_000)
+    different = np.linspace(-2, -1, locs.size)
+
+    def seconds(low):
+        start = time.perf_counter()
+        rng.truncated_normal(low, 2, locs)
+        return time.perf_counter() - start
+
+    assert min(seconds(-2) for _ in range(3)) < min(seconds(different) for _ in range(3)) / 5
+
+
+@pytest.mark.parametrize("bits", [PCG64, np.random.MT19937])
+def test_many_elements_leave_other_threads_their_turn_and_can_be_interrupted(bits):
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(*_):
+        raise Interrupted
+
+    lows = np.linspace(-3, -1, 3_000_000)  # some seconds' work
+    turns = []
+    stop = threading.Event()
+
+    def other():
+        while not stop.wait(0.01):
+            turns.append(None)
+
+    thread = threading.Thread(target=other)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    start = time.perf_counter()
+    try:
+        thread.start()
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with pytest.raises(Interrupted):
+            Generator(bits(3)).truncated_normal(lows, 2)
+        assert time.perf_counter() - start < 2
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        stop.set()
+        thread.join()
+    assert len(turns) > 5
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("method", METHODS)
+def test_one_wrong_element_is_an_error_before_the_first_draw(method, dtype):
+    wrong = {
+        "uniform": [(1, 0), (0, np.inf), (np.nan, 1)],
+        "truncated_normal": [(1, 0), (np.inf, np.inf), (-np.inf, -np.inf), (np.nan, 1), (0, np.nan)],
+    }[method]
+    for low, high in wrong:
+        rng = default_rng(7)
+        lows, highs = np.zeros(9000), np.ones(9000)
+        lows[8000], highs[8000] = low, high
+        with pytest.raises((ValueError, OverflowError)) as alone:
+            getattr(rng, method)(low, high, dtype=dtype)
+        with pytest.raises(type(alone.value)):
+            getattr(rng, method)(lows, highs, dtype=dtype)
+        assert rng.bit_generator.state == PCG64(7).state
