@@ -101,11 +101,17 @@ static inline void swap_32(void *x, void *y, const void *a, const void *b) {
 #endif
 }
 
+#if !defined(__clang__) && __GNUC__ < 12 /* which know it by another name, that clang does not know */
+#define SHUFFLE(p, q, ...) __builtin_shuffle(p, q, (vector){__VA_ARGS__})
+#else
+#define SHUFFLE(p, q, ...) __builtin_shufflevector(p, q, __VA_ARGS__)
+#endif
+
 /* The same for pairs of draws and pairs of doubles. */
 static inline void swap_64(void *x, void *y, const void *a, const void *b) {
     vector p = load(a), q = load(b);
-    store(x, __builtin_shufflevector(p, q, EVEN_64));
-    store(y, __builtin_shufflevector(p, q, ODD_64));
+    store(x, SHUFFLE(p, q, EVEN_64));
+    store(y, SHUFFLE(p, q, ODD_64));
 }
 
 /* Hides a constant from the compiler: for `~word` gcc writes a vpternlog that waits for its target's old
