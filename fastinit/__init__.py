@@ -1,7 +1,8 @@
 """Random numbers and initial weights at the speed of memory, the same on every machine.
 
 `fastinit.random` stands where ``numpy.random`` stood; `fastinit.init` has fans, gains and initialisers;
-`fastinit.checkpoint` writes whole models. Each is imported when it is first used.
+`fastinit.nn` has activations and their gradients; `fastinit.checkpoint` writes whole models. Each is imported
+when it is first used.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ __version__ = "0.1.0"
 CONTRACT = 1
 """The version of the stream contract: the same number, the same bits."""
 
-_SUBMODULES = ("checkpoint", "cli", "fans", "init", "random")
+_SUBMODULES = ("checkpoint", "cli", "fans", "init", "nn", "random")
 
 
 def __getattr__(name: str) -> ModuleType:

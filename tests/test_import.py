@@ -165,7 +165,10 @@ def test_the_core_imports_only_numpy_and_nothing_slow():
 def test_submodules_are_attributes_and_others_are_not():
     import fastinit
 
-    assert {"checkpoint", "cli", "fans", "init", "random"} <= {*dir(fastinit)}
-    assert fastinit.fans is sys.modules["fastinit.fans"]
+    public = {name for name in MODULES if re.fullmatch(r"fastinit\.[a-z]\w*", name)}
+    assert public == {f"fastinit.{name}" for name in fastinit._SUBMODULES}
+    assert {*fastinit._SUBMODULES} <= {*dir(fastinit)}
+    for name in fastinit._SUBMODULES:
+        assert getattr(fastinit, name) is sys.modules[f"fastinit.{name}"]
     with pytest.raises(AttributeError, match="no attribute 'fnas'"):
         _ = fastinit.fnas
