@@ -7,6 +7,7 @@ when it is first used.
 
 from __future__ import annotations
 
+import os
 from types import ModuleType
 from typing import Any, Literal, overload
 
@@ -20,6 +21,10 @@ CONTRACT = 1
 """The version of the stream contract: the same number, the same bits."""
 
 _SUBMODULES = ("checkpoint", "cli", "fans", "init", "nn", "random")
+
+
+if os.environ.get("FASTINIT_ISA"):  # an unknown one is an error here and now
+    from fastinit import _dispatch as _dispatch
 
 
 def __getattr__(name: str) -> ModuleType:

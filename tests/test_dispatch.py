@@ -62,7 +62,7 @@ def test_select_changes_the_kernels_and_returns_the_name_before(isa):
 
 
 def picked(**environment):
-    program = "import fastinit; fastinit.random; print(fastinit.show_config(mode='dicts')['isa'])"
+    program = "import fastinit\nfastinit.random; print(fastinit.show_config(mode='dicts')['isa'])"
     environment = {**os.environ, **environment}
     return subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
 
@@ -73,7 +73,9 @@ def test_the_environment_picks(isa):
 
 @pytest.mark.parametrize("name", ["sse9", "AVX2", "neon" if platform.machine() == "x86_64" else "avx2"])
 def test_an_isa_that_is_not_there_is_an_import_error_that_lists_what_is(name):
-    error = picked(FASTINIT_ISA=name).stderr.splitlines()[-1]
+    done = picked(FASTINIT_ISA=name)
+    assert 'File "<string>", line 1' in done.stderr
+    error = done.stderr.splitlines()[-1]
     assert error.startswith("ImportError: ")
     assert name in error
     assert all(supported in error for supported in CONFIG["supported"])
