@@ -22,13 +22,14 @@ STORAGE: dict[str, np.dtype[Any]] = {
 _TAGS = {"float16": "f16", "bfloat16": "bf16", "float32": "f32", "float64": "f64"}
 
 
-def tag(dtype: npt.DTypeLike | str) -> str:
+def tag(dtype: npt.DTypeLike) -> str:
     """Return the tag of a dtype: ``"f16"``, ``"bf16"``, ``"f32"`` or ``"f64"``.
 
     Parameters
     ----------
     dtype : dtype, type or str
-        A NumPy dtype, a scalar type, a name, or a tag. ``"bfloat16"`` needs no ``ml_dtypes``.
+        A NumPy dtype, a scalar type, or a name; no tag: NumPy's ``"f16"`` has 16 bytes. ``"bfloat16"`` needs
+        no ``ml_dtypes``.
 
     Raises
     ------
@@ -37,11 +38,9 @@ def tag(dtype: npt.DTypeLike | str) -> str:
 
     Examples
     --------
-    >>> tag(np.float32), tag("bfloat16"), tag("f64")
+    >>> tag(np.float32), tag("bfloat16"), tag("f8")
     ('f32', 'bf16', 'f64')
     """
-    if isinstance(dtype, str) and dtype in STORAGE:
-        return dtype
     if isinstance(dtype, str) and dtype == "bfloat16":
         return "bf16"
     try:

@@ -121,7 +121,7 @@ class Initializer:
         Parameters
         ----------
         shape, layout, in_axis, out_axis, batch_axis, dtype
-            As of a call; `dtype` may be a tag. ``layout=None`` will do where no fans are asked for.
+            As of a call; `dtype` may also be a tag. ``layout=None`` will do where no fans are asked for.
 
         Returns
         -------
@@ -138,8 +138,9 @@ class Initializer:
             raise ValueError(f"unknown layout {layout!r}; known are {', '.join(LAYOUTS)}")
         axes = {"in_axis": in_axis, "out_axis": out_axis, "batch_axis": batch_axis}
         axes = {key: self._axes[key] if value == _AXES[key] else value for key, value in axes.items()}
+        tag = dtype if isinstance(dtype, str) and dtype in _dtypes.STORAGE else _dtypes.tag(dtype)
         with default_fp():
-            return self._law(as_shape(shape), _dtypes.tag(dtype), {"layout": layout, **axes})
+            return self._law(as_shape(shape), tag, {"layout": layout, **axes})
 
     def __call__(
         self,
@@ -181,8 +182,9 @@ class Initializer:
         ndarray
             `out` where it was given.
         """
+        tag = _dtypes.tag(dtype)
         plan = self.plan(
-            shape, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis, dtype=dtype
+            shape, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis, dtype=tag
         )
         ranges = None if block is None else _ranges(block, plan.shape)
         if block is not None and rng is None and plan.random:

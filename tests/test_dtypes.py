@@ -15,8 +15,12 @@ TAGS = {"f16": np.float16, "bf16": ml_dtypes.bfloat16, "f32": np.float32, "f64":
 
 @pytest.mark.parametrize(("tag", "scalar"), TAGS.items())
 def test_every_spelling_of_a_dtype_has_its_tag(tag, scalar):
-    for spelling in (tag, scalar, np.dtype(scalar), np.dtype(scalar).name):
+    for spelling in (scalar, np.dtype(scalar), np.dtype(scalar).name):
         assert _dtypes.tag(spelling) == tag
+    with pytest.raises(TypeError, match=f"not {tag!r}"):
+        _dtypes.tag(tag)  # "f16" is NumPy's name for 16 bytes
+    for code, tag_of_code in (("f2", "f16"), ("f4", "f32"), ("f8", "f64")):
+        assert _dtypes.tag(code) == _dtypes.tag(np.dtype(code)) == tag_of_code
     assert _dtypes.tag("float") == "f64"
     assert _dtypes.dtype(tag) == np.dtype(scalar)
     assert _dtypes.name(tag) == np.dtype(scalar).name

@@ -25,6 +25,8 @@ FILLS = {
     "a longer dtype": {"dtype": np.longdouble},
     "a complex dtype": {"dtype": np.complex64},
     "an object dtype": {"dtype": object},
+    "a dtype of 16 bytes by name": {"dtype": "f16"},
+    "a dtype by its bits": {"dtype": "f32"},
     "no dtype at all": {"dtype": 3},
     "out of another dtype": {"out": np.zeros(3, np.float32)},
     "out of the default dtype": {"out": np.zeros(3), "dtype": np.float32},

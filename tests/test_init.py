@@ -598,6 +598,14 @@ def test_a_bad_spec_says_what_is_wrong(spec, message):
         init.get(spec)
 
 
+@pytest.mark.parametrize("tag", ["f16", "bf16", "f32", "f64"])
+def test_a_tag_is_no_dtype_but_of_a_plan(tag):
+    for make in (lambda: init.zeros(3, dtype=tag), lambda: random.default_rng(1).random(3, dtype=tag)):
+        with pytest.raises(TypeError, match=r"dtype|data type"):
+            make()
+    assert init.get("zeros").plan(3, dtype=tag).tag == tag
+
+
 def test_get_takes_arguments_with_a_name_alone():
     for spec in ("normal(std=2)", init.get("normal")):
         with pytest.raises(TypeError, match="arguments go with a name alone"):
