@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy.random as _numpy
@@ -35,11 +36,16 @@ def __getattr__(name: str) -> Any:
     return getattr(_numpy, name)
 
 
+_lock = Lock()
+_replaced: list[Any] = []  # by each context that is open, NumPy's own first
+
+
 @contextmanager
 def patch() -> Iterator[None]:
     """Context in which ``numpy.random.default_rng`` hands out fastinit's Generator.
 
-    For third-party code that asks for it by that name. The change is seen by every thread.
+    For third-party code that asks for it by that name. The change is seen by every thread, until the last of
+    the contexts ends.
 
     Examples
     --------
@@ -51,9 +57,13 @@ def patch() -> Iterator[None]:
     >>> isinstance(np.random.default_rng(7), random.Generator)
     False
     """
-    before = _numpy.default_rng
-    _numpy.default_rng = default_rng
+    with _lock:
+        _replaced.append(_numpy.default_rng)
+        _numpy.default_rng = default_rng
     try:
         yield
     finally:
-        _numpy.default_rng = before
+        with _lock:
+            before = _replaced.pop()
+            if not _replaced:
+                _numpy.default_rng = before

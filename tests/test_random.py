@@ -98,6 +98,17 @@ def test_patch():
     assert type(third_party(7)) is np.random.Generator
 
 
+def test_patches_of_two_threads_may_overlap():
+    before = np.random.default_rng
+    first, second = random.patch(), random.patch()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert type(third_party(7)) is random.Generator
+    second.__exit__(None, None, None)
+    assert np.random.default_rng is before
+
+
 def test_patch_ends_with_an_error():
     before = np.random.default_rng
     with pytest.raises(KeyError), random.patch():
