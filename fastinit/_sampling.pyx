@@ -1,5 +1,6 @@
 """Fills: check, release the GIL, call. A Source is where a Generator's draws come from."""
 
+import math
 from contextlib import nullcontext
 
 import numpy as np
@@ -8,7 +9,7 @@ cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport isnan
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from numpy.random cimport bitgen_t
 
 from fastinit._bit_generator cimport LCG128
@@ -31,6 +32,14 @@ _MASK_64 = (1 << 64) - 1
 cdef size_t FEW = 4096  # fewer values are made without letting go of the GIL
 cdef size_t MANY = 1 << 18  # from here on another thread gains more than it costs to wake
 cdef size_t CHUNK = 1 << 26  # Ctrl-C is looked for after so many
+cdef enum:
+    SPAN = 4096  # values made at once of which some are kept
+    NEAR = 64  # elements no further apart are made with those between them
+
+ctypedef fused item:
+    uint16_t
+    uint32_t
+    uint64_t
 
 
 cdef fi_params last_truncated_normal  # most calls have the bounds of the one before
@@ -73,15 +82,67 @@ cdef class Fill:
                        self.out + start * fi_itemsize(self.dtype), start, stop - start)
 
 
-cdef int fill_all(const fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, const fi_params *params, void *out,
-                  size_t n) except -1:
+cdef class Block(Fill):
+    """Elements of ``full[block]``: rows of `width` elements, `step` apart in full, under the other axes."""
+
+    cdef size_t width, axes
+    cdef ptrdiff_t first, step
+    cdef object counts, strides  # arrays, for each axis
+
+    def __call__(self, piece):
+        cdef size_t start, stop, row, n
+        cdef ptrdiff_t at, axis
+        cdef const size_t *counts = <const size_t *>cnp.PyArray_DATA(self.counts)
+        cdef const ptrdiff_t *strides = <const ptrdiff_t *>cnp.PyArray_DATA(self.strides)
+        start, stop = piece
+        with nogil:
+            while start < stop:
+                row = start // self.width
+                at = self.first + <ptrdiff_t>(start - row * self.width) * self.step
+                n = min(stop, (row + 1) * self.width) - start
+                for axis in range(<ptrdiff_t>self.axes - 1, -1, -1):
+                    at += <ptrdiff_t>(row % counts[axis]) * strides[axis]
+                    row //= counts[axis]
+                self.fill_row(self.out + start * fi_itemsize(self.dtype), at, n)
+                start += n
+
+    cdef void fill_row(self, char *out, ptrdiff_t at, size_t n) noexcept nogil:
+        """n elements from `at` on: with those between them, where that costs less than to go to each."""
+        cdef uint64_t between[SPAN]
+        cdef size_t itemsize = fi_itemsize(self.dtype), apart = self.step if self.step > 0 else -self.step
+        cdef size_t few = 1 + (SPAN - 1) // apart if apart <= NEAR else 1
+        cdef ptrdiff_t last
+        if self.step == 1:
+            fill_range(&self.generator, self.dist, self.dtype, &self.params, out, at, n)
+            return
+        while n:
+            few = min(few, n)
+            last = <ptrdiff_t>(few - 1) * self.step
+            fill_range(&self.generator, self.dist, self.dtype, &self.params, between, at + min(last, 0),
+                       (few - 1) * apart + 1)
+            if itemsize == 8:
+                pick(<uint64_t *>out, <uint64_t *>between - min(last, 0), self.step, few)
+            elif itemsize == 4:
+                pick(<uint32_t *>out, <uint32_t *>between - min(last, 0), self.step, few)
+            else:
+                pick(<uint16_t *>out, <uint16_t *>between - min(last, 0), self.step, few)
+            out += few * itemsize
+            at += <ptrdiff_t>few * self.step
+            n -= few
+
+
+cdef void pick(item *out, const item *values, ptrdiff_t step, size_t n) noexcept nogil:
+    """Every step-th value."""
+    cdef ptrdiff_t i
+    for i in range(<ptrdiff_t>n):
+        out[i] = values[i * step]
+
+
+cdef int share_out(Fill job, size_t n, size_t chunk) except -1:
     """Share [0, n) between the threads, where it is large enough to gain."""
-    cdef Fill job = Fill.__new__(Fill)
     cdef size_t start, stop, share
-    job.generator, job.params, job.out = generator[0], params[0], <char *>out
-    job.dist, job.dtype = dist, dtype
-    for start in range(0, n, CHUNK):
-        stop = min(n, start + CHUNK)
+    for start in range(0, n, chunk):
+        stop = min(n, start + chunk)
         if stop - start < MANY:
             job((start, stop))
         else:
@@ -89,6 +150,14 @@ cdef int fill_all(const fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, const
             run(job, [(i, min(i + share, stop)) for i in range(start, stop, share)])
         PyErr_CheckSignals()
     return 0
+
+
+cdef int fill_all(const fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, const fi_params *params, void *out,
+                  size_t n) except -1:
+    cdef Fill job = Fill.__new__(Fill)
+    job.generator, job.params, job.out = generator[0], params[0], <char *>out
+    job.dist, job.dtype = dist, dtype
+    return share_out(job, n, CHUNK)
 
 
 cdef class Source:
@@ -265,6 +334,8 @@ def fill_block(
 ):
     """Write ``full[block]`` of what `fill` would write into an array of that shape; `rng` does not move.
 
+    With all threads.
+
     Parameters
     ----------
     out : ndarray
@@ -273,36 +344,34 @@ def fill_block(
     block : sequence of (start, stop, step)
         One for each axis, as `slice.indices` and ``range`` have it.
     """
-    cdef fi_params params
-    cdef fi_pcg64 position
-    cdef fi_dist dist = _DISTS[distribution]
-    cdef fi_dtype dtype = _DTYPES[tag]
+    cdef Block job = Block.__new__(Block)
+    job.dist, job.dtype = _DISTS[distribution], _DTYPES[tag]
     ranges = [range(*axis) for axis in block]
-    # the longest tail of the axes that lies in one piece: axes taken whole, and one of step 1 before them
-    cdef size_t run_length = 1
-    outer = len(ranges)
-    while outer and ranges[outer - 1].step == 1:
-        outer -= 1
-        run_length *= len(ranges[outer])
-        if ranges[outer] != range(shape[outer]):
-            break
     strides = [1] * len(ranges)
     for axis in range(len(ranges) - 2, -1, -1):
         strides[axis] = strides[axis + 1] * shape[axis + 1]
-    offset = sum(axis[0] * stride for axis, stride in zip(ranges[outer:], strides[outer:]) if len(axis))
-    starts = np.array([offset], np.uint64)
-    for axis, stride in zip(ranges[:outer], strides[:outer]):
-        steps = np.array([index * stride for index in axis], np.uint64)
-        starts = (starts[:, None] + steps).ravel()
-    cdef size_t runs = starts.size if run_length else 0
-    cdef char *target = <char *>data_of(out, dtype, runs * run_length)
-    cdef const uint64_t *first = <const uint64_t *>cnp.PyArray_DATA(starts)
-    cdef size_t i, width = run_length * fi_itemsize(dtype)
-    set_params(&params, dist, dtype, a, b, c, d)
-    here(rng, &position)
-    with nogil:
-        for i in range(runs):
-            fill_range(&position, dist, dtype, &params, target + i * width, first[i], run_length)
+    # the longest tail of the axes that lies in one piece: axes taken whole, and one of step 1 before them
+    outer, width, step = len(ranges), 1, 1
+    while outer and (ranges[outer - 1].step == 1 or len(ranges[outer - 1]) == 1):
+        outer -= 1
+        width *= len(ranges[outer])
+        if len(ranges[outer]) != shape[outer]:
+            break
+    if outer and width == 1:  # none does: elements apart are a row too
+        outer -= 1
+        width, step = len(ranges[outer]), ranges[outer].step * strides[outer]
+    cdef size_t n = math.prod(map(len, ranges))
+    job.out = <char *>data_of(out, job.dtype, n)
+    set_params(&job.params, job.dist, job.dtype, a, b, c, d)
+    here(rng, &job.generator)
+    if n == 0:
+        return
+    job.width, job.step = width, step
+    job.first = sum(axis[0] * stride for axis, stride in zip(ranges, strides))
+    job.axes = outer
+    job.counts = np.array([len(axis) for axis in ranges], np.uintp)
+    job.strides = np.array([axis.step * stride for axis, stride in zip(ranges, strides)], np.intp)
+    share_out(job, n, CHUNK if step == 1 and job.width >= FEW else MANY)
 
 
 def consume(rng, size_t n, str distribution, str tag):

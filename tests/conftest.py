@@ -1,3 +1,7 @@
+import signal
+import time
+from contextlib import contextmanager
+
 import pytest
 
 
@@ -19,3 +23,28 @@ def isa(request):
     before = _dispatch.select(request.param)
     yield request.param
     _dispatch.select(before)
+
+
+@pytest.fixture
+def alarm():
+    """A context that ends as by Ctrl-C, by the exception it gives after so many seconds, not much more."""
+
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(*_):
+        raise Interrupted
+
+    @contextmanager
+    def context(seconds):
+        before = signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        start = time.perf_counter()
+        try:
+            yield Interrupted
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        assert time.perf_counter() - start < seconds + 1
+
+    return context

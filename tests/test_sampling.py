@@ -3,6 +3,8 @@
 import subprocess
 import sys
 import threading
+import time
+import tracemalloc
 from contextlib import contextmanager
 
 import ml_dtypes
@@ -151,6 +153,53 @@ def test_a_large_block(distribution, tag, block):
     indices = tuple(s.indices(n) for s, n in zip(block, shape, strict=True))
     _sampling.fill_block(generator(), out, shape, indices, distribution, tag, *DISTRIBUTIONS[distribution])
     assert out.tobytes() == expected.tobytes()
+
+
+def block_of(out, shape, block, distribution="normal", tag="f32", rng=None):
+    indices = tuple(s.indices(n) for s, n in zip(block, shape, strict=True))
+    arguments = distribution, tag, *DISTRIBUTIONS[distribution]
+    _sampling.fill_block(rng or generator(), out, shape, indices, *arguments)
+
+
+@pytest.mark.parametrize("step", [-1, 2, -3, 63, 64, -65, 4095, 4097])
+def test_elements_apart(distribution, tag, step):
+    """With those between them or alone, in pieces, and where the step is that of another axis."""
+    whole = filled(600_000, distribution, tag, generator(True))
+    for shape, block in (
+        ((600_000,), (slice(None, None, step),)),
+        ((600_000, 1), (slice(None, None, step), slice(None))),
+        ((3, 200_000), (slice(None, None, -1), slice(None, None, step))),
+        ((600_000 // abs(step), abs(step)), (slice(None, None, step // abs(step)), slice(-1, None))),
+    ):
+        expected = whole[: np.prod(shape)].reshape(shape)[block]
+        for n in (1, 3):
+            out = np.empty(expected.shape, STORAGE[tag])
+            with threads(n):
+                block_of(out, shape, block, distribution, tag, generator(True))
+            assert out.tobytes() == expected.tobytes()
+
+
+def test_elements_apart_cost_what_lies_between_them():
+    """In memory, none; in time, little more than all of them do."""
+    whole, half = np.empty(1 << 20, np.float32), np.empty(1 << 19, np.float32)
+
+    def seconds(out, step):
+        start = time.perf_counter()
+        block_of(out, (1 << 20,), (slice(None, None, step),))
+        return time.perf_counter() - start
+
+    assert min(seconds(half, 2) for _ in range(5)) < 5 * min(seconds(whole, 1) for _ in range(5))
+    tracemalloc.start()
+    seconds(half, 2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100_000
+
+
+def test_a_block_can_be_interrupted(alarm):
+    out = np.empty((1 << 24, 1), np.float32)  # seconds' work: each of them alone
+    with alarm(0.1) as interrupted, pytest.raises(interrupted):
+        block_of(out, (1 << 24, 100), (slice(None), slice(7, 8)))
 
 
 @pytest.mark.parametrize("half", [False, True])
