@@ -17,7 +17,7 @@ from fastinit._laws import Law
 from fastinit._plan import Plan
 from fastinit.fans import LAYOUTS, Axes, as_shape
 
-__all__ = ["Array", "Initializer", "Options", "Shape", "get", "row"]
+__all__ = ["Array", "Initializer", "Options", "Shape", "get", "memory_of", "row"]
 
 Array = npt.NDArray[Any]
 Shape = int | Sequence[int]
@@ -139,8 +139,14 @@ class Initializer:
         axes = {"in_axis": in_axis, "out_axis": out_axis, "batch_axis": batch_axis}
         axes = {key: self._axes[key] if value == _AXES[key] else value for key, value in axes.items()}
         tag = dtype if isinstance(dtype, str) and dtype in _dtypes.STORAGE else _dtypes.tag(dtype)
+        try:
+            sizes = as_shape(shape)
+        except TypeError as error:
+            twin = "trunc_normal_" if self.name == "truncated_normal" else f"{self.name}_"
+            hint = f"; to fill an array in place there is {twin}" if hasattr(shape, "shape") else ""
+            raise TypeError(f"{error}{hint}") from None
         with default_fp():
-            return self._law(as_shape(shape), tag, {"layout": layout, **axes})
+            return self._law(sizes, tag, {"layout": layout, **axes})
 
     def __call__(
         self,
@@ -214,8 +220,8 @@ class Initializer:
         generator : fastinit.random.Generator, optional
             As `rng` of a call.
         """
-        target, tag = _storage_of(tensor)
-        _fill(self.plan(target.shape, dtype=tag), target, generator, None)
+        target, tag = memory_of(tensor)
+        _fill(self.plan(target.shape, dtype=tag or target.dtype), target, generator, None)
         return tensor
 
     def __eq__(self, other: object) -> bool:
@@ -294,6 +300,11 @@ def row(law: Callable[..., Law]) -> Callable[[_Function], _Function]:
 def _fill(plan: Plan, target: Array, rng: Any, block: tuple[range, ...] | None) -> None:
     if not target.flags.writeable:
         raise ValueError("the array to fill is read-only")
+    shared = any(step == 0 and n > 1 for step, n in zip(target.strides, target.shape, strict=True))
+    if shared and target.size and plan.distribution != "constant":
+        raise ValueError(
+            "elements of the array to fill share their memory, as those of an expanded tensor do: fill a copy"
+        )
     # a draw is numbered in C order, so other orders go through a temporary
     whole = target if target.flags.c_contiguous else np.empty(target.shape, target.dtype)
     generator = _generator(rng) if plan.random else None
@@ -319,10 +330,13 @@ def _generator(rng: Any) -> Any:
     return random.default_rng(rng)
 
 
-def _storage_of(tensor: Any) -> tuple[Array, str]:
-    """Return the memory of an array or a torch tensor as its tag's storage."""
+def memory_of(tensor: Any) -> tuple[Array, str | None]:
+    """Return the memory of an array or a torch tensor, as its tag's storage, and the tag, if it has one."""
     if isinstance(tensor, np.ndarray):
-        tag = _dtypes.tag(tensor.dtype)
+        try:
+            tag = _dtypes.tag(tensor.dtype)
+        except TypeError:
+            return tensor, None
         return _dtypes.storage(tensor, tag), tag
     torch = sys.modules.get("torch")  # who has a tensor has imported it
     if torch is None or not isinstance(tensor, torch.Tensor):
@@ -333,8 +347,7 @@ def _storage_of(tensor: Any) -> tuple[Array, str]:
         torch.autograd.graph.increment_version(tensor)  # so that autograd knows that it has changed
     if tensor.dtype == torch.bfloat16:
         return tensor.detach().view(torch.int16).numpy().view(np.uint16), "bf16"
-    array = tensor.detach().numpy()
-    return array, _dtypes.tag(array.dtype)
+    return memory_of(tensor.detach().numpy())
 
 
 def _ranges(block: Block, shape: tuple[int, ...]) -> tuple[range, ...]:
@@ -360,7 +373,11 @@ def _parsed(spec: str) -> tuple[str, dict[str, Any]]:
         raise ValueError("a spec is a name, or name(argument=value, ...)")
     if call.args or any(keyword.arg is None for keyword in call.keywords):
         raise ValueError("arguments are written argument=value")
-    return call.func.id, {str(keyword.arg): _value(keyword.value) for keyword in call.keywords}
+    names = [str(keyword.arg) for keyword in call.keywords]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name!r} is given twice")
+    return call.func.id, dict(zip(names, (_value(keyword.value) for keyword in call.keywords), strict=True))
 
 
 def _value(node: ast.expr) -> Any:
@@ -393,7 +410,7 @@ def _coerced(what: str, value: Any, default: Any) -> Any:
         number = kind(value)
     except (TypeError, ValueError, OverflowError):
         number = None
-    if number is None or isinstance(value, bool) or (kind is int and number != value) or number != number:
+    if number is None or isinstance(value, bool) or (kind is int and number != value):
         raise ValueError(f"{what} must be {'an integer' if kind is int else 'a number'}, not {value!r}")
     return number
 

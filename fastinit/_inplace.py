@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from fastinit._initializer import get
+from fastinit._initializer import get, memory_of
 from fastinit._laws import standard_bounds
 
 __all__ = [
@@ -109,18 +109,25 @@ def trunc_normal_(
 
 
 def constant_(tensor: T, val: float) -> T:
-    """Fill in place; see `fastinit.init.constant`."""
-    return get("constant", value=val).fill_(tensor)
+    """Fill in place; see `fastinit.init.constant`.
+
+    An integer or bool tensor takes what ``int`` or ``bool`` makes of the value.
+    """
+    target, tag = memory_of(tensor)
+    if tag is None and target.dtype.kind in "biu":
+        target[...] = bool(val) if target.dtype.kind == "b" else int(val)
+        return tensor
+    return get("constant", value=float(val) if isinstance(val, bool) else val).fill_(tensor)
 
 
 def ones_(tensor: T) -> T:
-    """Fill in place with ones."""
-    return get("ones").fill_(tensor)
+    """Fill in place with ones, integers and bools too."""
+    return constant_(tensor, 1.0)
 
 
 def zeros_(tensor: T) -> T:
-    """Fill in place with zeros."""
-    return get("zeros").fill_(tensor)
+    """Fill in place with zeros, integers and bools too."""
+    return constant_(tensor, 0.0)
 
 
 def eye_(tensor: T) -> T:

@@ -14,7 +14,7 @@ import numpy as np
 
 from fastinit._dispatch import default_fp
 from fastinit._plan import Constant, DeltaOrthogonal, Draws, Ones, Orthogonal, Plan, Sparse
-from fastinit.fans import compute_fans, resolve_axes, squared_gain
+from fastinit.fans import compute_fans, finite_square, resolve_axes, squared_gain
 
 __all__ = [
     "constant",
@@ -29,6 +29,7 @@ __all__ = [
     "standard_bounds",
     "truncated_normal",
     "uniform",
+    "xavier",
 ]
 
 # A law turns a shape, a dtype's tag and the axes (keyword arguments of compute_fans) into a plan.
@@ -69,9 +70,15 @@ def scaled(scale: float, mode: str, distribution: str) -> Law:
     return plan
 
 
+def xavier(gain: float, distribution: str) -> Law:
+    """Glorot's: the fans of both directions."""
+    return scaled(finite_square("gain", gain), "fan_avg", distribution)
+
+
 def kaiming(a: float, mode: str, nonlinearity: str, distribution: str) -> Law:
     """He's: the gain of the activation, and the fan of one direction."""
     _known("mode", mode, ("fan_in", "fan_out"))
+    finite_square("a, the negative slope,", a)
     return scaled(squared_gain(nonlinearity, a), mode, distribution)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from operator import index
+from typing import Any, SupportsFloat
 
 from fastinit._dispatch import default_fp
 
@@ -91,9 +93,9 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     relu                            sqrt(2)                 1 / sqrt(E[f(z)^2]), He et al. 2015
     leaky_relu                      sqrt(2 / (1 + slope^2)) the same
     selu                            3/4                     torch, found empirically
-    gelu                            1.5335304411955352      the same as relu;
+    gelu                            1.5335304411955353      the same as relu;
                                                             E = 1/3 + 1 / (2 sqrt(3) pi)
-    silu                            1.6765324703310912      the same, E by quadrature
+    silu                            1.676532470331091       the same, E by quadrature
     =============================== ======================= ==================================
 
     With z a standard normal, the gain ``1 / sqrt(E[f(z)^2])`` keeps the mean square of the signal from layer
@@ -113,7 +115,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     Raises
     ------
     ValueError
-        For an unknown name, or a slope that is not a number.
+        For an unknown name, or a slope that is not a number or has no finite square.
 
     Examples
     --------
@@ -148,20 +150,35 @@ _SQUARED_GAINS = {
 
 def squared_gain(nonlinearity: str, param: float | None = None) -> float:
     """Return the square of `calculate_gain`: the factor on the variance."""
-    if nonlinearity not in _SQUARED_GAINS:
+    if not isinstance(nonlinearity, str) or nonlinearity not in _SQUARED_GAINS:
         raise ValueError(f"unknown nonlinearity {nonlinearity!r}; known are {', '.join(_SQUARED_GAINS)}")
     square = _SQUARED_GAINS[nonlinearity]
     if square is not None:
         return square
-    slope = 0.01 if param is None else param
-    if isinstance(slope, bool) or not isinstance(slope, (int, float)) or slope != slope:
-        raise ValueError(f"the negative slope of {nonlinearity} must be a number, not {slope!r}")
-    return 2.0 / (1.0 + float(slope) * float(slope))
+    slope: Any = 0.01 if param is None else param
+    if isinstance(slope, bool) or not isinstance(slope, Real):
+        raise ValueError(f"param, the negative slope of {nonlinearity}, must be a number, not {slope!r}")
+    return 2.0 / (1.0 + finite_square("param, the negative slope", slope))
+
+
+def finite_square(what: str, value: SupportsFloat) -> float:
+    """Return the square of an argument; ValueError where it is NaN, infinite or overflows."""
+    try:
+        square = float(value) * float(value)
+    except OverflowError:
+        square = math.inf
+    if not square < math.inf:
+        raise ValueError(f"{what} must be a number whose square is finite, not {value!r}")
+    return square
 
 
 def as_shape(shape: int | Sequence[int]) -> tuple[int, ...]:
-    """Return a shape as a tuple of ints; ValueError for a negative size."""
-    sizes = _indices(shape)
+    """Return a shape as a tuple of ints; ValueError for a negative size, TypeError for what is no shape."""
+    try:
+        sizes = _indices(shape)
+    except TypeError:
+        given = type(shape).__name__ if hasattr(shape, "shape") else repr(shape)
+        raise TypeError(f"a shape is an int or a sequence of ints, not {given}") from None
     if any(size < 0 for size in sizes):
         raise ValueError(f"shape {sizes} has a negative size")
     if math.prod(size for size in sizes if size) > _MOST:

@@ -125,7 +125,7 @@ def variance_scaling(
     return get("variance_scaling", scale=scale, mode=mode, distribution=distribution)(shape, **options)
 
 
-@row(lambda gain: _laws.scaled(gain * gain, "fan_avg", "uniform"))
+@row(lambda gain: _laws.xavier(gain, "uniform"))
 def xavier_uniform(shape: Shape, *, gain: float = 1.0, **options: Unpack[Options]) -> Array:
     """Draw uniformly from ``[-b, b)``, ``b = gain * sqrt(6 / (fan_in + fan_out))``; for tanh and sigmoid.
 
@@ -142,7 +142,7 @@ def xavier_uniform(shape: Shape, *, gain: float = 1.0, **options: Unpack[Options
     return get("xavier_uniform", gain=gain)(shape, **options)
 
 
-@row(lambda gain: _laws.scaled(gain * gain, "fan_avg", "normal"))
+@row(lambda gain: _laws.xavier(gain, "normal"))
 def xavier_normal(shape: Shape, *, gain: float = 1.0, **options: Unpack[Options]) -> Array:
     """Draw normals with standard deviation ``gain * sqrt(2 / (fan_in + fan_out))``; see `xavier_uniform`.
 

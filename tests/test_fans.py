@@ -1,6 +1,9 @@
 """Fans and gains against torch, JAX's definition, and quadrature."""
 
 import math
+import re
+from fractions import Fraction
+from pathlib import Path
 
 import mpmath
 import numpy as np
@@ -9,6 +12,8 @@ import torch
 from torch.nn.init import _calculate_fan_in_and_fan_out
 
 from fastinit.fans import calculate_gain, compute_fans
+
+ROOT = Path(__file__).parents[1]
 
 
 def shapes(seed, count=50):
@@ -120,7 +125,26 @@ def test_an_unknown_gain_lists_the_known():
         calculate_gain("mish")
 
 
-@pytest.mark.parametrize("slope", [math.nan, True, "steep", [0.1]])
+@pytest.mark.parametrize("unknown", [["relu"], None, 3])
+def test_a_gain_that_is_no_name_lists_the_known(unknown):
+    with pytest.raises(ValueError, match=r"unknown nonlinearity .*; known are linear, .*silu"):
+        calculate_gain(unknown)
+
+
+@pytest.mark.parametrize("slope", [np.float32(0.2), np.float64(0.2), np.int64(2), Fraction(1, 5)])
+def test_a_slope_is_any_real_number(slope):
+    assert calculate_gain("leaky_relu", slope) == calculate_gain("leaky_relu", float(slope))
+
+
+@pytest.mark.parametrize("text", [calculate_gain.__doc__, (ROOT / "docs" / "initialisers.md").read_text()])
+def test_the_tables_have_the_gains_that_are_returned(text):
+    for name in ("gelu", "silu"):
+        [written] = re.findall(rf"^[ |]*{name} [ |]*([\d.]+)", text, re.MULTILINE)
+        assert float(written) == calculate_gain(name)
+        assert written == repr(calculate_gain(name))
+
+
+@pytest.mark.parametrize("slope", [math.nan, True, "steep", [0.1], math.inf, -math.inf, 1e200, 10**400])
 def test_a_slope_is_a_number(slope):
     with pytest.raises(ValueError, match="negative slope"):
         calculate_gain("leaky_relu", slope)

@@ -353,12 +353,56 @@ def test_constants_draw_nothing(spec):
         (torch.empty(3, dtype=torch.int32), TypeError, "float32"),
         (torch.empty(3, device="meta"), TypeError, "on the CPU, not .* on meta"),
         (torch.eye(3).to_sparse(), TypeError, "must be dense"),
+        (torch.zeros(1, 3).expand(2, 3), ValueError, "share their memory, .* expanded tensor"),
+        (np.lib.stride_tricks.as_strided(np.zeros(3), (2, 3), (0, 8)), ValueError, "share their memory"),
         (np.broadcast_to(np.zeros(1), (3,)), ValueError, "read-only"),
     ],
 )
 def test_what_cannot_be_filled(target, error, message):
     with pytest.raises(error, match=message):
         init.normal_(target)
+
+
+def test_constants_fill_what_torchs_do():
+    """Integers and bools, elements that share their memory, NaN and True."""
+    values = {"zeros_": (), "ones_": (), "constant_": (1,)}
+    for dtype in (torch.int64, torch.int8, torch.uint8, torch.bool, torch.float32, torch.bfloat16):
+        for name, given in values.items():
+            ours, theirs = torch.full((2, 3), 7).to(dtype), torch.full((2, 3), 7).to(dtype)
+            version = ours._version
+            assert getattr(init, name)(ours, *given) is ours
+            assert torch.equal(ours, getattr(torch.nn.init, name)(theirs, *given))
+            assert ours._version > version
+            if dtype != torch.bfloat16:
+                array = np.full((3, 4), 7, theirs.numpy().dtype)
+                getattr(init, name)(array[:, ::2], *given)
+                assert (array[:, ::2] == theirs.numpy()[0, 0]).all()
+                assert (array[:, 1::2] == np.array(7).astype(array.dtype)).all()
+    assert init.constant_(torch.zeros(2, dtype=torch.int64), 2**60 + 1).tolist() == [2**60 + 1] * 2
+    assert init.constant_(torch.zeros(2, dtype=torch.int32), -2.5).tolist() == [-2, -2]
+    assert init.constant_(torch.zeros(2), True).tolist() == [1.0, 1.0]
+    assert init.constant_(torch.zeros(2), math.nan).isnan().all()
+    assert np.isnan(init.constant(2, math.nan, dtype=np.float16)).all()
+    assert init.ones_(torch.zeros(1).expand(3)).tolist() == [1.0, 1.0, 1.0]
+    for value, error in ((300, OverflowError), (math.inf, OverflowError), (math.nan, ValueError)):
+        with pytest.raises(error):
+            init.constant_(torch.zeros(2, dtype=torch.uint8), value)
+    with pytest.raises(TypeError, match="complex64"):
+        init.zeros_(np.zeros(3, np.complex64))
+
+
+@pytest.mark.parametrize(
+    ("name", "twin"), [("xavier_uniform", "xavier_uniform_"), ("truncated_normal", "trunc_normal_")]
+)
+def test_an_array_for_a_shape_is_pointed_to_the_function_in_place(name, twin):
+    for target in (torch.empty(3, 4), np.empty((3, 4))):
+        with pytest.raises(TypeError, match=f"sequence of ints, not .*; to fill .* in place there is {twin}"):
+            getattr(init, name)(target)
+    assert callable(getattr(init, twin))
+    for shape in ("3x4", (3.5, 4)):
+        with pytest.raises(TypeError, match=r"an int or a sequence of ints, not .*[35]") as caught:
+            getattr(init, name)(shape)
+        assert "place" not in str(caught.value)
 
 
 def test_out():
@@ -573,7 +617,12 @@ def test_a_table_of_functions_is_what_they_say():
         ),
         ("variance_scaling(scale=-1)", "scale must not be negative, not -1.0"),
         ("kaiming_normal(nonlinearity=mish)", "unknown nonlinearity 'mish'; known are linear"),
-        ("kaiming_normal(a=nan)", "a must be a number, not 'nan'"),
+        ("kaiming_normal(a=nan)", "a, the negative slope, must be a number whose square is finite, not nan"),
+        ("kaiming_uniform(a=1e200)", "a, the negative slope, must be .* finite, not 1e"),
+        ("kaiming_uniform(a=-inf)", "a, the negative slope, must be .* finite, not -inf"),
+        ("xavier_normal(gain=nan)", "gain must be a number whose square is finite, not nan"),
+        ("xavier_uniform(gain=1e200)", "gain must be a number whose square is finite, not 1e"),
+        ("normal(std=1, std=2)", "'std' is given twice"),
         ("kaiming_normal(a=True)", "a must be a number, not True"),
         ("kaiming_normal(mode=1)", "mode must be a word, not 1"),
         (
