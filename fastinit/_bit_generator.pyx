@@ -1,5 +1,7 @@
 """PCG64 and PCG64DXSM with NumPy's seeding, state and interface, over the C core."""
 
+from operator import index
+
 import numpy as np
 
 cimport numpy as cnp
@@ -34,6 +36,12 @@ cdef double next_double(void *state) noexcept nogil:
 cdef object as_int(fi_u128 x):
     cdef object high = fi_high(x)
     return high << 64 | fi_low(x)
+
+
+cdef int move(fi_pcg64 *generator, delta) except -1:
+    delta = index(delta) & ((1 << 128) - 1)
+    fi_advance_by(generator, delta >> 64, delta & _MASK_64)
+    return 0
 
 
 cdef class LCG128(BitGenerator):
@@ -95,8 +103,7 @@ cdef class LCG128(BitGenerator):
         bit generator
             Itself.
         """
-        delta = int(delta) & ((1 << 128) - 1)
-        fi_advance_by(&self.generator, delta >> 64, delta & _MASK_64)
+        move(&self.generator, delta)
         self.generator.has_uint32 = 0
         self.generator.uinteger = 0
         return self
@@ -127,7 +134,7 @@ cdef class LCG128(BitGenerator):
         ----------
         size : int
         start : int
-            Any position is reached in O(log start).
+            Modulo 2**128; any position is reached in O(log start).
 
         Returns
         -------
@@ -140,7 +147,7 @@ cdef class LCG128(BitGenerator):
         >>> bool((bits.draws(5, start=2) == bits.random_raw(7)[2:]).all())
         True
         """
-        cdef size_t first = start
+        cdef fi_pcg64 here
         out = np.empty(size, np.uint64)
         if out.ndim != 1:
             raise TypeError(f"size must be an integer, not {size!r}")
@@ -148,8 +155,9 @@ cdef class LCG128(BitGenerator):
         cdef size_t n = out.size
         with self.lock:
             here = self.generator
+        move(&here, start)
         with nogil:
-            draws(&here, target, first, n)
+            draws(&here, target, 0, n)
         return out
 
 
@@ -161,7 +169,7 @@ cdef class PCG64(LCG128):
 
     Parameters
     ----------
-    seed : {None, int, array_like of int, SeedSequence, BitGenerator, Generator}, optional
+    seed : {None, int, array_like of int, SeedSequence}, optional
         As for `numpy.random.PCG64`.
 
     Examples
@@ -183,7 +191,7 @@ cdef class PCG64DXSM(LCG128):
 
     Parameters
     ----------
-    seed : {None, int, array_like of int, SeedSequence, BitGenerator, Generator}, optional
+    seed : {None, int, array_like of int, SeedSequence}, optional
         As for `numpy.random.PCG64DXSM`.
     """
 

@@ -164,6 +164,26 @@ def test_advance(name, delta):
     assert mine.random_raw() == theirs.random_raw()
 
 
+@pytest.mark.parametrize("far", [2**64, 2**64 + 5, 2**100 + 1, 2**128 + 3, -7])
+def test_draws_as_far_as_the_stream_goes(name, far):
+    bits = pair(name)[0]
+    expected = getattr(ours, name)(7).advance(far).random_raw(5)
+    here = getattr(ours, name)(7)
+    assert (here.draws(5, start=far) == expected).all()
+    assert here.state == bits.state
+
+
+@pytest.mark.parametrize("count", [1.5, 1.0, "1", None, np.float64(2)])
+def test_positions_are_integers(name, count):
+    bits, theirs = pair(name)
+    with pytest.raises(TypeError):
+        theirs.advance(count)
+    for move in (bits.advance, lambda start: bits.draws(2, start=start)):
+        with pytest.raises(TypeError, match="integer"):
+            move(count)
+    assert bits.state == pair(name)[0].state
+
+
 @pytest.mark.parametrize("jumps", [0, 1, 2, 10**30, -1, np.int8(3)])
 def test_jumped(name, jumps):
     mine, theirs = map(with_a_buffered_half, pair(name))
