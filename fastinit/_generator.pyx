@@ -176,7 +176,8 @@ cdef int check_scales(scales) except -1:
 cdef int check_bounds(lows, highs) except -1:
     """truncated_normal's, as `set_params` does."""
     cdef fi_params params
-    wrong = ~(lows <= highs) | (lows == np.inf) | (highs == -np.inf)
+    with default_fp():
+        wrong = ~(lows <= highs) | (lows == np.inf) | (highs == -np.inf)
     for low, high in zip(*(np.broadcast_to(x, wrong.shape)[wrong][:1] for x in (lows, highs))):
         set_params(&params, FI_TRUNCATED_NORMAL, FI_F64, low, high, 0.0, 1.0)
     return 0

@@ -111,12 +111,16 @@ def standard_bounds(mean: float, std: float, a: float, b: float) -> tuple[float,
     """Return the bounds a and b in standard deviations from the mean, so that none is outside when undone."""
     _finite("mean", mean)
     _finite("std", std)
-    if not std > 0.0:
-        raise ValueError(f"std must be above 0, not {std}")
-    if not a <= b:
-        raise ValueError(f"a={a} is above b={b}")
     with default_fp():
+        if not std > 0.0:
+            raise ValueError(f"std must be above 0, not {std}")
+        if not a <= b:
+            raise ValueError(f"a={a} is above b={b}")
         low, high = (a - mean) / std, (b - mean) / std
+        if low == math.inf or high == -math.inf:
+            raise ValueError(
+                f"std={std} is too small for a={a}, b={b} around mean={mean}: no draw gets there"
+            )
         while -math.inf < low and mean + std * low < a:
             low = float(np.nextafter(low, math.inf))
         while high < math.inf and mean + std * high > b:

@@ -120,7 +120,8 @@ class Draws(Plan):
     ) -> None:
         mean, std = _moments(distribution, *parameters)
         super().__init__(shape, tag, distribution, parameters, mean=mean, std=std, fans=fans)
-        reach = max((abs(value) for value in (*parameters, mean) if abs(value) < math.inf), default=0.0)
+        # bounds in standard deviations are no values of the dtype, and may be as large as they like
+        reach = max(abs(value) for value in (*parameters[-2:], mean))
         if distribution == "uniform":
             reach = max(reach, parameters[1] - parameters[0])
         if reach > (_F32_MAX if tag != "f64" else np.finfo(np.float64).max):

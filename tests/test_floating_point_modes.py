@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastinit
-from fastinit import random
+from fastinit import init, random
 from fastinit._dtypes import STORAGE
 from fastinit.random import Generator, default_rng
 
@@ -98,6 +98,18 @@ def test_the_callers_floating_point_modes_change_nothing_and_come_back(isa, dist
         after = modes()
     assert after == before == MODES[mode] & CONTROL
     assert [np.asarray(x).tobytes() for x in got] == [np.asarray(x).tobytes() for x in expected]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_subnormal_parameters_are_themselves(mode):
+    lows, highs = [0.0, 2e-310], [1.0, 1e-310]
+    with hostile(mode):
+        values = init.trunc_normal_(np.zeros(9), std=1e-310, a=-1.0, b=1.0, generator=7)
+        with pytest.raises(ValueError, match="low"):
+            default_rng(7).truncated_normal(lows, highs)
+    assert (
+        values.tobytes() == init.trunc_normal_(np.zeros(9), std=1e-310, a=-1.0, b=1.0, generator=7).tobytes()
+    )
 
 
 @pytest.mark.parametrize("mode", MODES)

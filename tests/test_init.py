@@ -529,13 +529,23 @@ def test_trunc_normal_stays_within_its_bounds_to_the_last_bit():
         ({"std": 0.0}, "std must be above 0"),
         ({"std": math.inf}, "std must be finite"),
         ({"mean": math.nan}, "mean must be finite"),
-        ({"std": 1e-308, "a": 10.0, "b": 11.0}, "no value lies between low=inf"),
+        ({"std": 1e-308, "a": 10.0, "b": 11.0}, "std=1e-308 is too small for a=10.0, b=11.0 around mean=0.0"),
     ],
 )
 def test_trunc_normals_errors(arguments, message):
     with pytest.raises(ValueError, match=message):
         init.trunc_normal_(np.empty(3), **arguments)
     init.trunc_normal_(np.empty(3), std=1e-300, a=-1e9, b=1e9, generator=1)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("std", [1e-37, 1e-44, 1e-50, 5e-324])
+def test_a_tiny_std_has_bounds_of_its_own_size(std, dtype):
+    for low, high in ((-2.0, 2.0), (0.0, 2.0), (-2.0, 0.0)):
+        values = init.trunc_normal_(np.empty(100, dtype), std=std, a=low, b=high, generator=1)
+        assert (abs(values.astype(np.float64)) <= 10 * std).all()
+    if std > 1e-300:
+        assert (init.trunc_normal_(np.empty(9, dtype), std=std, a=1.0, b=2.0, generator=1) == 1.0).all()
 
 
 # names, specs, errors
