@@ -5,7 +5,7 @@ import numpy as np
 cimport numpy as cnp
 from cpython.float cimport PyFloat_Check
 from cpython.long cimport PyLong_Check
-from libc.math cimport isfinite, isnan, signbit
+from libc.math cimport INFINITY, NAN, isfinite, isnan, signbit
 from libc.stdint cimport uint16_t, uint32_t
 from libc.string cimport memcpy
 
@@ -49,7 +49,9 @@ dtypes[FI_F64] = np.dtype(np.float64)
 
 
 cdef bint is_scalar(x) except -1:
-    return PyFloat_Check(x) or PyLong_Check(x) or np.ndim(x) == 0
+    if PyFloat_Check(x) or PyLong_Check(x) or cnp.PyArray_CheckScalar(x):
+        return True
+    return not cnp.PyArray_Check(x) and np.ndim(x) == 0
 
 
 cdef object new_array(size, fi_dtype known):
@@ -122,14 +124,14 @@ cdef object sample(Source source, fi_dist dist, fi_dtype known, const fi_params 
 cdef tuple broadcast(arguments, size, out):
     """The arguments as float64 arrays, and the shape of the result."""
     arrays = [np.asarray(x, np.float64) for x in arguments]
-    shape = np.broadcast_shapes(*[x.shape for x in arrays])
+    shape = np.broadcast(*arrays).shape
     if out is not None:
         size = out.shape
     if size is None:
         return arrays, shape
     size = (size,) if np.ndim(size) == 0 else tuple(size)
     try:
-        fits = np.broadcast_shapes(shape, size) == size
+        fits = shape == size or np.broadcast_shapes(shape, size) == size
     except ValueError:
         fits = False
     if not fits:
@@ -153,8 +155,8 @@ cdef object affine(loc, scale, units, dtype, out):
     """loc + scale * units in the dtype of `units`, each operation rounded once, then rounded to `dtype`."""
     with default_fp(), np.errstate(all="ignore"):
         values = units
-        np.multiply(values, scale.astype(values.dtype), out=values)
-        np.add(values, loc.astype(values.dtype), out=values)
+        np.multiply(values, scale.astype(values.dtype, copy=False), values)
+        np.add(values, loc.astype(values.dtype, copy=False), values)
         if out is None:
             return values.astype(dtype, copy=False)
         out[...] = values
@@ -167,9 +169,25 @@ cdef int check_scale(double scale) except -1:
     return 0
 
 
+cdef double least(array, bint single) except? -1:
+    """The smallest of float64 values; NaN where one is not finite, as a float32 if `single`."""
+    flat = np.ascontiguousarray(array)
+    cdef const double *values = <const double *>cnp.PyArray_DATA(flat)
+    cdef double smallest = INFINITY
+    cdef cnp.npy_intp i
+    for i in range(cnp.PyArray_SIZE(flat)):
+        if not isfinite(<float>values[i] if single else values[i]):
+            return NAN
+        smallest = min(smallest, values[i])
+    return smallest
+
+
 cdef int check_scales(scales) except -1:
-    if np.any(np.signbit(scales) & ~np.isnan(scales)):
-        raise ValueError("scale < 0")
+    flat = np.ascontiguousarray(scales)
+    cdef const double *scale = <const double *>cnp.PyArray_DATA(flat)
+    cdef cnp.npy_intp i
+    for i in range(cnp.PyArray_SIZE(flat)):
+        check_scale(scale[i])
     return 0
 
 
@@ -289,7 +307,7 @@ class Generator(np.random.Generator):
         """
         cdef fi_params params
         cdef fi_dtype known = dtype_of(dtype, "uniform")
-        cdef double a, b
+        cdef double a = 0.0, b = 0.0
         if is_scalar(low) and is_scalar(high):
             a, b = float(low), float(high)
             if not isfinite(b - a):
@@ -303,10 +321,10 @@ class Generator(np.random.Generator):
         (lows, highs), shape = broadcast((low, high), size, out)
         with default_fp(), np.errstate(all="ignore"):
             spans = highs - lows
-            finite = all(np.isfinite(x.astype(_WORKING[known])).all() for x in (lows, spans))
-        if not finite:
+            a, b = least(lows, known != FI_F64), least(spans, known != FI_F64)
+        if isnan(a) or isnan(b):
             raise OverflowError("Range exceeds valid bounds")
-        if (spans < 0).any():
+        if b < 0:
             raise ValueError("high - low < 0")
         if known == FI_F64:
             return affine(lows, spans, self.random(shape), dtypes[FI_F64], out)

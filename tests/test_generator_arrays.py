@@ -2,6 +2,8 @@
 
 import threading
 import time
+from functools import partial
+from timeit import timeit
 
 import numpy as np
 import pytest
@@ -38,6 +40,24 @@ def test_equal_bounds_cost_no_more_than_the_values():
         return time.perf_counter() - start
 
     assert min(seconds(-2) for _ in range(3)) < min(seconds(different) for _ in range(3)) / 5
+
+
+FORTY = np.linspace(0, 1, 40)
+SMALL = {
+    "NumPy's scalars": lambda rng: rng.normal(np.float32(0), np.float32(1)),
+    "loc": lambda rng: rng.normal(FORTY, 1.0),
+    "scale": lambda rng: rng.normal(0, FORTY),
+    "high": lambda rng: rng.uniform(-2, FORTY),
+}
+
+
+@pytest.mark.parametrize("call", SMALL.values(), ids=SMALL)
+def test_small_calls_are_not_slower_than_numpys(call):
+    """By a quarter: that much a busy machine may cost."""
+    rngs = default_rng(7), np.random.default_rng(7)
+    turns = [[timeit(partial(call, rng), number=200) for rng in rngs] for _ in range(20)]
+    ours, theirs = np.min(turns, axis=0)
+    assert ours < 1.25 * theirs
 
 
 @pytest.mark.parametrize("bits", [PCG64, np.random.MT19937])
