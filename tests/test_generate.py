@@ -285,6 +285,56 @@ def test_a_target_that_cannot_be_written(tmp_path, target):
     assert names(tmp_path) == ["file"]
 
 
+@pytest.mark.parametrize("arguments", [{}, {"force": True}, {"resume": True}, {"max_shard_size": 1}])
+@pytest.mark.parametrize("name", ["model.safetensors", "model.safetensors.index.json"])
+def test_a_folder_where_a_file_must_go(tmp_path, arguments, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(BadInput, match="exists|is a folder"):
+        generate(MODEL, tmp_path, init=OTHER, **arguments)
+    assert names(tmp_path) == [name]
+
+
+def test_long_names(tmp_path):
+    """Whatever the file system allows, and where it doesn't, nothing is written."""
+    longest = "x" * (255 - len(".safetensors")) + ".safetensors"
+    generate(MODEL, tmp_path / longest, init=OTHER)
+    assert names(tmp_path) == [longest]
+    for arguments in (
+        {"target": tmp_path / f"x{longest}"},
+        {"target": tmp_path / longest, "max_shard_size": 1},
+    ):
+        with pytest.raises(BadInput, match="File name too long"):
+            generate(MODEL, init=OTHER, force=True, **arguments)
+    assert names(tmp_path) == [longest]
+
+
+def test_a_file_that_cannot_be_read_is_not_resumed(tmp_path, rules):
+    (tmp_path / "model.safetensors").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(BadInput, match="model.safetensors: No such file"):
+        generate(MODEL, tmp_path, init=rules, resume=True)
+    summary = generate(MODEL, tmp_path, init=rules, resume=True, force=True)
+    assert load(summary).keys() == MODEL.keys()
+
+
+def test_what_has_no_room_is_not_begun(tmp_path):
+    model = {"x": {"dtype": "F32", "shape": [2**26, 2**26]}}
+    with pytest.raises(BadInput, match=r"needs 18\.0 PB, [0-9.]+ .B are free"):
+        generate(model, tmp_path / "new", init=OTHER)
+    assert names(tmp_path) == []
+
+
+def test_what_is_there_counts_as_room(tmp_path, rules, once, monkeypatch):
+    """A file system that the checkpoint fills."""
+    arguments = {"seed": 5, "init": rules, "max_shard_size": "1MB"}
+    generate(MODEL, tmp_path, **arguments)
+    system = os.statvfs(tmp_path)
+    full = os.statvfs_result([*system[:4], 0, *system[5:]])
+    monkeypatch.setattr(os, "statvfs", lambda _: full)
+    with pytest.raises(BadInput, match="0 bytes are free"):
+        generate(MODEL, tmp_path / "new", init=rules)
+    assert same(load(generate(MODEL, tmp_path, **arguments, resume=True)), load(once))
+
+
 def test_a_bad_number_of_threads_in_the_environment(tmp_path):
     command = [*COMMAND[:5], "-o", tmp_path / "new"]
     environment = {**os.environ, "FASTINIT_NUM_THREADS": "many"}
@@ -317,10 +367,12 @@ def test_force_leaves_nothing_of_the_old(tmp_path, rules, once, first, second):
 def test_resume_keeps_what_is_right_and_mends_the_rest(tmp_path, rules, once):
     arguments = {"seed": 5, "init": rules, "max_shard_size": "1MB", "digest": True}
     summary = generate(MODEL, tmp_path, **arguments)
-    flipped, cut, longer, lost, *kept, index = summary.files
+    flipped, cut, barely, empty, longer, lost, *kept, index = summary.files
     damage(flipped)
     longer.write_bytes(longer.read_bytes() + b"\0")
     os.truncate(cut, cut.stat().st_size - 1)
+    os.truncate(barely, 100)  # in its header
+    os.truncate(empty, 0)
     lost.unlink()
     index.unlink()
     before = {path: path.stat().st_ino for path in kept}
@@ -408,13 +460,30 @@ def test_a_folder_made_for_nothing_is_removed(tmp_path, rules, monkeypatch):
     assert names(tmp_path) == []
 
 
-def test_two_at_once_do_not_mix(tmp_path, rules):
-    def second(*_):
-        with pytest.raises(BadInput, match="another process"):
-            generate(MODEL, tmp_path, init=rules)
+@pytest.mark.parametrize(("first", "second"), [("1MB", "1MB"), ("1MB", "2MB"), (None, "1MB"), ("1MB", None)])
+def test_two_at_once_do_not_mix(tmp_path, rules, once, first, second):
+    """Whatever they cut, and between any two files."""
+    refused = 0
 
-    generate(MODEL, tmp_path, init=rules, threads=1, progress=second)
-    assert names(tmp_path) == ["model.safetensors"]
+    def interfere(*_):
+        nonlocal refused
+        with pytest.raises(BadInput, match="model: is being written by another process"):
+            generate(MODEL, tmp_path, seed=6, init=rules, force=True, max_shard_size=second)
+        refused += 1
+
+    arguments = {"seed": 5, "init": rules, "threads": 1, "max_shard_size": first}
+    summary = generate(MODEL, tmp_path, **arguments, progress=interfere)
+    assert refused > len(summary.files)
+    assert names(tmp_path) == sorted(path.name for path in summary.files)
+    assert same(load(summary), load(once))
+
+
+def test_two_checkpoints_in_one_folder_do_not_wait_for_each_other(tmp_path, rules):
+    def other(*_):
+        generate(MODEL, tmp_path / "b.safetensors", init=rules, force=True)
+
+    generate(MODEL, tmp_path / "a.safetensors", init=rules, threads=1, only="fc.bias", progress=other)
+    assert names(tmp_path) == ["a.safetensors", "b.safetensors"]
 
 
 def test_progress_counts_every_byte(tmp_path, rules):
@@ -462,7 +531,19 @@ def test_a_kill_leaves_nothing_that_looks_whole_and_resume_finishes(tmp_path):
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_a_kill_left_goes_whatever_the_next_run_cuts(tmp_path):
+    with subprocess.Popen([*COMMAND, "-o", tmp_path]) as process:
+        while not any(name.endswith(".part") for name in names(tmp_path)):
+            time.sleep(0.001)
+        process.kill()
+    assert any(name.startswith(".") for name in names(tmp_path))
+    generate(MODEL, tmp_path, init=OTHER, force=True)
+    assert names(tmp_path) == ["model.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_leaves_no_unfinished_file(tmp_path, number, status):
     with subprocess.Popen([*COMMAND, "-o", tmp_path], stderr=subprocess.PIPE, text=True) as process:
         while not any(name.endswith(".part") for name in names(tmp_path)):
@@ -474,6 +555,17 @@ def test_a_signal_leaves_no_unfinished_file(tmp_path, number, status):
     assert not [name for name in names(tmp_path) if name.endswith((".part", ".json"))]
 
 
+def test_a_hangup_that_is_ignored_stays_ignored(tmp_path):
+    """As under nohup."""
+    command = [*COMMAND, "-o", tmp_path]
+    script = "trap '' HUP; exec \"$@\""
+    with subprocess.Popen(["sh", "-c", script, "sh", *command]) as process:
+        while not any(name.endswith(".part") for name in names(tmp_path)):
+            time.sleep(0.001)
+        process.send_signal(signal.SIGHUP)
+    assert process.returncode == 0
+
+
 def test_a_limit_on_file_size_is_a_failure_in_one_line(tmp_path):
     """What a full disk is like for the whole process: EFBIG from the system itself."""
     limit = (
@@ -483,7 +575,7 @@ def test_a_limit_on_file_size_is_a_failure_in_one_line(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", limit, tmp_path], capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr == "fastinit: error: File too large\n"
+    assert done.stderr == f"fastinit: error: {tmp_path / 'model.safetensors'}: File too large\n"
     assert names(tmp_path) == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import safetensors
+from . import safetensors, sizes
 from .errors import BadInput
 from .manifest import read, select
 from .parallel import number_of
 from .safetensors import INDEX_SUFFIX, SUFFIX, Shard
-from .writer import NewFile, discard, read_at
+from .writer import Output, read_at
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from .manifest import TensorSpec
     from .recipe import DataDigest, Recipe
     from .rules import Choice
 
@@ -141,17 +142,17 @@ def generate(
     specs = read(manifest, dtype)
     selected = select(specs, only)
     threads = number_of(threads)
-    folder, stem, is_file = _locate(target)
-    limit = None if is_file and max_shard_size is None else parse_size(max_shard_size or MAX_SHARD_SIZE)
-    groups = safetensors.split(selected, stem, limit)
-    old = safetensors.family(folder, stem) if folder.is_dir() else []
-    if old and not (force or resume):
-        raise BadInput(f"{old[0]}: exists; --force replaces it, --resume keeps what is right")
-
-    with _cleanup(folder, [*groups, stem + INDEX_SUFFIX]), contextlib.ExitStack() as opened:
-        first = _first_file(opened, folder, next(iter(groups)))
-        if not (resume and first.path in old):
-            first.reserve(sum(spec.nbytes for spec in groups[first.path.name]))
+    folder, stem, groups = destination(selected, target, max_shard_size)
+    with Output(folder, stem) as output:
+        old = safetensors.family(folder, stem)
+        if old and not (force or resume):
+            raise BadInput(f"{old[0]}: exists; --force replaces it, --resume keeps what is right")
+        _check_names([*old, *(folder / file for file in safetensors.files(groups, stem))])
+        _check_room(folder, sum(spec.nbytes for spec in selected), [*old, output.part])
+        first = folder / next(iter(groups))
+        if not (resume and first in old):
+            output.begin(first)
+            output.reserve(sum(spec.nbytes for spec in groups[first.name]))
         # NumPy and the initialisers are loaded here, while the file system makes room.
         from .recipe import DataDigest, prepare
 
@@ -171,15 +172,16 @@ def generate(
             if path in old and resume and job.holds(path, shard):
                 kept.append(path)
                 continue
-            new = first if path == first.path else opened.enter_context(NewFile(path))
-            job.write(new, shard)
+            if path != output.path:
+                output.begin(path)
+            job.write(output, shard)
             _retire(old, content)
-            new.finish()
+            output.finish()
         _retire(old, content)
-        for file in list(content)[len(shards) :]:
-            new = opened.enter_context(NewFile(folder / file))
-            new.write(content[file], 0)
-            new.finish()
+        for file in [*content][len(shards) :]:
+            output.begin(folder / file)
+            output.write(content[file], 0)
+            output.finish()
     return Summary(
         files=[folder / file for file in content],
         kept=kept,
@@ -268,14 +270,17 @@ class _Job:
         self._done = 0
         self._counting = threading.Lock()
 
-    def write(self, new: NewFile, shard: Shard) -> None:
+    def write(self, output: Output, shard: Shard) -> None:
         """Write a shard."""
-        new.write(shard.header, 0)
-        self._produce(shard, new.write)
+        output.write(shard.header, 0)
+        self._produce(shard, output.write)
 
     def holds(self, path: Path, shard: Shard) -> bool:
         """Whether a file is what would be written, to its last byte."""
-        fd = os.open(path, os.O_RDONLY)
+        try:
+            fd = os.open(path, os.O_RDONLY)
+        except OSError:
+            return False
 
         def compare(data: memoryview, offset: int) -> None:
             # Not as a memoryview, which is compared element by element.
@@ -313,31 +318,57 @@ class _Different(Exception):
     """A file's data is not what it must be."""
 
 
-def _locate(target: str | os.PathLike[str]) -> tuple[Path, str, bool]:
-    """The folder to write in, the files' stem, and whether one file was named."""
-    path = Path(target)
-    if path.suffix == SUFFIX and not path.is_dir() and not os.fspath(target).endswith(os.sep):
-        return path.parent, path.stem, True
-    return path, "model", False
+def destination(
+    specs: Sequence[TensorSpec], target: str | os.PathLike[str], max_shard_size: int | str | None
+) -> tuple[Path, str, dict[str, list[TensorSpec]]]:
+    """The folder to write in, what its files' names begin with, and which tensors go into which file."""
+    if not isinstance(target, (str, os.PathLike)):
+        raise BadInput(f"the target must be a path, not {target!r:.200}")
+    folder, stem = Path(target), "model"
+    if folder.suffix == SUFFIX and not os.path.isdir(folder) and not os.fspath(target).endswith(os.sep):
+        folder, stem = folder.parent, folder.stem
+    elif max_shard_size is None:
+        max_shard_size = MAX_SHARD_SIZE
+    limit = None if max_shard_size is None else sizes.parse(max_shard_size)
+    return folder, stem, safetensors.split(specs, stem, limit)
 
 
-def _first_file(opened: contextlib.ExitStack, folder: Path, file: str) -> NewFile:
-    """Open the first file to be written, in a folder that may be made for it."""
-    try:
-        if not folder.is_dir():
-            folder.mkdir()
-        return opened.enter_context(NewFile(folder / file))
-    except OSError as error:
-        raise BadInput(f"{folder}: cannot be written: {error.strerror}") from None
+def _check_names(paths: Iterable[Path]) -> None:
+    """See that files can have these names."""
+    for path in paths:
+        try:
+            mode = os.lstat(path).st_mode
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise BadInput(f"{path}: {error.strerror}") from None
+        if stat.S_ISDIR(mode):
+            raise BadInput(f"{path}: is a folder, where a file must go")
+
+
+def _check_room(folder: Path, needed: int, old: Iterable[Path]) -> None:
+    """See that the file system has room for what is new, if all that is old went."""
+    system = os.statvfs(folder)
+    free = system.f_bavail * system.f_frsize
+    for path in old:
+        with contextlib.suppress(FileNotFoundError):
+            free += os.lstat(path).st_blocks * 512
+    # One that doesn't count its blocks has none.
+    if system.f_blocks and needed > free:
+        raise BadInput(f"{folder}: needs {sizes.shown(needed)}, {sizes.shown(free)} are free")
 
 
 def _check_written_by_us(old: Iterable[Path], content: Mapping[str, bytes]) -> None:
-    """See that files begin as this command's would."""
+    """See that files begin as this command's would, as far as they go."""
     for path in old:
-        expected = content.get(path.name)
-        with open(path, "rb") as file:
-            if expected is None or file.read(len(expected)) != expected:
-                raise BadInput(f"{path}: was written by another command; --force replaces it")
+        expected = content.get(path.name, b"")
+        try:
+            with open(path, "rb") as file:
+                ours = expected and expected.startswith(file.read(len(expected)))
+        except OSError as error:
+            raise BadInput(f"{path}: {error.strerror}") from None
+        if not ours:
+            raise BadInput(f"{path}: was written by another command; --force replaces it")
 
 
 def _retire(old: Sequence[Path], content: Mapping[str, bytes]) -> None:
@@ -345,32 +376,3 @@ def _retire(old: Sequence[Path], content: Mapping[str, bytes]) -> None:
     for path in old:
         if path.name not in content or path.suffix == ".json":
             path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _cleanup(folder: Path, files: Iterable[str]) -> Iterator[None]:
-    """Leave nothing unfinished where something fails, whenever a signal comes."""
-    existed = folder.is_dir()
-    try:
-        yield
-    except BaseException:
-        for file in files:
-            discard(folder / file)
-        if not existed and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-        raise
-
-
-def parse_size(size: int | str) -> int:
-    """Bytes from a number or a string such as ``"500MB"``, in decimal units as Hugging Face reads them.
-
-    Examples
-    --------
-    >>> parse_size("1.5GB"), parse_size("4096")
-    (1500000000, 4096)
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", str(size).strip().upper())
-    factor = 1000 ** " KMGT".index(match[2] or " ") if match else 0
-    if not match or (result := round(float(match[1]) * factor)) < 1:
-        raise BadInput(f"size {size!r} is not a number of bytes, or one with KB, MB, GB or TB")
-    return result

@@ -171,6 +171,11 @@ def split(specs: Sequence[TensorSpec], stem: str, max_bytes: int | None) -> dict
     return {f"{stem}-{i:05d}-of-{len(groups):05d}{SUFFIX}": group for i, group in enumerate(groups, 1)}
 
 
+def files(groups: Mapping[str, Sequence[TensorSpec]], stem: str) -> list[str]:
+    """The names of a checkpoint's files: those that `split` gives, and the index that more than one have."""
+    return [*groups] if len(groups) == 1 else [*groups, stem + INDEX_SUFFIX]
+
+
 def lay_out(file: str, specs: Iterable[TensorSpec], metadata: Mapping[str, str]) -> Shard:
     """Where everything in a file stands."""
     # Wide dtypes first: every tensor is then aligned to its own elements with no hole between them.
@@ -207,5 +212,8 @@ def index(specs: Sequence[TensorSpec], shards: Sequence[Shard]) -> bytes:
 def family(folder: Path, stem: str) -> list[Path]:
     """The files in `folder` that a checkpoint named `stem` may consist of, its index first."""
     pattern = re.compile(rf"{re.escape(stem)}(-\d{{5}}-of-\d{{5}})?\.safetensors(\.index\.json)?")
-    files = [Path(entry.path) for entry in os.scandir(folder) if pattern.fullmatch(entry.name)]
+    try:
+        files = [folder / name for name in os.listdir(folder) if pattern.fullmatch(name)]
+    except OSError as error:
+        raise BadInput(f"{folder}: cannot be read: {error.strerror}") from None
     return sorted(files, key=lambda path: (path.suffix != ".json", path.name))

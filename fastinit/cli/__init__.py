@@ -34,7 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     args = _parser(argv).parse_args(argv)
     # A terminated run cleans up after itself as an interrupted one does.
-    before = signal.signal(signal.SIGTERM, _terminate)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, _terminate)
     try:
         status: int = args.run(args)
         sys.stdout.flush()
@@ -50,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail(130, "interrupted")
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
@@ -72,5 +76,5 @@ def _fail(status: int, error: object) -> int:
     return status
 
 
-def _terminate(*_: object) -> NoReturn:
-    sys.exit(128 + signal.SIGTERM)
+def _terminate(number: int, _: object) -> NoReturn:
+    sys.exit(128 + number)

@@ -1,0 +1,51 @@
+"""Numbers of bytes, in the decimal units that Hugging Face counts in."""
+
+from __future__ import annotations
+
+import re
+
+from .errors import BadInput
+
+_UNITS = ("bytes", "KB", "MB", "GB", "TB", "PB", "EB")
+
+
+def parse(size: int | str) -> int:
+    """Bytes from a number or a string such as ``"500MB"``; ``"5GiB"`` is binary.
+
+    Examples
+    --------
+    >>> parse("1.5GB"), parse("4096"), parse("1Mi")
+    (1500000000, 4096, 1048576)
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(I?))?B?", str(size).strip().upper())
+    base = 1024 if match and match[3] else 1000
+    factor = base ** " KMGT".index(match[2] or " ") if match else 0
+    if not match or isinstance(size, bool) or (result := round(float(match[1]) * factor)) < 1:
+        raise BadInput(f"size {size!r} is not a number of bytes, or one with KB, MB, GB or TB")
+    return result
+
+
+def unit(size: float) -> tuple[float, str]:
+    """The unit that a size is best shown in: its bytes, and its name.
+
+    Examples
+    --------
+    >>> unit(497_759_232)
+    (1000000.0, 'MB')
+    """
+    power = 0
+    while size >= 1000.0 ** (power + 1) and power < len(_UNITS) - 1:
+        power += 1
+    return 1000.0**power, _UNITS[power]
+
+
+def shown(size: float) -> str:
+    """A size as people read it.
+
+    Examples
+    --------
+    >>> shown(1.7e16)
+    '17.0 PB'
+    """
+    factor, name = unit(size)
+    return f"{size / factor:.{1 if factor > 1 else 0}f} {name}"
