@@ -79,7 +79,9 @@ def test_bad_arguments(argv, capsys):
     with pytest.raises(SystemExit) as end:
         main(argv)
     assert end.value.code == 2
-    assert "error:" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.startswith("fastinit: error: ")
+    assert error.count("\n") == 1
 
 
 def test_the_summary(run, model, tmp_path):
@@ -207,8 +209,7 @@ def test_bad_input_is_one_line_and_status_2(run, tmp_path, model, argv, monkeypa
 @pytest.mark.parametrize(
     ("error", "status", "line"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), 1, "No space left on device"),
-        (PermissionError(errno.EACCES, "Permission denied", "x"), 1, "x: Permission denied"),
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "{file}: No space left on device"),
         (MemoryError(), 1, "MemoryError"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
@@ -218,7 +219,11 @@ def test_failures(run, model, tmp_path, monkeypatch, error, status, line):
         raise error
 
     monkeypatch.setattr(os, "pwrite", fail)
-    assert run("generate", model, "-o", tmp_path / "new") == (status, "", f"fastinit: error: {line}\n")
+    assert run("generate", model, "-o", tmp_path / "new") == (
+        status,
+        "",
+        f"fastinit: error: {line.format(file=tmp_path / 'new' / 'model.safetensors')}\n",
+    )
     assert not (tmp_path / "new").exists()
 
 
@@ -231,22 +236,23 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path):
     assert (done.returncode, done.stderr) == (1, b"")
 
 
-def test_progress_in_plain_lines(monkeypatch):
+@pytest.mark.parametrize(("byte", "unit"), [(10**9, "GB"), (10**3, "KB")])
+def test_progress_in_plain_lines(monkeypatch, byte, unit):
     now = iter([0.0, 0.5, 2.0, 2.1, 4.0])
     monkeypatch.setattr(terminal.time, "monotonic", lambda: next(now))
     error = io.StringIO()
     with contextlib.redirect_stderr(error), terminal.progress(quiet=False) as report:
         for done in (1, 2, 3, 10):
-            report(done * 10**9, 10 * 10**9)
+            report(done * byte, 10 * byte)
     assert error.getvalue() == (
-        "2.0 of 10.0 GB, 1.00 GB/s, 8 s left\n"  # nothing for the first half second, nothing for 0.1 s later
-        "10.0 of 10.0 GB, 2.50 GB/s, 0 s left\n"
+        # nothing for the first half second, nothing for 0.1 s later
+        f"2.0 of 10.0 {unit}, 1.0 {unit}/s, 8 s left\n10.0 of 10.0 {unit}, 2.5 {unit}/s, 0 s left\n"
     )
 
 
-def on_a_terminal(command):
+def on_a_terminal(command, width=200):
     ours, theirs = pty.openpty()
-    environment = {**os.environ, "COLUMNS": "200", "TERM": "xterm"}
+    environment = {**os.environ, "COLUMNS": str(width), "TERM": "xterm"}
     text = b""
     with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as process:
         os.close(theirs)
@@ -270,3 +276,76 @@ def test_a_terminal(tmp_path, rich):
     written = on_a_terminal([*command, "-o", tmp_path])
     assert "2 tensors, 1,771,776 parameters" in written
     assert ("100%" in written) == rich
+
+
+@pytest.mark.parametrize("verb", ["generate", "inspect"])
+def test_a_narrow_terminal_cuts_nothing(run, tmp_path, verb):
+    only = ["--only", "*.0.attn.c_attn.*"]
+    run("generate", *only, "-o", tmp_path, "--quiet")
+    arguments = {"generate": ["generate", "--dry-run", *only], "inspect": ["inspect", str(tmp_path)]}[verb]
+    _, piped, _ = run(*arguments)
+    narrow = on_a_terminal([*FASTINIT, *arguments], width=80).replace("\r\n", "\n")
+    lines = [line for line in piped.splitlines() if "c_attn" in line]
+    assert len(lines) == 2
+    assert all(line in narrow.splitlines() for line in lines)
+
+
+def test_control_characters_are_shown_and_not_obeyed(run, tmp_path):
+    name = "fc\n\x1b[2J\u202e.weight"
+    shown = "fc\\n\\x1b[2J\\u202e.weight"
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps({name: {"dtype": "F32", "shape": [4, 5]}}))
+    assert f"\n{shown} " in run("generate", path, "--init", "he", "--dry-run")[1]
+    run("generate", path, "--init", "he", "-o", tmp_path)
+    assert shown in run("inspect", tmp_path)[1]
+    assert run("verify", tmp_path, "--seed", 1)[1].startswith(f"{shown}: 20 of 20 elements differ")
+    status, out, err = run("generate", tmp_path / "\x1b[2J")
+    assert (status, out, "\x1b" in err, err.count("\n")) == (2, "", False, 1)
+
+
+def shell(line, *arguments):
+    """Run a line of sh in which "$@" is the command."""
+    command = ["sh", "-c", line, "sh", *FASTINIT, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_closed_streams(model, tmp_path):
+    for number, closed in enumerate(["<&-", ">&-", "2>&-", "<&- >&- 2>&-"]):
+        folder = tmp_path / str(number)
+        done = shell(f'"$@" {closed}', "generate", model, "-o", folder)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert load_file(folder / "model.safetensors").keys() == MODEL.keys()
+    done = shell('"$@" <&-', "generate", "-", "-o", tmp_path / "new")
+    assert (done.returncode, done.stderr) == (2, "fastinit: error: standard input: is closed\n")
+    assert shell('"$@" 2>&-', "generate", "missing.json").returncode == 2
+
+
+def test_a_full_disk_behind_standard_output(model, tmp_path):
+    for arguments in (["generate", "--dry-run"], ["inspect", tmp_path]):
+        shell('"$@"', "generate", model, "-o", tmp_path, "--force")
+        done = shell('"$@" > /dev/full', *arguments)
+        assert done.returncode == 1
+        assert done.stderr == "fastinit: error: standard output: No space left on device\n"
+
+
+def test_names_that_the_terminal_has_no_letters_for(tmp_path):
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps({"größe.weight": {"dtype": "F32", "shape": [4, 5]}}))
+    done = shell('PYTHONIOENCODING=ascii "$@"', "generate", path, "--dry-run")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "gr\\xf6\\xdfe.weight " in done.stdout
+
+
+@pytest.mark.parametrize("module", ["fastinit.cli", "fastinit.cli.generate", "fastinit.checkpoint.rules"])
+def test_ctrl_c_while_modules_are_imported(tmp_path, module):
+    script = (
+        "import sys; from fastinit.__main__ import run\n"
+        "class Interrupt:\n"
+        "    def find_spec(name, *_):\n"
+        f"        if name == {module!r}: raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt); run()"
+    )
+    command = [sys.executable, "-c", script, "generate", "-o", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, "Traceback" in done.stderr) == (130, "", False)
+    assert list(tmp_path.iterdir()) == []

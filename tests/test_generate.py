@@ -289,7 +289,7 @@ def test_a_target_that_cannot_be_written(tmp_path, target):
 @pytest.mark.parametrize("name", ["model.safetensors", "model.safetensors.index.json"])
 def test_a_folder_where_a_file_must_go(tmp_path, arguments, name):
     (tmp_path / name).mkdir()
-    with pytest.raises(BadInput, match="exists|is a folder"):
+    with pytest.raises(BadInput, match=r"exists|is a folder"):
         generate(MODEL, tmp_path, init=OTHER, **arguments)
     assert names(tmp_path) == [name]
 
@@ -310,7 +310,7 @@ def test_long_names(tmp_path):
 
 def test_a_file_that_cannot_be_read_is_not_resumed(tmp_path, rules):
     (tmp_path / "model.safetensors").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(BadInput, match="model.safetensors: No such file"):
+    with pytest.raises(BadInput, match=r"model\.safetensors: No such file"):
         generate(MODEL, tmp_path, init=rules, resume=True)
     summary = generate(MODEL, tmp_path, init=rules, resume=True, force=True)
     assert load(summary).keys() == MODEL.keys()

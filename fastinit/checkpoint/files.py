@@ -39,7 +39,9 @@ class Files(contextlib.ExitStack):
         """Return elements ``[start, stop)`` of a tensor, as they are stored; any thread may call."""
         storage = tensor.spec.storage
         size = (stop - start) * storage.itemsize
-        data = read_at(self._descriptors[tensor.path], size, tensor.offset + start * storage.itemsize)
+        data = read_at(
+            tensor.path, self._descriptors[tensor.path], size, tensor.offset + start * storage.itemsize
+        )
         if len(data) < size:
             raise OSError(f"{tensor.path}: became shorter while it was read")
         return np.frombuffer(data, storage)

@@ -284,7 +284,7 @@ class _Job:
 
         def compare(data: memoryview, offset: int) -> None:
             # Not as a memoryview, which is compared element by element.
-            if read_at(fd, len(data), offset) != bytes(data):
+            if read_at(path, fd, len(data), offset) != bytes(data):
                 raise _Different
 
         before = self._done

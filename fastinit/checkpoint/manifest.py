@@ -92,6 +92,8 @@ def _read(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[list[Tens
     if isinstance(source, Mapping):
         return _listed(source, "the manifest")
     if source == "-":
+        if sys.stdin is None:
+            raise BadInput("standard input: is closed")
         return _listed(parse_json(sys.stdin.buffer.read(MAX_HEADER + 1), "standard input"), "standard input")
     path = Path(source)
     if path.suffix == ".safetensors" or path.is_dir():

@@ -102,26 +102,17 @@ class Output:
     def begin(self, path: Path) -> None:
         """Open the file that is to become `path`."""
         self.path = path
-        with self._named():
+        with named(self.path):
             self._fd = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666)
 
     def write(self, data: bytes | memoryview, offset: int) -> None:
         """Write all of `data` at `offset`; any thread may."""
         rest = memoryview(data)
-        with self._named():
+        with named(self.path):
             while rest:
                 written = os.pwrite(self._fd, rest, offset)
                 rest = rest[written:]
                 offset += written
-
-    @contextlib.contextmanager
-    def _named(self) -> Iterator[None]:
-        """Have errors name the file that is being written, by the name that it was to get."""
-        try:
-            yield
-        except OSError as error:
-            error.filename = self.path
-            raise
 
     def reserve(self, size: int) -> None:
         """Have the file system set space aside, in the background.
@@ -147,12 +138,22 @@ class Output:
         """Make the file durable and give it its name."""
         assert self.path is not None
         self._end_reserving()
-        with self._named():
+        with named(self.path):
             os.fsync(self._fd)
             os.replace(self.part, self.path)
             sync_folder(self.folder)
         os.close(self._fd)
         self._fd = -1
+
+
+@contextlib.contextmanager
+def named(path: Path | None) -> Iterator[None]:
+    """Have the system's errors name the file that they are about."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = path
+        raise
 
 
 def sync_folder(folder: Path) -> None:
@@ -164,11 +165,12 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def read_at(fd: int, size: int, offset: int) -> bytes:
-    """`size` bytes at `offset`, fewer only where the file ends."""
+def read_at(path: Path, fd: int, size: int, offset: int) -> bytes:
+    """`size` bytes at `offset` of an open file, fewer only where it ends."""
     parts = []
-    while size and (part := os.pread(fd, size, offset)):
-        parts.append(part)
-        offset += len(part)
-        size -= len(part)
+    with named(path):
+        while size and (part := os.pread(fd, size, offset)):
+            parts.append(part)
+            offset += len(part)
+            size -= len(part)
     return b"".join(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import signal
 import sys
@@ -12,6 +13,8 @@ from typing import NoReturn
 
 import fastinit
 from fastinit.checkpoint.errors import BadInput
+
+from .terminal import printable
 
 #: Each is a module here, imported when it is the one asked for: the command starts as fast as it can.
 VERBS = ("generate", "verify", "inspect", "info")
@@ -32,23 +35,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         anything was written; 130 after Ctrl-C.
     """
     argv = sys.argv[1:] if argv is None else argv
-    args = _parser(argv).parse_args(argv)
+    _mend_streams()
     # A terminated run cleans up after itself as an interrupted one does.
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:  # as nohup has it
             signal.signal(number, _terminate)
     try:
+        args = _parser(argv).parse_args(argv)
         status: int = args.run(args)
         sys.stdout.flush()
         return status
     except BadInput as error:
         return _fail(2, error)
-    except BrokenPipeError:
-        # The reader of the output went away. Python must not try to flush what is left to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except (OSError, MemoryError, ImportError) as error:
+        if isinstance(error, OSError) and error.filename is None:
+            # Every other file is named. Python must not try to flush what is left to this one.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if isinstance(error, BrokenPipeError):  # its reader went away, and knows
+                return 1
+            error.filename = "standard output"
         return _fail(1, error)
     except KeyboardInterrupt:
         return _fail(130, "interrupted")
@@ -57,8 +63,24 @@ def main(argv: Sequence[str] | None = None) -> int:
             signal.signal(number, handler)
 
 
+def _mend_streams() -> None:
+    """Have output that is closed go nowhere, and letters that a terminal's encoding lacks be escaped."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")
+    sys.stderr = sys.stderr or open(os.devnull, "w")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong, as all errors here."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"fastinit: error: {message}\n")
+
+
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="fastinit", description="Initial weights at the speed of memory, the same on every machine."
     )
     parser.add_argument("--version", action="version", version=f"fastinit {fastinit.__version__}")
@@ -72,7 +94,7 @@ def _fail(status: int, error: object) -> int:
     message = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    print(f"fastinit: error: {message}", file=sys.stderr)
+    print(f"fastinit: error: {printable(message)}", file=sys.stderr)
     return status
 
 

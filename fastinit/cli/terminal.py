@@ -7,27 +7,47 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from fastinit.checkpoint import sizes
+
 Progress = Callable[[int, int], object]
 
 
+def printable(text: str) -> str:
+    """A text without what a terminal takes for commands: names come from files.
+
+    Examples
+    --------
+    >>> print(printable("fc\\n\\x1b[2J"))
+    fc\\n\\x1b[2J
+    """
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table: by rich on a terminal that has it, else in aligned columns that a program can read."""
-    if sys.stdout.isatty():
-        try:
-            from rich.console import Console
-            from rich.table import Table
-            from rich.text import Text
-        except ImportError:
-            pass
-        else:
-            table = Table(*columns, box=None, header_style="bold", pad_edge=False)
-            for row in rows:
-                table.add_row(*map(Text, row))
-            Console().print(table)
-            return
-    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-    for row in (columns, *rows):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    """Print a table: by rich on a terminal that has it and is wide enough, else in aligned columns."""
+    table = [list(map(printable, row)) for row in (columns, *rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    if not (sys.stdout.isatty() and _print_by_rich(table, sum(widths) + 2 * len(widths))):
+        for row in table:
+            print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _print_by_rich(table: Sequence[Sequence[str]], width: int) -> bool:
+    try:
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+    except ImportError:
+        return False
+    console = Console()
+    if width > console.width:  # rich would cut every column short
+        return False
+    columns, *rows = table
+    shown = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        shown.add_row(*map(Text, row))
+    console.print(shown)
+    return True
 
 
 @contextmanager
@@ -73,8 +93,9 @@ def _lines() -> Progress:
         if 10 * done // total > tenths and now - told >= 1:
             tenths, told = 10 * done // total, now
             speed = done / (now - began)
+            factor, name = sizes.unit(total)
             print(
-                f"{done / 1e9:.1f} of {total / 1e9:.1f} GB, {speed / 1e9:.2f} GB/s,"
+                f"{done / factor:.1f} of {total / factor:.1f} {name}, {sizes.shown(speed)}/s,"
                 f" {(total - done) / speed:.0f} s left",
                 file=sys.stderr,
             )

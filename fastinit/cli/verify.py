@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from .terminal import progress
+from .terminal import printable, progress
 
 if TYPE_CHECKING:
     from fastinit.checkpoint import Verification
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 def describe(found: Verification) -> str:
     """Say what was found."""
     lines = [
-        f"{each.name}: {each.count:,} of {each.size:,} elements differ, first {list(each.index)}:"
+        f"{printable(each.name)}: {each.count:,} of {each.size:,} elements differ, first {list(each.index)}:"
         f" expected {each.expected!r}, found {each.actual!r}"
         for each in found.differences
     ]
@@ -56,7 +56,7 @@ def describe(found: Verification) -> str:
             "the tensors are not those of the metadata's recipe: some were added, removed or changed"
         )
     if found.rounded:
-        names = ", ".join(found.rounded)
+        names = printable(", ".join(found.rounded))
         lines.append(f"compared to rounding, as LAPACK's bits are not the same everywhere: {names}")
     verdict = "the same" if found.same else f"{len(found.differences)} of {found.tensors} tensors differ"
     speed = f"{found.bytes:,} bytes, {found.seconds:.2f} s, {found.bytes / found.seconds / 1e9:.2f} GB/s"
