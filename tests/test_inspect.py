@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from fastinit.checkpoint import Rule, generate, inspect, inspection, safetensors
+from fastinit.checkpoint import Rule, generate, inspect, inspection, rules, safetensors
 from fastinit.checkpoint.recipe import PIECE
 
 RNG = np.random.default_rng(9)
@@ -205,3 +205,33 @@ class TestCommand:
         done = self.command(tmp_path / "a.safetensors")
         assert done.returncode == 2
         assert done.stderr.count("\n") == 1
+
+
+def test_what_is_expected_of_many_biases_is_looked_up(tmp_path, monkeypatch):
+    """Each was recorded with a rule of its own."""
+    shapes = {"weight": [4, 4], "bias": [4]}
+    model = {
+        f"{i}.fc.{name}": {"dtype": "F32", "shape": shape}
+        for i in range(300)
+        for name, shape in shapes.items()
+    }
+    generate(model, tmp_path, init="torch")
+    compiled = []
+    pattern = rules._pattern
+    monkeypatch.setattr(rules, "_pattern", lambda match: compiled.append(match) or pattern(match))
+    statistics = inspect(tmp_path)
+    assert all(each.expected_std is not None for each in statistics)
+    assert len(compiled) < 10
+
+
+def test_infinities_are_marked_unless_a_rule_gives_them(tmp_path):
+    model = {name: {"dtype": "F32", "shape": [4]} for name in ("mask", "other")}
+    generate(
+        model, tmp_path / "a.safetensors", init=[Rule("mask", "constant(value=-inf)"), Rule("*", "ones")]
+    )
+
+    def spoil(tensors):
+        tensors["other"][2] = np.inf
+
+    found = changed(tmp_path / "a.safetensors", tmp_path / "b.safetensors", spoil)
+    assert {name: each.marked for name, each in found.items()} == {"mask": False, "other": True}

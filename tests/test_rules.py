@@ -1,5 +1,6 @@
 """Rules: what is read, what wins, what is worked out, and what is refused."""
 
+import glob
 import math
 import re
 from pathlib import Path
@@ -60,6 +61,15 @@ class TestMatch:
         ordered = [Rule("a.*", "zeros"), Rule("*", "ones"), Rule("b.*", "zeros")]
         choices = rules.resolve([f32("b.x", 1), f32("a.x", 1)], ordered)
         assert [choice.rule for choice in choices] == ["*", "a.*"]
+
+    @pytest.mark.parametrize("name", ["a", "a[0].b", "a*b?", "[", "[*]", "a]"])
+    def test_rules_of_one_name_keep_their_place(self, name):
+        named, other = Rule(glob.escape(name), "ones"), Rule("*", "zeros")
+        specs = [f32(name, 2), f32(f"{name}.", 2)]
+        assert [choice.rule for choice in rules.resolve(specs, [named, other])] == [named.match, "*"]
+        assert [choice.rule for choice in rules.resolve(specs, [other, named])] == ["*", "*"]
+        passed_over = Rule(glob.escape(name), "ones", min_ndim=2)
+        assert [choice.rule for choice in rules.resolve(specs, [passed_over, other, named])] == ["*", "*"]
 
     def test_axes_are_counted(self):
         ordered = [Rule("*", "ones", max_ndim=1), Rule("*", "zeros", min_ndim=3), Rule("*", "normal")]

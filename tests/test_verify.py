@@ -207,6 +207,11 @@ class TestCommand:
         report = json.loads(command(path, "--json", "--threads", 2).stdout)
         assert report["same"] is False
         assert report["differences"][0]["index"] == [2, 5]
+        odd = altered(
+            checkpoint, tmp_path / "odd.safetensors", {"F32.weight": {(2, 5): np.asarray(np.float32(np.nan))}}
+        )
+        report = json.loads(command(odd, "--json").stdout, parse_constant=pytest.fail)
+        assert report["differences"][0]["actual"] == "nan"
         quiet = command(path, "--quiet")
         assert (quiet.returncode, quiet.stdout, quiet.stderr) == (1, "", "")
 

@@ -42,7 +42,8 @@ class Statistics:
     expected_mean, expected_std : float or None
         What the rules in the metadata give.
     marked : bool
-        There are NaNs, or the mean or std is further than `SIGMAS` standard errors from the expected one.
+        There are NaNs, or infinities that no rule gives, or the mean or std is further than `SIGMAS` standard
+        errors from the expected one.
     """
 
     name: str
@@ -143,12 +144,11 @@ def _expected(
     specs: Sequence[TensorSpec], metadata: Mapping[str, str], where: str
 ) -> dict[str, rules.Choice]:
     choices: dict[str, rules.Choice] = {}
-    recorded = rules.of_metadata(metadata, where)
-    if recorded is not None:
-        for spec in specs:
-            # Tensors may have been added since; nothing is expected of those.
-            with contextlib.suppress(BadInput):
-                choices[spec.name] = rules.resolve([spec], recorded)[0]
+    model = rules.Model(specs, rules.of_metadata(metadata, where) or [], where)
+    for spec in specs:
+        # Tensors may have been added since; nothing is expected of those.
+        with contextlib.suppress(BadInput):
+            choices[spec.name] = model.choose(spec, model.match(spec))
     return choices
 
 
@@ -229,12 +229,15 @@ def _statistics(spec: TensorSpec, moments: _Moments, choice: rules.Choice | None
         inf=moments.inf,
         expected_mean=None if choice is None else choice.mean,
         expected_std=None if choice is None else choice.std,
-        marked=moments.nan > 0 or (std is not None and choice is not None and _is_off(moments, std, choice)),
+        marked=_is_off(moments, std, choice),
     )
 
 
-def _is_off(moments: _Moments, std: float, choice: rules.Choice) -> bool:
-    if choice.mean is None or choice.std is None:
+def _is_off(moments: _Moments, std: float | None, choice: rules.Choice | None) -> bool:
+    endless = choice is not None and choice.mean is not None and math.isinf(choice.mean)
+    if moments.nan or (moments.inf and not endless):
+        return True
+    if std is None or choice is None or choice.mean is None or choice.std is None:
         return False
     n = moments.finite
     # Where each element is not a draw of its own, as of sparse, only what is not zero tells of the scale.

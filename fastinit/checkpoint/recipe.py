@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import operator
@@ -54,7 +55,7 @@ class Recipe:
         """The tensors."""
         return [choice.spec for choice in self.choices]
 
-    @property
+    @functools.cached_property
     def digest(self) -> str:
         """BLAKE2b of all that the tensors' bytes follow from, whatever the tensors' order."""
         tensors = sorted((c.spec.name, c.spec.dtype, c.spec.shape, c.label) for c in self.choices)

@@ -10,7 +10,7 @@ import math
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -89,16 +89,19 @@ class Rule:
         if (self.padding_idx or 0) < 0:
             raise BadInput("padding_idx cannot be negative")
         try:
-            _pattern(self.match)
+            if _literal(self.match) is None:
+                _pattern(self.match)
         except re.error as error:
             raise BadInput(f"match {self.match!r} is not a regular expression: {error}") from None
         try:
-            # Any values do: only the form is checked here, by those who know it.
-            spec = expressions.substitute(self.init, {"layers": 1, "fan_in": 1})
-            if not buffers.is_buffer(spec):
-                _initializer(spec)
+            _check_init(self.init)
         except (ValueError, TypeError) as error:
             raise BadInput(f"init {self.init!r}: {error}") from None
+
+    @property
+    def variables(self) -> set[str]:
+        """The names in the arithmetic of `init`."""
+        return _variables(self.init)
 
     def table(self) -> dict[str, Any]:
         """Return what is not left at its default, as TOML and JSON hold it."""
@@ -227,8 +230,8 @@ def resolve(specs: Sequence[TensorSpec], init: str | os.PathLike[str] | Sequence
     ('kaiming_normal(nonlinearity=relu) layout=oi', (784, 10), 0.0505)
     """
     picked, rules = _load(specs, init)
-    model = _Model(specs, rules, picked)
-    exact: dict[int, dict[Rule, None]] = {number: {} for number in range(len(rules))}
+    model = Model(specs, rules, picked)
+    exact: list[dict[Rule, None]] = [{} for _ in rules]
     choices = Choices()
     for spec in specs:
         number = model.match(spec)
@@ -236,7 +239,7 @@ def resolve(specs: Sequence[TensorSpec], init: str | os.PathLike[str] | Sequence
         exact[number][choice.exact] = None
         choices.append(choice)
     choices.picked = picked
-    choices.rules = [rule for group in exact.values() for rule in group]
+    choices.rules = [rule for group in exact for rule in group]
     return choices
 
 
@@ -334,48 +337,84 @@ def _rules(tables: Any, where: str) -> list[Rule]:
     return rules
 
 
-# A model has many tensors and few rules.
+# A model has many tensors and few initialisers.
 @functools.cache
 def _initializer(spec: str) -> init.Initializer:
     return init.get(spec)
 
 
 @functools.cache
-def _exact(rule: Rule, match: str, text: str) -> Rule:
-    return replace(rule, match=match, init=text)
+def _check_init(text: str) -> None:
+    # Any values do: only the form is checked here, by those who know it.
+    spec = expressions.substitute(text, {"layers": 1, "fan_in": 1})
+    if not buffers.is_buffer(spec):
+        _initializer(spec)
 
 
-@functools.cache
-def _pattern(match: str) -> Any:
+_variables = functools.cache(expressions.variables)
+
+
+def _pattern(match: str) -> Callable[[str], Any]:
     if len(match) > 1 and match[0] == match[-1] == "/":
         return re.compile(match[1:-1]).search
     return re.compile(fnmatch.translate(match)).match
+
+
+def _literal(match: str) -> str | None:
+    """The one name that a glob without wildcards matches; None for other matches."""
+    if len(match) > 1 and match[0] == match[-1] == "/":
+        return None
+    name = re.sub(r"\[([*?[])\]", r"\1", match)
+    return name if glob.escape(name) == match else None
 
 
 def _fans(rule: Rule, spec: TensorSpec) -> tuple[int, int]:
     return fans.compute_fans(spec.shape, layout=rule.layout or "oi")
 
 
-class _Model:
-    """A manifest under a list of rules: what one tensor's rule must know of the others."""
+class Model:
+    """A manifest under a list of rules: what one tensor's rule must know of the others.
+
+    Parameters
+    ----------
+    specs : sequence of TensorSpec
+    rules : list of Rule
+    where : str
+        Where the rules came from, for errors.
+    """
 
     def __init__(self, specs: Sequence[TensorSpec], rules: list[Rule], where: str) -> None:
         self.tensors = {spec.name: spec for spec in specs}
-        self.rules = [(rule, _pattern(rule.match), expressions.variables(rule.init)) for rule in rules]
+        self.rules = rules
         self.where = where
+        # A file's metadata has a rule for each bias that its weight's fan_in made: these are looked up.
+        self._named: dict[str, list[int]] = {}
+        self._patterns: dict[int, Callable[[str], Any]] = {}
+        for number, rule in enumerate(rules):
+            name = _literal(rule.match)
+            if name is None:
+                self._patterns[number] = _pattern(rule.match)
+            else:
+                self._named.setdefault(name, []).append(number)
+        self._exact: dict[tuple[int, str, str], Rule] = {}
 
     def match(self, spec: TensorSpec) -> int:
         """Return the number of the first rule that takes a tensor."""
-        for number, (rule, matches, names) in enumerate(self.rules):
-            if not rule.min_ndim <= len(spec.shape) <= rule.max_ndim or not matches(spec.name):
+        numbers: list[int] = sorted([*self._named.get(spec.name, []), *self._patterns])
+        for number in numbers:
+            rule = self.rules[number]
+            if not rule.min_ndim <= len(spec.shape) <= rule.max_ndim:
                 continue
-            if "fan_in" not in names or self.fan_in(spec) is not None:
+            if number in self._patterns and not self._patterns[number](spec.name):
+                continue
+            if "fan_in" not in rule.variables or self.fan_in(spec) is not None:
                 return number
         raise BadInput(f"{self.where}: no rule matches tensor {spec.name!r}, {spec.dtype} {list(spec.shape)}")
 
     def choose(self, spec: TensorSpec, number: int) -> Choice:
         """Return a tensor's choice under a rule that matches it."""
-        rule, _, names = self.rules[number]
+        rule = self.rules[number]
+        names = rule.variables
         try:
             text = expressions.substitute(rule.init, {name: self.value(name, spec) for name in names})
             # However it was written, so that all tensors of a rule have one record of it.
@@ -390,7 +429,10 @@ class _Model:
         except (ValueError, TypeError) as error:
             where = f"{self.where}: tensor {spec.name!r}, matched by {rule.match!r}"
             raise BadInput(f"{where}: {error}") from None
-        return Choice(spec, rule.match, _exact(rule, match, text), plan)
+        key = number, match, text
+        if key not in self._exact:
+            self._exact[key] = replace(rule, match=match, init=text)
+        return Choice(spec, rule.match, self._exact[key], plan)
 
     def value(self, name: str, spec: TensorSpec) -> int:
         """Return what a name stands for in the arithmetic of a tensor's rule."""
@@ -411,4 +453,4 @@ class _Model:
         weight = self.tensors.get(re.sub(r"bias$", "weight", spec.name))
         if weight is None or weight is spec or len(weight.shape) < 2:
             return None
-        return _fans(self.rules[self.match(weight)][0], weight)[0]
+        return _fans(self.rules[self.match(weight)], weight)[0]

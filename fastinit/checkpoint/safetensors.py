@@ -180,15 +180,19 @@ def lay_out(file: str, specs: Iterable[TensorSpec], metadata: Mapping[str, str])
     """Where everything in a file stands."""
     # Wide dtypes first: every tensor is then aligned to its own elements with no hole between them.
     specs = sorted(specs, key=lambda tensor: -tensor.itemsize)
-    entries: dict[str, Any] = {"__metadata__": dict(metadata)}
+    # Entry by entry: one object of all would take several times the memory of its text.
+    encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+    entries = [f'"__metadata__":{encode(dict(metadata))}']
     begins = {}
     position = 0
     for tensor in specs:
         begins[tensor.name] = position
         end = position + tensor.nbytes
-        entries[tensor.name] = {"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [position, end]}
+        entry = {"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [position, end]}
+        entries.append(f"{encode(tensor.name)}:{encode(entry)}")
         position = end
-    text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
+    text = f"{{{','.join(entries)}}}".encode()
+    del entries
     text += b" " * (-len(text) % 8)
     if len(text) > MAX_HEADER:
         raise BadInput(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from .terminal import print_table, progress
+from .terminal import as_json, print_table, progress
 
 if TYPE_CHECKING:
     from fastinit.checkpoint import Summary
@@ -94,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
             progress=report,
         )
     if args.json:
-        print(json.dumps(asdict(summary), default=str))
+        print(as_json(asdict(summary)))
     elif not args.quiet:
         print(describe(summary))
     return 0
@@ -128,7 +127,7 @@ def show(recipe: Recipe, args: argparse.Namespace) -> None:
     }
     if args.json:
         keys = ("name", "dtype", "shape", "fans", "rule", "init", "std")
-        print(json.dumps({**totals, "plan": [dict(zip(keys, row, strict=True)) for row in _rows(recipe)]}))
+        print(as_json({**totals, "plan": [dict(zip(keys, row, strict=True)) for row in _rows(recipe)]}))
         return
     if args.quiet:
         return

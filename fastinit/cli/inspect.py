@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from .terminal import print_table, progress
+from .terminal import as_json, print_table, progress
 
 if TYPE_CHECKING:
     from fastinit.checkpoint import Statistics
@@ -23,8 +22,8 @@ def add_parser(verbs: Any) -> None:
         "inspect",
         help="show what a checkpoint's tensors look like",
         description="Show mean, std, extremes, zeros, NaNs and infinities of each tensor. Marked with ! are"
-        " those with NaNs, and those whose mean or std is further from what the metadata's rules give than"
-        " sampling explains.",
+        " those with NaNs or infinities, and those whose mean or std is further from what the metadata's"
+        " rules give than sampling explains.",
     )
     parser.set_defaults(run=run)
     add = parser.add_argument
@@ -40,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     with progress(quiet=args.json) as report:
         statistics = inspect(args.file, threads=args.threads, progress=report)
     if args.json:
-        print(json.dumps([asdict(each) for each in statistics]))
+        print(as_json([asdict(each) for each in statistics]))
         return 0
     print_table(_COLUMNS, [_row(each) for each in statistics])
     parameters = sum(math.prod(each.shape) for each in statistics)

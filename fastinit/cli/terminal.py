@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from fastinit.checkpoint import sizes
 
@@ -21,6 +24,28 @@ def printable(text: str) -> str:
     fc\\n\\x1b[2J
     """
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def as_json(value: Any) -> str:
+    """Return JSON that every reader takes: numbers that it has none of, such as NaN, are strings.
+
+    Examples
+    --------
+    >>> as_json({"std": float("nan"), "shape": (2, 3)})
+    '{"std": "nan", "shape": [2, 3]}'
+    """
+
+    def plain(value: Any) -> Any:
+        match value:
+            case float() if not math.isfinite(value):
+                return repr(value)
+            case dict():
+                return {key: plain(each) for key, each in value.items()}
+            case list() | tuple():
+                return [plain(each) for each in value]
+        return value
+
+    return json.dumps(plain(value), default=str, allow_nan=False)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from .terminal import printable, progress
+from .terminal import as_json, printable, progress
 
 if TYPE_CHECKING:
     from fastinit.checkpoint import Verification
@@ -38,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     with progress(quiet=args.quiet) as report:
         found = verify(args.file, seed=args.seed, init=args.init, threads=args.threads, progress=report)
     if args.json:
-        print(json.dumps({"same": found.same, **asdict(found)}))
+        print(as_json({"same": found.same, **asdict(found)}))
     elif not args.quiet:
         print(describe(found))
     return 0 if found.same else 1
