@@ -264,7 +264,12 @@ def test_a_file_is_one_unless_a_size_is_given(tmp_path, rules):
         ({"only": ["x*", "y"]}, r"no tensor matches 'x\*' or 'y'"),
         ({"threads": 0}, "threads"),
         ({"max_shard_size": "5 parsecs"}, "5 parsecs"),
+        ({"threads": 1.5}, "threads"),
         ({"max_shard_size": "0"}, "size '0'"),
+        ({"max_shard_size": 0}, "size 0"),
+        ({"max_shard_size": ""}, "size ''"),
+        ({"target": None}, "target"),
+        ({"target": 3}, "target"),
         ({"manifest": {}}, "no tensor"),
     ],
 )

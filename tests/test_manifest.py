@@ -7,9 +7,11 @@ import os
 import sys
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
+import torch
 
 from fastinit.checkpoint import BadInput, manifest
 from fastinit.checkpoint.manifest import GPT2, TensorSpec
@@ -60,6 +62,44 @@ def test_a_mapping_may_hold_tuples():
 
 def test_a_tensor_may_be_named_weight_map():
     assert manifest.read({"weight_map": ENTRY})[0].name == "weight_map"
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    ["F16", "float16", np.float16, np.dtype("float16"), np.dtype(">f2"), torch.float16, "torch.float16"],
+)
+def test_a_mapping_may_hold_what_python_has(dtype):
+    expected = [TensorSpec("x", "F16", (2, 3))]
+    for shape in (torch.Size([2, 3]), [np.int64(2), np.uint8(3)]):
+        assert manifest.read({"x": {"dtype": dtype, "shape": shape}}) == expected
+    assert manifest.read({"x": TensorSpec("y", "F16", (2, 3))}) == expected
+    assert manifest.read({"x": ENTRY}, dtype) == expected
+
+
+@pytest.mark.parametrize(
+    ("dtype", "name"),
+    [
+        (np.int64, "I64"),
+        (np.bool_, "BOOL"),
+        (torch.uint8, "U8"),
+        (torch.bfloat16, "BF16"),
+        (ml_dtypes.bfloat16, "BF16"),
+    ],
+)
+def test_names_of_dtypes(dtype, name):
+    assert manifest.read({"x": {"dtype": dtype, "shape": [2]}})[0].dtype == name
+
+
+@pytest.mark.parametrize("dtype", [None, "F8", "f8", np.complex64, torch.float8_e4m3fn, float, 3])
+def test_dtypes_that_no_checkpoint_has(dtype):
+    with pytest.raises(BadInput, match="has dtype"):
+        manifest.read({"x": {"dtype": dtype, "shape": [2]}})
+
+
+@pytest.mark.parametrize("source", [None, 3, [("x", ENTRY)]])
+def test_what_is_no_manifest(source):
+    with pytest.raises(BadInput, match="the manifest must be a path, - or a mapping"):
+        manifest.read(source)
 
 
 @pytest.mark.parametrize("name", ["whole.safetensors", "."])
@@ -205,8 +245,19 @@ def test_a_missing_file(tmp_path, name):
 
 
 def test_a_folder_without_a_checkpoint(tmp_path):
-    with pytest.raises(BadInput, match="neither"):
+    with pytest.raises(BadInput, match=r"neither model\.safetensors nor model\.safetensors\.index\.json"):
         manifest.read(tmp_path)
+
+
+def test_a_folder_of_shards_without_an_index_is_unfinished(sharded):
+    sharded.unlink()
+    with pytest.raises(BadInput, match="no index: unfinished; generate --resume continues"):
+        manifest.read(sharded.parent)
+
+
+def test_a_list_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "list.json").write_text(json.dumps({"x": ENTRY}), "utf-8-sig")
+    assert manifest.read(tmp_path / "list.json") == [TensorSpec("x", "F32", (2, 3))]
 
 
 def test_the_largest_that_is_allowed():

@@ -77,6 +77,25 @@ class TestMatch:
         labels = [rules.resolve([spec], ordered)[0].label for spec in specs]
         assert labels == ["ones", "ones", "normal", "zeros", "zeros"]
 
+    def test_rules_may_be_mappings(self):
+        given = [{"match": "a", "init": "ones"}, Rule("*", "zeros")]
+        assert [choice.label for choice in rules.resolve([f32("a", 1), f32("b", 1)], given)] == [
+            "ones",
+            "zeros",
+        ]
+        with pytest.raises(BadInput, match="init: rule 1: unknown key 'matches'"):
+            rules.resolve([f32("a", 1)], [{"matches": "a"}])
+
+    @pytest.mark.parametrize("init", [None, 3, Rule("*", "zeros")])
+    def test_what_is_no_rules(self, init):
+        with pytest.raises(BadInput, match="init must be a preset's name, a TOML file or a list of rules"):
+            rules.resolve([f32("a", 1)], init)
+
+    def test_rules_that_made_nothing_are_named(self, toml):
+        path = toml('extends = "he"\n[[rule]]\nmatch = "haed.*"\ninit = "zeros"\n')
+        assert rules.resolve([f32("head.weight", 4, 5)], path).unused == ["haed.*"]
+        assert rules.resolve([f32("head.weight", 4, 5)], "he").unused == []
+
     def test_an_unmatched_tensor_is_named(self):
         with pytest.raises(BadInput, match=r"no rule matches tensor 'b\.x', F32 \[1, 2\]"):
             rules.resolve([f32("a", 1), f32("b.x", 1, 2)], [Rule("a", "zeros")])
@@ -98,6 +117,11 @@ class TestMatch:
 
 
 class TestFiles:
+    def test_any_name_of_a_file_that_is_there(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        Path("mine.txt").write_text('[[rule]]\nmatch = "*"\ninit = "ones"\n', "utf-8-sig")
+        assert rules.resolve([f32("a", 1)], "mine.txt").picked == "mine.txt"
+
     def test_a_file(self, toml):
         path = toml("""
             [[rule]]
@@ -213,6 +237,19 @@ class TestArithmetic:
     def test_nothing_else_is_an_expression(self, text, message):
         with pytest.raises(ValueError, match=message):
             expressions.substitute(text, {"layers": 12})
+
+    @pytest.mark.parametrize(
+        ("names", "layers"),
+        [
+            (["experts.7.layers.3.x", "heads.9.y"], 4),
+            (["h.2.experts.40.x", "layer.5.y"], 6),
+            (["enc.11.x", "9.y"], 12),
+        ],
+    )
+    def test_layers_stand_behind_their_name(self, names, layers):
+        choices = rules.resolve([f32(name, 1) for name in names], [Rule("*", "constant(value={layers})")])
+        assert choices.layers == choices[0].mean == layers
+        assert rules.resolve([f32(name, 1) for name in names], [Rule("*", "ones")]).layers is None
 
     def test_layers_are_the_highest_number_of_a_block(self):
         rule = Rule("*", "constant(value={layers})")

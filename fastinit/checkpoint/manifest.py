@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import safetensors
 from .errors import BadInput
-from .spec import DTYPES, MAX_BYTES, MAX_HEADER, TensorSpec, checked, parse_json, read_bytes
+from .spec import DTYPES, MAX_BYTES, MAX_HEADER, TensorSpec, checked, dtype_name, parse_json, read_bytes
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -77,26 +77,25 @@ def select(specs: Sequence[TensorSpec], only: str | Sequence[str]) -> list[Tenso
 
 
 def _float_name(dtype: Any) -> str:
-    # Not NumPy's reading of a string, in which F8 is float64.
-    given = (
-        dtype if isinstance(dtype, str) else str(getattr(dtype, "name", getattr(dtype, "__name__", dtype)))
-    )
-    name = given.lower().replace("float", "f").upper()
+    name = dtype_name(dtype)
     floats = [name for name, (_, tag) in DTYPES.items() if tag is not None]
     if name not in floats:
         raise BadInput(f"dtype {dtype!r} is none of {', '.join(floats)}")
-    return name
+    return str(name)
 
 
 def _read(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[list[TensorSpec], str]:
     if isinstance(source, Mapping):
-        return _listed(source, "the manifest")
+        entries = {name: _as_listed(entry) for name, entry in source.items()}
+        return _listed(entries, "the manifest")
     if source == "-":
         if sys.stdin is None:
             raise BadInput("standard input: is closed")
         return _listed(parse_json(sys.stdin.buffer.read(MAX_HEADER + 1), "standard input"), "standard input")
+    if not isinstance(source, (str, os.PathLike)):
+        raise BadInput(f"the manifest must be a path, - or a mapping, not {source!r:.200}")
     path = Path(source)
-    if path.suffix == ".safetensors" or path.is_dir():
+    if path.suffix == ".safetensors" or os.path.isdir(path):
         return [stored.spec for stored in safetensors.read(path)[0]], str(path)
     entries = parse_json(read_bytes(path), str(path))
     if safetensors.is_index(entries):
@@ -116,3 +115,15 @@ def _listed(entries: Mapping[str, Any], where: str) -> tuple[list[TensorSpec], s
             checked(name, entry["dtype"], tuple(shape) if isinstance(shape, (list, tuple)) else shape, where)
         )
     return specs, where
+
+
+def _as_listed(entry: Any) -> Any:
+    """A mapping's entry as JSON has it: not a spec, nor with dtypes and integers of NumPy or torch."""
+    if isinstance(entry, TensorSpec):
+        return {"dtype": entry.dtype, "shape": entry.shape}
+    if not isinstance(entry, Mapping) or set(entry) != {"dtype", "shape"}:
+        return entry
+    shape = entry["shape"]
+    if isinstance(shape, (list, tuple)):
+        shape = [int(n) if hasattr(n, "__index__") and not isinstance(n, bool) else n for n in shape]
+    return {"dtype": dtype_name(entry["dtype"]), "shape": shape}

@@ -78,6 +78,6 @@ def number_of(threads: int | None) -> int:
             return fastinit.get_num_threads()
         except ValueError as error:
             raise BadInput(str(error)) from None
-    if threads < 1:
-        raise BadInput(f"threads must be 1 or more, not {threads}")
+    if not hasattr(threads, "__index__") or threads < 1:
+        raise BadInput(f"threads must be an integer of 1 or more, not {threads!r}")
     return threads

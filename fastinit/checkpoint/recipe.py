@@ -43,12 +43,16 @@ class Recipe:
         The rules that these came from.
     picked : str
         Where the rules came from.
+    layers, unused
+        As of `rules.Choices`.
     """
 
     seed: int
     choices: list[Choice]
     rules: list[Rule]
     picked: str
+    layers: int | None = None
+    unused: Sequence[str] = ()
 
     @property
     def specs(self) -> list[TensorSpec]:
@@ -127,7 +131,7 @@ def prepare(specs: Sequence[TensorSpec], *, seed: int, init: Any, only: str | Se
     # All of them have a choice, though only some may be wanted: a rule may depend on how deep the model is.
     choices = resolve(specs, init)
     wanted = [choice for choice in choices if choice.spec.name in selected]
-    return Recipe(checked_seed(seed), wanted, choices.rules, choices.picked)
+    return Recipe(checked_seed(seed), wanted, choices.rules, choices.picked, choices.layers, choices.unused)
 
 
 def checked_seed(seed: Any) -> int:

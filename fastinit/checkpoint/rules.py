@@ -195,20 +195,26 @@ class Choices(list[Choice]):
     rules : list of Rule
         The rules that won, in order, with all arithmetic worked out: they make the same tensors from any part
         of the manifest.
+    layers : int or None
+        The number of blocks, where a rule that won uses it.
+    unused : list of str
+        What no tensor was made by: matches of rules that were given, not of a preset's.
     """
 
     picked: str
     rules: list[Rule]
+    layers: int | None
+    unused: list[str]
 
 
-def resolve(specs: Sequence[TensorSpec], init: str | os.PathLike[str] | Sequence[Rule] = "auto") -> Choices:
+def resolve(specs: Sequence[TensorSpec], init: Any = "auto") -> Choices:
     """Find what makes each tensor.
 
     Parameters
     ----------
     specs : sequence of TensorSpec
         The whole manifest: the number of layers and a bias's fan come from other tensors' names and shapes.
-    init : str, path or sequence of Rule
+    init : str, path or list of Rule or mapping
         A preset's name, ``"auto"``, the path of a TOML file, or the rules themselves.
 
     Returns
@@ -229,7 +235,8 @@ def resolve(specs: Sequence[TensorSpec], init: str | os.PathLike[str] | Sequence
     >>> choices[0].label, choices[0].fans, round(choices[0].std, 4)
     ('kaiming_normal(nonlinearity=relu) layout=oi', (784, 10), 0.0505)
     """
-    picked, rules = _load(specs, init)
+    picked, own, preset = _load(specs, init)
+    rules = own + preset
     model = Model(specs, rules, picked)
     exact: list[dict[Rule, None]] = [{} for _ in rules]
     choices = Choices()
@@ -240,6 +247,9 @@ def resolve(specs: Sequence[TensorSpec], init: str | os.PathLike[str] | Sequence
         choices.append(choice)
     choices.picked = picked
     choices.rules = [rule for group in exact for rule in group]
+    used = [rule for rule, group in zip(rules, exact, strict=True) if group]
+    choices.layers = model.layers if any("layers" in rule.variables for rule in used) else None
+    choices.unused = [rule.match for rule, group in zip(own, exact, strict=False) if not group]
     return choices
 
 
@@ -277,33 +287,44 @@ def source(preset: str) -> str:
     return (_FOLDER / f"{_ALIASES.get(preset, preset)}.toml").read_text(encoding="utf-8")
 
 
-def _load(
-    specs: Sequence[TensorSpec], init: str | os.PathLike[str] | Sequence[Rule]
-) -> tuple[str, list[Rule]]:
+def _load(specs: Sequence[TensorSpec], init: Any) -> tuple[str, list[Rule], list[Rule]]:
+    """Where the rules came from, those that were given, and those of presets, which come after them."""
+    if isinstance(init, (list, tuple)):
+        return "the rules given", _rules(init, "init"), []
     if not isinstance(init, (str, os.PathLike)):
-        return "the rules given", list(init)
+        raise BadInput(f"init must be a preset's name, a TOML file or a list of rules, not {init!r:.200}")
     if init == "auto":
         return _recognised(specs)
-    if isinstance(init, str) and not (init.endswith(".toml") or os.sep in init):
-        return init, _parse(source(init), f"preset {init}")
+    if isinstance(init, str) and not (init.endswith(".toml") or os.sep in init or _is_file(init)):
+        return init, [], _preset(init)
     try:
-        text = Path(init).read_bytes().decode()
+        text = Path(init).read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise BadInput(f"{init}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise BadInput(f"{init}: is not UTF-8") from None
-    return os.fspath(init), _parse(text, str(init))
+    return os.fspath(init), *_parse(text, str(init))
 
 
-def _recognised(specs: Sequence[TensorSpec]) -> tuple[str, list[Rule]]:
+def _is_file(init: str) -> bool:
+    return init not in PRESETS and os.path.isfile(init)
+
+
+def _recognised(specs: Sequence[TensorSpec]) -> tuple[str, list[Rule], list[Rule]]:
     for preset in PRESETS:
         family = tomllib.loads(source(preset)).get("family")
         if family and any(map(_pattern(family), (spec.name for spec in specs))):
-            return f"{preset}, picked by names", _parse(source(preset), f"preset {preset}")
-    return f"{FALLBACK}, for names that no preset knows", _parse(source(FALLBACK), f"preset {FALLBACK}")
+            return f"{preset}, picked by names", [], _preset(preset)
+    return f"{FALLBACK}, for names that no preset knows", [], _preset(FALLBACK)
 
 
-def _parse(text: str, where: str) -> list[Rule]:
+def _preset(name: str) -> list[Rule]:
+    own, extended = _parse(source(name), f"preset {name}")
+    return own + extended
+
+
+def _parse(text: str, where: str) -> tuple[list[Rule], list[Rule]]:
+    """The rules of a TOML file, and those of the preset that it extends."""
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -312,19 +333,21 @@ def _parse(text: str, where: str) -> list[Rule]:
     if unknown:
         raise BadInput(f"{where}: unknown key {min(unknown)!r}; known are rule, extends, family")
     base = content.get("extends")
-    inherited = [] if base is None else _parse(source(base), f"preset {base}")
-    rules = _rules(content.get("rule", []), where) + inherited
-    if not rules:
+    own, extended = _rules(content.get("rule", []), where), [] if base is None else _preset(base)
+    if not own + extended:
         raise BadInput(f"{where}: has no [[rule]]")
-    return rules
+    return own, extended
 
 
 def _rules(tables: Any, where: str) -> list[Rule]:
-    if not isinstance(tables, list):
+    if not isinstance(tables, (list, tuple)):
         raise BadInput(f"{where}: rules must be a list, each under [[rule]]")
     rules = []
     for number, table in enumerate(tables, 1):
         try:
+            if isinstance(table, Rule):
+                rules.append(table)
+                continue
             if not isinstance(table, Mapping):
                 raise BadInput(f"must be a table, not {table!r:.200}")
             if unknown := table.keys() - _TYPES.keys():
@@ -444,9 +467,16 @@ class Model:
 
     @functools.cached_property
     def layers(self) -> int | None:
-        """The number of blocks, from the highest number in the names; None where none has one."""
-        numbers = [int(found[1]) for name in self.tensors if (found := re.search(r"(?:^|\.)(\d+)\.", name))]
-        return max(numbers) + 1 if numbers else None
+        """The number of blocks, from the highest number in the names; None where none has one.
+
+        The number is the one behind ``h``, ``layers``, ``blocks`` or their like, where some name has that, as
+        experts and heads are numbered too; else the first in each name.
+        """
+        for pattern in (r"(?:^|\.)(?:h|layers?|blocks?)\.(\d+)\.", r"(?:^|\.)(\d+)\."):
+            numbers = [int(found[1]) for name in self.tensors if (found := re.search(pattern, name))]
+            if numbers:
+                return max(numbers) + 1
+        return None
 
     def fan_in(self, spec: TensorSpec) -> int | None:
         """The fan_in of the weight beside a bias; None where there is no weight with fans."""

@@ -47,13 +47,15 @@ def read(path: str | os.PathLike[str]) -> tuple[list[Stored], dict[str, str]]:
         Where a file cannot be read, or is not what the format says.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         choices = [path / f"model{suffix}" for suffix in (SUFFIX, INDEX_SUFFIX)]
         found = [choice for choice in choices if choice.exists()]
-        if len(found) != 1:
-            raise BadInput(
-                f"{path}: holds {'both' if found else 'neither'} model{SUFFIX} and model{INDEX_SUFFIX}"
-            )
+        if found[1:]:
+            raise BadInput(f"{path}: holds both model{SUFFIX} and model{INDEX_SUFFIX}")
+        if not found and family(path, "model"):
+            raise BadInput(f"{path}: holds shards and no index: unfinished; generate --resume continues")
+        if not found:
+            raise BadInput(f"{path}: holds neither model{SUFFIX} nor model{INDEX_SUFFIX}")
         path = found[0]
     if path.suffix == ".json":
         return read_index(path)

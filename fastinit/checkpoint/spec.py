@@ -110,6 +110,23 @@ class TensorSpec:
         return DTYPES[self.dtype][1]
 
 
+def dtype_name(dtype: Any) -> Any:
+    """safetensors' name of a dtype that may be NumPy's or torch's, or the name of one; else `dtype` itself.
+
+    Not NumPy's reading of a string, in which F8 is float64.
+
+    Examples
+    --------
+    >>> dtype_name("bfloat16"), dtype_name("F32"), dtype_name("f8")
+    ('BF16', 'F32', 'f8')
+    """
+    text = dtype if isinstance(dtype, str) else getattr(dtype, "name", getattr(dtype, "__name__", str(dtype)))
+    short = str(text).removeprefix("torch.").lower()
+    for word, letter in (("float", "f"), ("uint", "u"), ("int", "i")):
+        short = short.replace(word, letter)
+    return short.upper() if short.upper() in DTYPES else dtype
+
+
 def checked(name: Any, dtype: Any, shape: Any, where: str) -> TensorSpec:
     """A `TensorSpec` of unchecked values; an error names where they came from."""
     try:
@@ -140,7 +157,7 @@ def parse_json(text: bytes, where: str) -> dict[str, Any]:
         return entries
 
     try:
-        entries = json.loads(text.decode(), object_pairs_hook=unique)
+        entries = json.loads(text.decode("utf-8-sig"), object_pairs_hook=unique)
     except BadInput:
         raise
     except (ValueError, RecursionError) as error:
