@@ -145,15 +145,17 @@ def test_a_dry_run(run, tmp_path, monkeypatch):
     [row] = [line.split() for line in lines if line.startswith("transformer.h.0.attn.c_attn.weight ")]
     assert " ".join(row[1:6]) == "F32 [768, 2304] [768, 2304]"  # a Conv1D: in, out
     assert row[-1] == "0.02"
-    assert len(lines) == 1 + 148 + 1 + 3
-    assert lines[-3:-1] == [
+    assert len(lines) == 1 + 148 + 1 + 4
+    assert lines[-4:-2] == [
         "148 tensors, 124,439,808 parameters, 497,759,232 bytes",
-        "rules   gpt2, picked by names",
+        "rules   gpt2, picked by names, layers = 12",
     ]
+    assert lines[-1] == "files   model.safetensors"
 
     status, out, _ = run("generate", "--dry-run", "--json")
     plan = json.loads(out)
-    assert lines[-1] == f"recipe  {plan['recipe']}"
+    assert lines[-2] == f"recipe  {plan['recipe']}"
+    assert (plan["files"], plan["layers"], plan["unused"]) == (["model.safetensors"], 12, [])
     assert len(plan["plan"]) == plan["tensors"] == 148
     assert plan["plan"][0].keys() == {"name", "dtype", "shape", "fans", "rule", "init", "std"}
 
@@ -162,6 +164,28 @@ def test_a_dry_run_says_the_recipe_of_the_real_one(run, model, tmp_path):
     _, out, _ = run("generate", model, "--dry-run", "--json")
     _, real, _ = run("generate", model, "-o", tmp_path, "--json")
     assert json.loads(out)["recipe"] == json.loads(real)["recipe"]
+
+
+def test_a_dry_run_checks_what_the_real_one_would(run, model, tmp_path):
+    for wrong in (
+        ["--threads", 0],
+        ["--max-shard-size", "5 parsecs"],
+        ["-o", tmp_path / "missing" / "folder"],
+        ["-o", model],
+    ):
+        for dry in ([], ["--dry-run"]):
+            assert run("generate", model, "--init", "he", *wrong, *dry)[0] == 2, wrong
+    _, out, _ = run("generate", model, "-o", tmp_path / "new", "--dry-run", "--max-shard-size", 1)
+    assert out.splitlines()[-1] == f"files   {tmp_path}/new/model.safetensors.index.json, 3 shards"
+    assert not (tmp_path / "new").exists()
+    rules = tmp_path / "rules.toml"
+    rules.write_text('extends = "he"\n[[rule]]\nmatch = "cf.*"\ninit = "zeros"\n')
+    run("generate", model, "-o", tmp_path, "--init", rules)
+    _, out, _ = run("generate", model, "-o", tmp_path, "--init", rules, "--dry-run")
+    assert out.splitlines()[-2:] == [
+        f"files   {tmp_path}/model.safetensors, which is there",
+        "rules that made nothing: cf.*",
+    ]
 
 
 LISTS = Path(__file__).parent / "manifests"

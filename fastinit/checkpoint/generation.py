@@ -333,6 +333,18 @@ def destination(
     return folder, stem, safetensors.split(specs, stem, limit)
 
 
+def planned_files(
+    specs: Sequence[TensorSpec], target: str | os.PathLike[str], max_shard_size: int | str | None
+) -> list[Path]:
+    """The files that `generate` would write, the index last; BadInput for a target that cannot be."""
+    folder, stem, groups = destination(specs, target, max_shard_size)
+    if not os.path.isdir(folder) and not (os.path.isdir(folder.parent) and not os.path.lexists(folder)):
+        raise BadInput(f"{folder}: is no folder, nor can it become one")
+    files = [folder / file for file in safetensors.files(groups, stem)]
+    _check_names(files)
+    return files
+
+
 def _check_names(paths: Iterable[Path]) -> None:
     """See that files can have these names."""
     for path in paths:

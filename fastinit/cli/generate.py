@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .terminal import as_json, print_table, progress
+from .terminal import as_json, print_table, printable, progress
 
 if TYPE_CHECKING:
     from fastinit.checkpoint import Summary
@@ -75,9 +77,13 @@ def run(args: argparse.Namespace) -> int:
     source = manifest.GPT2 if args.manifest is None else args.manifest
     what = {key: getattr(args, key) for key in ("seed", "init", "only")}
     if args.dry_run:
+        from fastinit.checkpoint.generation import planned_files
+        from fastinit.checkpoint.parallel import number_of
         from fastinit.checkpoint.recipe import prepare
 
-        show(prepare(manifest.read(source, args.dtype), **what), args)
+        number_of(args.threads)
+        recipe = prepare(manifest.read(source, args.dtype), **what)
+        show(recipe, planned_files(recipe.specs, args.output, args.max_shard_size), args)
         return 0
     with progress(quiet=args.quiet) as report:
         summary = generate(
@@ -101,22 +107,21 @@ def run(args: argparse.Namespace) -> int:
 
 def describe(summary: Summary) -> str:
     """Say what was written."""
-    files = f"{summary.files[-1]}, {len(summary.files) - 1} shards" if summary.files[1:] else summary.files[0]
     kept = f", {len(summary.kept)} kept" if summary.kept else ""
     speed = f"{summary.seconds:.2f} s, {summary.bytes / summary.seconds / 1e9:.2f} GB/s"
     lines = [
-        f"{files}{kept}",
+        f"{_named(summary.files)}{kept}",
         f"{summary.tensors} tensors, {summary.parameters:,} parameters, {summary.bytes:,} bytes, {speed}",
         f"rules   {summary.rules}",
         f"recipe  {summary.recipe}",
     ]
     if summary.digest is not None:
         lines.append(f"digest  {summary.digest}")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
-def show(recipe: Recipe, args: argparse.Namespace) -> None:
-    """Print how each tensor is filled."""
+def show(recipe: Recipe, files: Sequence[Path], args: argparse.Namespace) -> None:
+    """Print how each tensor is filled, and where it all would go."""
     specs = recipe.specs
     totals = {
         "tensors": len(specs),
@@ -124,6 +129,9 @@ def show(recipe: Recipe, args: argparse.Namespace) -> None:
         "bytes": sum(spec.nbytes for spec in specs),
         "rules": recipe.picked,
         "recipe": recipe.digest,
+        "files": files,
+        "layers": recipe.layers,
+        "unused": recipe.unused,
     }
     if args.json:
         keys = ("name", "dtype", "shape", "fans", "rule", "init", "std")
@@ -138,12 +146,20 @@ def show(recipe: Recipe, args: argparse.Namespace) -> None:
             for name, dtype, shape, fans, rule, init, std in _rows(recipe)
         ],
     )
-    print(
-        f"\n{totals['tensors']} tensors, {totals['parameters']:,} parameters, {totals['bytes']:,} bytes",
-        f"rules   {totals['rules']}",
+    lines = [
+        "",
+        f"{totals['tensors']} tensors, {totals['parameters']:,} parameters, {totals['bytes']:,} bytes",
+        f"rules   {totals['rules']}" + ("" if recipe.layers is None else f", layers = {recipe.layers}"),
         f"recipe  {totals['recipe']}",
-        sep="\n",
-    )
+        f"files   {_named(files)}" + (", which is there" if any(map(os.path.lexists, files)) else ""),
+    ]
+    if recipe.unused:
+        lines.append(f"rules that made nothing: {', '.join(recipe.unused)}")
+    print(*map(printable, lines), sep="\n")
+
+
+def _named(files: Sequence[Path]) -> str:
+    return f"{files[-1]}, {len(files) - 1} shards" if files[1:] else str(files[0])
 
 
 def _rows(recipe: Recipe) -> Iterator[tuple[Any, ...]]:
