@@ -232,3 +232,12 @@ class TestCommand:
         done = command(tmp_path / "none.safetensors")
         assert done.returncode == 2
         assert "none.safetensors: No such file" in done.stderr
+
+    def test_a_shard_of_another_seed(self, tmp_path):
+        for seed in (1, 2):
+            generate(MODEL, tmp_path / str(seed), init="he", seed=seed, max_shard_size="9MB")
+        shard = "model-00002-of-00004.safetensors"
+        (tmp_path / "1" / shard).write_bytes((tmp_path / "2" / shard).read_bytes())
+        done = command(tmp_path / "1")
+        assert done.returncode == 1
+        assert f"{shard}: was made with seed 2, its metadata says\n" in done.stdout

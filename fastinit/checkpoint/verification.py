@@ -6,7 +6,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,8 @@ class Verification:
         The seed that was used.
     rules : str
         Where the rules came from.
+    other_seeds : dict of str to str
+        Files with differences whose own metadata has another seed, and that seed.
     """
 
     differences: list[Difference]
@@ -85,6 +87,7 @@ class Verification:
     seconds: float
     seed: int
     rules: str
+    other_seeds: dict[str, str]
 
     @property
     def same(self) -> bool:
@@ -157,7 +160,13 @@ def verify(
         seconds=time.perf_counter() - began,
         seed=recipe.seed,
         rules=recipe.picked,
+        other_seeds=_other_seeds({t.path for t in stored if t.spec.name in comparison.found}, recipe.seed),
     )
+
+
+def _other_seeds(paths: Iterable[Path], seed: int) -> dict[str, str]:
+    said = {path.name: safetensors.read(path)[1].get("fastinit.seed", str(seed)) for path in sorted(paths)}
+    return {name: other for name, other in said.items() if other != str(seed)}
 
 
 def _recipe(

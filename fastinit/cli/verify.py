@@ -50,6 +50,10 @@ def describe(found: Verification) -> str:
         f" expected {each.expected!r}, found {each.actual!r}"
         for each in found.differences
     ]
+    lines += [
+        f"{printable(name)}: was made with seed {printable(seed)}, its metadata says"
+        for name, seed in found.other_seeds.items()
+    ]
     if not found.recipe:
         lines.append(
             "the tensors are not those of the metadata's recipe: some were added, removed or changed"
