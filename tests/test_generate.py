@@ -299,6 +299,22 @@ def test_a_folder_where_a_file_must_go(tmp_path, arguments, name):
     assert names(tmp_path) == [name]
 
 
+@pytest.mark.parametrize("target", ["closed", "closed/new", "closed/x.safetensors"])
+def test_a_folder_without_permission(tmp_path, target):
+    generate(MODEL, tmp_path / "closed", init=OTHER)  # and all modules are loaded
+    (tmp_path / "closed").chmod(0)
+    user = os.geteuid()
+    try:
+        if user == 0:  # to whom nothing is closed
+            os.seteuid(65534)
+        with pytest.raises(BadInput, match="Permission denied"):
+            generate(MODEL, tmp_path / target, init=OTHER, force=True)
+    finally:
+        os.seteuid(user)
+        (tmp_path / "closed").chmod(0o755)
+    assert names(tmp_path / "closed") == ["model.safetensors"]
+
+
 def test_long_names(tmp_path):
     """Whatever the file system allows, and where it doesn't, nothing is written."""
     longest = "x" * (255 - len(".safetensors")) + ".safetensors"
