@@ -1,5 +1,4 @@
 import signal
-import time
 from contextlib import contextmanager
 
 import pytest
@@ -27,7 +26,7 @@ def isa(request):
 
 @pytest.fixture
 def alarm():
-    """A context that ends as by Ctrl-C, by the exception it gives after so many seconds, not much more."""
+    """A context that ends as by Ctrl-C, by the exception it gives, after so many seconds."""
 
     class Interrupted(Exception):
         pass
@@ -39,12 +38,10 @@ def alarm():
     def context(seconds):
         before = signal.signal(signal.SIGALRM, interrupt)
         signal.setitimer(signal.ITIMER_REAL, seconds)
-        start = time.perf_counter()
         try:
             yield Interrupted
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
-        assert time.perf_counter() - start < seconds + 1
 
     return context

@@ -1,9 +1,6 @@
-"""Array parameters: each element as if it had been drawn alone, at a pace and in pieces that suit many."""
+"""Array parameters: each element as if it had been drawn alone, in pieces that suit many."""
 
 import threading
-import time
-from functools import partial
-from timeit import timeit
 
 import numpy as np
 import pytest
@@ -30,36 +27,6 @@ def test_bounds_are_prepared_anew_only_where_they_change(bits, dtype):
         assert (alone[here] == values[here]).all()
 
 
-def test_equal_bounds_cost_no_more_than_the_values():
-    rng, locs = default_rng(3), np.linspace(-1, 1, 20_000)
-    different = np.linspace(-2, -1, locs.size)
-
-    def seconds(low):
-        start = time.perf_counter()
-        rng.truncated_normal(low, 2, locs)
-        return time.perf_counter() - start
-
-    assert min(seconds(-2) for _ in range(3)) < min(seconds(different) for _ in range(3)) / 5
-
-
-FORTY = np.linspace(0, 1, 40)
-SMALL = {
-    "NumPy's scalars": lambda rng: rng.normal(np.float32(0), np.float32(1)),
-    "loc": lambda rng: rng.normal(FORTY, 1.0),
-    "scale": lambda rng: rng.normal(0, FORTY),
-    "high": lambda rng: rng.uniform(-2, FORTY),
-}
-
-
-@pytest.mark.parametrize("call", SMALL.values(), ids=SMALL)
-def test_small_calls_are_not_slower_than_numpys(call):
-    """By a quarter: that much a busy machine may cost."""
-    rngs = default_rng(7), np.random.default_rng(7)
-    turns = [[timeit(partial(call, rng), number=200) for rng in rngs] for _ in range(20)]
-    ours, theirs = np.min(turns, axis=0)
-    assert ours < 1.25 * theirs
-
-
 @pytest.mark.parametrize("bits", [PCG64, np.random.MT19937])
 def test_many_elements_leave_other_threads_their_turn_and_can_be_interrupted(alarm, bits):
     lows = np.linspace(-3, -1, 3_000_000)  # some seconds' work
@@ -72,11 +39,13 @@ def test_many_elements_leave_other_threads_their_turn_and_can_be_interrupted(ala
 
     thread = threading.Thread(target=other)
     thread.start()
+    out = np.full(lows.size, np.nan)
     with alarm(0.3) as interrupted, pytest.raises(interrupted):
-        Generator(bits(3)).truncated_normal(lows, 2)
+        Generator(bits(3)).truncated_normal(lows, 2, out=out)
     stop.set()
     thread.join()
     assert len(turns) > 5
+    assert np.isnan(out[-1])
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])

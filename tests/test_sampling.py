@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import threading
-import time
 import tracemalloc
 from contextlib import contextmanager
 
@@ -179,27 +178,20 @@ def test_elements_apart(distribution, tag, step):
             assert out.tobytes() == expected.tobytes()
 
 
-def test_elements_apart_cost_what_lies_between_them():
-    """In memory, none; in time, little more than all of them do."""
-    whole, half = np.empty(1 << 20, np.float32), np.empty(1 << 19, np.float32)
-
-    def seconds(out, step):
-        start = time.perf_counter()
-        block_of(out, (1 << 20,), (slice(None, None, step),))
-        return time.perf_counter() - start
-
-    assert min(seconds(half, 2) for _ in range(5)) < 5 * min(seconds(whole, 1) for _ in range(5))
+def test_elements_apart_take_no_memory_for_those_between():
+    half = np.empty(1 << 19, np.float32)
     tracemalloc.start()
-    seconds(half, 2)
+    block_of(half, (1 << 20,), (slice(None, None, 2),))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 100_000
 
 
 def test_a_block_can_be_interrupted(alarm):
-    out = np.empty((1 << 12, 1 << 12), np.float32)  # seconds' work: each of them alone
+    out = np.zeros((1 << 12, 1 << 12), np.float32)  # seconds' work: each of them alone
     with alarm(0.3) as interrupted, pytest.raises(interrupted):
         block_of(out, (1 << 12, 100 << 12), (slice(None), slice(None, None, 100)))
+    assert not out[-1, -1]
 
 
 @pytest.mark.parametrize("half", [False, True])
