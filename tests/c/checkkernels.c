@@ -5,7 +5,7 @@
  *     checkkernels [--seed N] [--rounds N] [--bench]
  *
  * The first difference ends the run with exit status 1. --bench times the calls that were just checked. */
-#include "harness.h"
+#include "activations.h"
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 #endif
@@ -13,8 +13,6 @@
 /* Past the size from which fills are written around the cache, by more than is written before a line. */
 #define LARGE (((size_t)8 << 20) + 1000)
 #define LINE ((size_t)64)
-
-static const fi_kernels *baseline;
 
 /* ---- one kernel at a time ---- */
 
@@ -346,6 +344,11 @@ static void check_isa(const fi_kernels *k, int rounds, guarded in, guarded out, 
         }
         check_stream(k, in, out);
         check_plain(k, out);
+        for (int op = 0; op < FI_ACTIVATIONS; op++)
+            for (int t = 0; t < FI_DTYPES; t++)
+                for (int streamed = 0; streamed < 2; streamed++)
+                    if (round == 0 || below(8) == 0)
+                        check_activation(k, (enum fi_activation_op)op, (enum fi_dtype)t, streamed, in, out);
         for (int d = 0; d < FI_DISTS; d++)
             for (int t = 0; t < FI_DTYPES; t++) {
                 enum fi_dist dist = (enum fi_dist)d;

@@ -19,6 +19,7 @@
 #define CANARY 0xA5
 #define BUFFER ((size_t)1 << 17)
 
+static const fi_kernels *baseline;
 static const char *const dist_name[] = {"uniform", "normal", "truncated_normal"};
 static const char *const dtype_name[] = {"f16", "bf16", "f32", "f64"};
 static const char *const variant_name[] = {"xsl_rr", "dxsm"};
