@@ -1,6 +1,7 @@
 # make demo         the main job: GPT-2's weights, written and timed
 # make test         all that must hold, the documentation's examples included
 # make bench        speed against NumPy, torch and oneMKL, build/bench.html; bench-quick with fewer rounds
+# make compare      whether this commit made one of six kernels slower than the one before it
 # make lint         ruff, mypy, cython-lint, clang-format
 # make build        the extension modules, in place
 # make sanitize     the tests of the C core under the address and undefined-behaviour sanitizers
@@ -11,7 +12,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 BUILD_REQUIRES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])
 
-.PHONY: build test bench bench-quick lint demo sanitize clean
+.PHONY: build test bench bench-quick compare lint demo sanitize clean
 
 build: .venv/build-requires
 	$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
@@ -25,6 +26,9 @@ bench: .venv/installed-bench build
 
 bench-quick:
 	$(MAKE) bench BENCH="--benchmark-min-rounds=2 --benchmark-max-time=0.1"
+
+compare: .venv/installed-test
+	$(BIN)/python -m bench.track compare --suite bench/headline.py --threshold 20 --launches 5
 
 lint: .venv/installed-lint
 	$(BIN)/ruff check .

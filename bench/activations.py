@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
@@ -162,17 +163,18 @@ def by_torch(name: str, operands: list[np.ndarray], out: np.ndarray) -> dict[str
 
 
 def by_compiled_torch(operands: list[np.ndarray], out: np.ndarray) -> dict[str, Callable]:
-    """``selu(x + b)`` as torch compiles it; nothing where it has no compiler."""
+    """``selu(x + b)`` as torch compiles it; None where it has no compiler."""
     if torch is None:
-        return {}
+        return {"torch.compile": None}
     x, b, into = [tensor(each) for each in (*operands, out)]
-    compiled, compiled_out = _compiled()
     try:
-        compiled(x, b)
-        compiled_out(x, b, into)
-    except Exception as error:  # of whichever of inductor's many layers finds no compiler
-        print(f"torch.compile: {type(error).__name__}")
-        return {}
+        with warnings.catch_warnings(action="ignore"):  # inductor's own
+            compiled, compiled_out = _compiled()
+            compiled(x, b)
+            compiled_out(x, b, into)
+    except Exception as error:  # of whichever of its many layers finds no compiler
+        print(f"torch.compile: {type(error).__name__}: {error}")
+        return {"torch.compile": None}
     return {
         "torch.compile": lambda: compiled_out(x, b, into),
         "torch.compile, fresh array": lambda: compiled(x, b),

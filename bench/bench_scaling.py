@@ -1,4 +1,4 @@
-"""Throughput against size, from a cache line to far outside the cache, and against threads."""
+"""Throughput against size, from four cache lines to far outside the cache, and against threads."""
 
 import os
 from functools import partial
@@ -12,10 +12,14 @@ from fastinit import random
 from fastinit._sampling import fill
 
 from . import limits
-from .fills import SEED, Workload
+from .fills import Workload
+from .peers import SEED
 
 SIZES = [1 << power for power in range(6, 27, 4)]
-WORKS = [Workload("uniform", "f32"), Workload("normal", "f32")]
+DISTRIBUTIONS = "uniform", "normal", "truncated_normal"
+WORKS = [Workload(each, tag) for each in DISTRIBUTIONS for tag in ("f16", "bf16", "f32", "f64")]
+THREADED = [Workload("uniform", "f32"), Workload("normal", "f32")]
+PEERS = "NumPy", "torch"
 THREADS = [1 << power for power in range((os.cpu_count() or 1).bit_length())]
 
 
@@ -25,13 +29,14 @@ def test_size(race, benchmark, work, size):
     out = np.zeros(size, work.dtype)
     checked = np.zeros(1 << 16, work.dtype)
     fillers = {"fastinit": work.fastinit()}
-    fillers |= {name: filler for name, filler in work.peers(checked).items() if filler and name != "oneMKL"}
+    fillers |= {name: way.fill for name, way in work.peers(checked, PEERS).items() if way}
     for filler in fillers.values():
         filler(checked)
         work.check(checked)
     fillers["memset"] = limits.memset
     times = max(1, (1 << 16) // size)  # calls in a turn, so that the clock is no part of it
-    race.run({name: partial(_repeat, filler, out, times) for name, filler in fillers.items()})
+    calls = {name: partial(_repeat, filler, out, times) for name, filler in fillers.items()}
+    race.run(calls, rounds=2 if size == SIZES[-1] else None)  # of which some take seconds
     benchmark.extra_info["size"] = {
         "work": str(work),
         "bytes": out.nbytes,
@@ -42,7 +47,7 @@ def test_size(race, benchmark, work, size):
     }
 
 
-@pytest.mark.parametrize("work", WORKS, ids=str)
+@pytest.mark.parametrize("work", THREADED, ids=str)
 def test_threads(race, benchmark, work):
     out = np.zeros(1 << 26, work.dtype)
     rng = random.default_rng(SEED)

@@ -8,6 +8,7 @@ import sysconfig
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,9 @@ def memset(out: np.ndarray) -> None:
 
 
 def copy(out: np.ndarray, source: np.ndarray) -> None:
-    """Write one array into another, as STREAM's copy does, the C library's way."""
-    _libc.memcpy(out.ctypes.data, source.ctypes.data, out.nbytes)
+    """STREAM's copy: one array into another, from 8 MB on past the cache if there is a compiler for it."""
+    streamed = _streamed_copy() if out.nbytes >= 8 << 20 else None
+    (streamed or _libc.memcpy)(out.ctypes.data, source.ctypes.data, out.nbytes)
 
 
 def memset_by(pool: ThreadPoolExecutor, out: np.ndarray, threads: int) -> None:
@@ -57,17 +59,46 @@ void chain(long n)
 """
 
 
+# Without it memory is read before it is written, and the copy takes 1.5 times as long.
+_COPY = r"""
+#include <emmintrin.h>
+void copy(char *out, const char *in, unsigned long n)
+{
+    for (unsigned long i = 0; i + 16 <= n; i += 16)
+        _mm_stream_si128((__m128i *)(out + i), _mm_loadu_si128((const __m128i *)(in + i)));
+    _mm_sfence();
+}
+"""
+
+
 def clock() -> Callable[[], object] | None:
     """A call that takes `CYCLES` cycles of the CPU; None where there's no compiler that makes it."""
-    compiler = (sysconfig.get_config_var("CC") or "cc").split()
-    with tempfile.TemporaryDirectory() as folder:
-        library = Path(folder, "chain.so")
-        command = [*compiler, "-O2", "-shared", "-fPIC", "-x", "c", "-", "-o", str(library)]
-        try:
-            subprocess.run(command, input=_CHAIN, text=True, check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError):
-            return None
-        chain = ctypes.CDLL(str(library)).chain
+    library = _compiled(_CHAIN)
+    if library is None:
+        return None
+    chain = library.chain
     chain.argtypes = (ctypes.c_long,)
     chain.restype = None
     return lambda: chain(CYCLES)
+
+
+@cache
+def _streamed_copy() -> Callable[[int, int, int], object] | None:
+    library = _compiled(_COPY)
+    if library is None:
+        return None
+    library.copy.argtypes = _libc.memcpy.argtypes
+    library.copy.restype = None
+    return library.copy
+
+
+def _compiled(source: str) -> ctypes.CDLL | None:
+    compiler = (sysconfig.get_config_var("CC") or "cc").split()
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder, "limits.so")
+        command = [*compiler, "-O2", "-shared", "-fPIC", "-x", "c", "-", "-o", str(library)]
+        try:
+            subprocess.run(command, input=source, text=True, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            return None
+        return ctypes.CDLL(str(library))

@@ -1,11 +1,11 @@
-"""``python -m bench.table RECORD.json --readme README.md``: the README's table, from a recorded run.
+"""``python -m bench.table RECORD.json --readme README.md``: the README's tables, from a recorded run.
 
-It stands between two comments, the first of which names the record:
+Each stands between two comments, the first of which names record and table (fills, bounds or activations):
 
-    <!-- figures: bench/records/zen5.json -->
+    <!-- figures: bench/records/zen4.json fills -->
     <!-- end of figures -->
 
-``--keep bench/records/zen5.json`` writes there first what the table needs of a run of `make bench`.
+``--keep bench/records/zen4.json`` writes there first what the tables need of a run of `make bench`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from itertools import groupby
 from pathlib import Path
 
 PEERS = "NumPy", "torch", "oneMKL"
-_SECTION = re.compile(r"(<!-- figures: (\S+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
+_SECTION = re.compile(r"(<!-- figures: (\S+) (\w+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
+_ACTIVATION = re.compile(r"(\w+) (f16|bf16|f32|f64), (16 Ki|16 Mi(?:, 2 threads)?|64)")
 
 
 def shrink(record: dict) -> dict:
@@ -29,47 +30,103 @@ def shrink(record: dict) -> dict:
     }
 
 
-def render(record: dict) -> str:
-    """The Markdown table of the large fills, and the machine that they were measured on."""
-    rows = [["16 Mi values, one thread", "Gvalues/s", *PEERS]]
-    rows += [["---"] * len(rows[0])]
-    fills = [line for line in record["lines"] if re.fullmatch(r"\S+ (f|bf)\d+", line["what"])]
-    for (what, speed), lines in groupby(fills, key=lambda line: (line["what"], line["speed"])):
-        medians = {line["against"]: line["median"] for line in lines}
-        ratios = [_ratio(medians[peer]) if peer in medians else "" for peer in PEERS]
-        rows.append([_name(what), speed.split()[0], *ratios])
+def fills(record: dict) -> Iterator[list[str]]:
+    """The large fills: speeds, and how many times each peer's."""
+    yield ["16 Mi values, one thread", "Gvalues/s", *PEERS]
+    lines = [line for line in record["lines"] if re.fullmatch(r"\S+ (f|bf)\d+", line["what"])]
+    for (what, speed), group in groupby(lines, key=lambda line: (line["what"], line["speed"])):
+        medians = {line["against"]: line["median"] for line in group}
+        ratios = [_figure(medians[peer], "x") if peer in medians else "" for peer in PEERS]
+        yield [_name(what), speed.split()[0], *ratios]
+
+
+def bounds(record: dict) -> Iterator[list[str]]:
+    """Every figure that has a bound but for activations, and whether it's kept."""
+    yield ["", "against", "measured", "fresh", "bound", ""]
+    for line in record["lines"]:
+        if (line["at_least"] or line["at_most"]) and not _ACTIVATION.fullmatch(line["what"]):
+            fresh = _figure(line["fresh"], line["unit"]) if line["fresh"] else ""
+            measured = _figure(line["median"], line["unit"])
+            yield [line["what"], line["against"], measured, fresh, *_kept(line)]
+
+
+def activations(record: dict) -> Iterator[list[str]]:
+    """How many times torch's speed each activation has, and its share of a copy's."""
+    found: dict[str, dict[tuple[str, ...], dict]] = {}
+    for line in record["lines"]:
+        if match := _ACTIVATION.fullmatch(line["what"]):
+            name, *where = match.groups()
+            found.setdefault(name, {})[(*where, line["against"])] = line
+    yield ["", "16 Ki", "16 Mi", "fresh", "of a copy", "2 threads", "f16", "bf16", "64: time"]
+    for name, lines in found.items():
+        large = lines["f32", "16 Mi", "torch"]
+        halves = (
+            "; ".join(_figure(lines[tag, size, "torch"]["median"], "x") for size in ("16 Ki", "16 Mi"))
+            for tag in ("f16", "bf16")
+        )
+        yield [
+            f"`{name}`",
+            _with_bound(lines["f32", "16 Ki", "torch"]),
+            _with_bound(large),
+            _figure(large["fresh"], "x"),
+            _figure(lines["f32", "16 Mi", "copy"]["median"], "%"),
+            _figure(lines["f32", "16 Mi, 2 threads", "torch"]["median"], "x"),
+            *halves,
+            _figure(lines["f32", "64", "torch, time"]["median"], "x"),
+        ]
+
+
+TABLES = {"fills": fills, "bounds": bounds, "activations": activations}
+
+
+def render(record: dict, table: str) -> str:
+    """A table of Markdown, and the machine that it was measured on."""
+    heading, *rows = TABLES[table](record)
     about = record["machine"]
     versions = ", ".join(f"{peer} {about[peer]}" for peer in PEERS)
     machine = (
         f"{about['CPU']}, {about['ISA']}, {about['compiler']}, {versions}; fastinit at {about['commit']}"
     )
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + f"\n\n{machine}.\n"
+    lines = [f"| {' | '.join(row)} |" for row in (heading, ["---"] * len(heading), *rows)]
+    return "\n".join(lines) + f"\n\n{machine}.\n"
 
 
-def replace(text: str, name: str, table: str) -> str:
-    """`text` with the table in each section of the record `name`; a ValueError where it has none."""
+def replace(text: str, name: str, record: dict) -> str:
+    """`text` with the tables in each section of the record `name`; a ValueError where it has none."""
     if name not in sections(text):
-        raise ValueError(f"there's no <!-- figures: {name} --> ... <!-- end of figures -->")
+        raise ValueError(f"there's no <!-- figures: {name} TABLE --> ... <!-- end of figures -->")
 
     def filled(match: re.Match) -> str:
-        return match[1] + table + match[3] if match[2] == name else match[0]
+        return match[1] + render(record, match[3]) + match[4] if match[2] == name else match[0]
 
     return _SECTION.sub(filled, text)
 
 
-def sections(text: str) -> Iterator[str]:
+def sections(text: str) -> list[str]:
     """The names of the records that have sections in `text`."""
-    return (match[2] for match in _SECTION.finditer(text))
+    return list(dict.fromkeys(match[2] for match in _SECTION.finditer(text)))
 
 
-def _ratio(median: float | None) -> str:
-    return "missing" if median is None else f"{median:.2g}x"
+def _figure(value: float | None, unit: str) -> str:
+    return "missing" if value is None else f"{value:.3g}{unit}" if value < 10 else f"{value:.0f}{unit}"
+
+
+def _with_bound(line: dict) -> str:
+    bound = ", ".join(filter(None, _kept(line))) if line["at_least"] else ""
+    return _figure(line["median"], "x") + (f" ({bound})" if bound else "")
+
+
+def _kept(line: dict) -> tuple[str, str]:
+    word, limit = ("≥", line["at_least"]) if line["at_least"] is not None else ("≤", line["at_most"])
+    median = line["median"]
+    missed = median is not None and (median < limit if word == "≥" else median > limit)
+    return f"{word} {limit:g}{line['unit']}", "missed" if missed else ""
 
 
 def _name(what: str) -> str:
     distribution, tag = what.split()
     dtype = re.sub(r"^(b?)f", lambda match: match[1] + "float", tag)
-    own = ", NumPy's own bits" if distribution == "uniform" else ""
+    own = ", NumPy's own bits" if distribution == "uniform" and not tag.endswith("16") else ""
     return f"{distribution.replace('_', ' ')} {dtype}{own}"
 
 
@@ -78,7 +135,7 @@ def main() -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("record", type=Path, help="a run of make bench, or what --keep wrote")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="write what the table needs there")
-    parser.add_argument("--readme", type=Path, help="put the table into this file")
+    parser.add_argument("--readme", type=Path, help="put the tables into this file")
     options = parser.parse_args()
     record = json.loads(options.record.read_text())
     if "benchmarks" in record:
@@ -88,9 +145,9 @@ def main() -> None:
         options.keep.write_text(json.dumps(record, indent=1) + "\n")
     if options.readme:
         name = (options.keep or options.record).as_posix()
-        options.readme.write_text(replace(options.readme.read_text(), name, render(record)))
+        options.readme.write_text(replace(options.readme.read_text(), name, record))
     else:
-        print(render(record), end="")
+        print(*(render(record, table) for table in TABLES), sep="\n", end="")
 
 
 if __name__ == "__main__":

@@ -221,9 +221,13 @@ def dropout(int op, x, y, out, double p, generator, bint moves):
 
 cdef tuple storage_of(x):
     """As `as_input`, at once for most arrays."""
+    global bfloat16
     cdef int known
     if type(x) is not cnp.ndarray or not cnp.PyArray_ISNOTSWAPPED(x) or (known := dtype_of(x)) < 0:
-        return as_input(x)
+        memory, tag = as_input(x)
+        if tag == "bf16" and type(x) is cnp.ndarray:
+            bfloat16 = cnp.PyArray_TYPE(x)  # of this type from now on
+        return memory, tag
     return (x.view(UINT16) if known == FI_BF16 else x), TAGS[known]
 
 
@@ -259,10 +263,7 @@ cdef bint is_plain(array, bint fortran):
 
 
 cdef object anything(Job job, int op, tuple given, out, Source source=None, bint moves=False):
-    global bfloat16
     operands, tag = checked(given)
-    if tag == "bf16" and type(given[0]) is cnp.ndarray:
-        bfloat16 = cnp.PyArray_TYPE(given[0])  # `plain` knows it from now on
     result, memory = output(out, operands[0], tag)
     job.op, job.dtype = <fi_activation_op>op, <fi_dtype><int>DTYPES[tag]
     if moves:

@@ -54,8 +54,14 @@ def _own_memory(out: Any) -> npt.NDArray[Any]:
         ) from None
 
 
+_NATIVE = {dtype: tag for tag, dtype in _dtypes.STORAGE.items() if tag != "bf16"}
+
+
 def _tagged(array: npt.NDArray[Any]) -> Storage:
-    array = array.view(np.ndarray)
+    if type(array) is not np.ndarray:
+        array = array.view(np.ndarray)
+    if known := _NATIVE.get(array.dtype):
+        return array, known
     try:
         tag = _dtypes.tag(array.dtype.newbyteorder("="))
     except TypeError:

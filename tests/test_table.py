@@ -12,6 +12,14 @@ sys.path.append(str(ROOT))  # bench is no part of what is installed
 from bench import table  # noqa: E402
 
 README = (ROOT / "README.md").read_text()
+SIZES = "16 Ki", "16 Mi", "16 Mi, 2 threads"
+
+
+def line(what, speed, against, median, *, fresh=None, unit="x", at_least=None, at_most=None):
+    figures = {"median": median, "fresh": fresh, "unit": unit, "at_least": at_least, "at_most": at_most}
+    return {"what": what, "speed": speed, "against": against, **figures}
+
+
 RECORD = {
     "machine": {
         "CPU": "A CPU",
@@ -23,36 +31,63 @@ RECORD = {
         "commit": "abc",
     },
     "lines": [
-        {"what": "uniform f32", "speed": "9.02 (5.1) Gv/s", "against": "NumPy", "median": 11.6},
-        {"what": "uniform f32", "speed": "9.02 (5.1) Gv/s", "against": "torch", "median": None},
-        {"what": "truncated_normal bf16", "speed": "2.00 (1.1) Gv/s", "against": "oneMKL", "median": 2.06},
-        {"what": "random()", "speed": "140 ns", "against": "NumPy", "median": 1.6},
+        line("uniform f32", "9.02 (5.1) Gv/s", "NumPy", 11.6, fresh=5.1, at_least=10),
+        line("uniform f32", "9.02 (5.1) Gv/s", "torch", None),
+        line("truncated_normal bf16", "2.00 (1.1) Gv/s", "oneMKL", 2.06),
+        line("random()", "140 ns", "NumPy", 0.9, at_least=1),
+        line("import", "", "after", 25.0, at_most=20, unit=" ms"),
+        *(line(f"selu f32, {size}", "", "torch", 4.0, fresh=3.0, at_least=5) for size in SIZES),
+        line("selu f32, 16 Mi", "", "copy", 81.0, unit="%"),
+        line("selu f32, 64", "", "torch, time", 0.25),
+        *(line(f"selu {tag}, {size}", "", "torch", 20.4) for tag in ("f16", "bf16") for size in SIZES),
     ],
 }
 
 
 @pytest.mark.parametrize("name", [*table.sections(README)])
 def test_readme_has_the_records_figures(name):
-    expected = table.replace(README, name, table.render(json.loads((ROOT / name).read_text())))
+    expected = table.replace(README, name, json.loads((ROOT / name).read_text()))
     assert expected == README, f"python -m bench.table {name} --readme README.md"
 
 
-def test_table():
-    assert table.render(RECORD).splitlines() == [
+def test_the_readme_has_tables():
+    assert table.sections(README)
+
+
+ABOUT = "A CPU, avx2, gcc 12, NumPy 2.4, torch missing, oneMKL 2026; fastinit at abc."
+
+
+def test_fills():
+    assert table.render(RECORD, "fills").splitlines() == [
         "| 16 Mi values, one thread | Gvalues/s | NumPy | torch | oneMKL |",
         "| --- | --- | --- | --- | --- |",
         "| uniform float32, NumPy's own bits | 9.02 | 12x | missing |  |",
-        "| truncated normal bfloat16 | 2.00 |  |  | 2.1x |",
+        "| truncated normal bfloat16 | 2.00 |  |  | 2.06x |",
         "",
-        "A CPU, avx2, gcc 12, NumPy 2.4, torch missing, oneMKL 2026; fastinit at abc.",
+        ABOUT,
+    ]
+
+
+def test_bounds():
+    assert table.render(RECORD, "bounds").splitlines()[2:-2] == [
+        "| uniform f32 | NumPy | 12x | 5.1x | ≥ 10x |  |",
+        "| random() | NumPy | 0.9x |  | ≥ 1x | missed |",
+        "| import | after | 25 ms |  | ≤ 20 ms | missed |",
+    ]
+
+
+def test_activations():
+    assert table.render(RECORD, "activations").splitlines()[2:-2] == [
+        "| `selu` | 4x (≥ 5x, missed) | 4x (≥ 5x, missed) | 3x | 81% | 4x | 20x; 20x | 20x; 20x | 0.25x |",
     ]
 
 
 def test_only_the_records_own_section_changes():
-    text = "".join(f"{n}\n<!-- figures: {n}.json -->\nold\n<!-- end of figures -->\n" for n in "ab")
+    text = "".join(f"{n}\n<!-- figures: {n}.json fills -->\nold\n<!-- end of figures -->\n" for n in "ab")
+    changed = table.replace(text, "b.json", RECORD)
     assert (
-        table.replace(text, "b.json", "new\n")
-        == "old".join(text.split("old")[:2]) + "new" + text.split("old")[2]
+        changed
+        == text[: text.rindex("old")] + table.render(RECORD, "fills") + text[text.rindex("old\n") + 4 :]
     )
     with pytest.raises(ValueError, match="there's no"):
-        table.replace(text, "c.json", "new\n")
+        table.replace(text, "c.json", RECORD)
