@@ -20,9 +20,13 @@ for line in open("/proc/self/status"):
 """
 
 
+# Whoever has this set compiles the package from source in every process; an installed one is compiled.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def python(*arguments):
     command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run(command, check=True, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True).stdout
 
 
 def dd(path, size, *more):

@@ -28,6 +28,29 @@ def test_small(race, method, size):
     race.record(what, f"{nanoseconds:.0f} ns", "NumPy", race.ratio("NumPy", "fastinit"), at_least=1)
 
 
+FORTY = np.linspace(0, 1, 40)
+PARAMETERS = {
+    "normal(f32, f32)": ("normal", (np.float32(0), np.float32(1))),
+    "normal(array, 1)": ("normal", (FORTY, 1.0)),
+    "normal(0, array)": ("normal", (0, FORTY)),
+    "uniform(-2, array)": ("uniform", (-2, FORTY)),
+}
+
+
+@pytest.mark.parametrize("what", PARAMETERS)
+def test_parameters(race, what):
+    """Parameters that are no Python floats: NumPy's scalars, and arrays of 40."""
+    method, arguments = PARAMETERS[what]
+    ours, numpys = (getattr(module.default_rng(SEED), method) for module in (random, np.random))
+    if method == "uniform":
+        assert np.array_equal(ours(*arguments), numpys(*arguments))
+    race.run(
+        {"fastinit": lambda: _repeat(ours, arguments), "NumPy": lambda: _repeat(numpys, arguments)}, rounds=20
+    )
+    nanoseconds = np.median(race.times["fastinit"]) / CALLS * 1e9
+    race.record(what, f"{nanoseconds:.0f} ns", "NumPy", race.ratio("NumPy", "fastinit"), at_least=1)
+
+
 def _repeat(draw, arguments):
     for _ in range(CALLS):
         draw(*arguments)
