@@ -25,7 +25,7 @@ bench: .venv/installed-bench build
 	$(BIN)/python -m bench.page build/bench.json -o build/bench.html
 
 bench-quick:
-	$(MAKE) bench BENCH="--benchmark-min-rounds=2 --benchmark-max-time=0.1"
+	$(MAKE) bench BENCH="-m 'not long' --benchmark-min-rounds=2 --benchmark-max-time=0.1"
 
 compare: .venv/installed-test
 	$(BIN)/python -m bench.track compare --suite bench/headline.py --threshold 20 --launches 5

@@ -28,8 +28,11 @@ FLOORS = {
 }
 
 
+OTHERS = [pytest.param(tag, marks=pytest.mark.long) for tag in ("f64", "f16", "bf16")]
+
+
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("tag", ["f32", "f64", "f16", "bf16"])
+@pytest.mark.parametrize("tag", ["f32", *OTHERS])
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activation(race, name, tag, size):
     run(race, name, tag, SIZES[size], others=tag == "f32")
@@ -39,6 +42,7 @@ def test_activation(race, name, tag, size):
     record(race, name, tag, size, SIZES[size], floors)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_two_threads(race, name):
     fastinit.set_num_threads(2)

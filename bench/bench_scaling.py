@@ -24,7 +24,11 @@ THREADS = [1 << power for power in range((os.cpu_count() or 1).bit_length())]
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("work", WORKS, ids=str)
+@pytest.mark.parametrize(
+    "work",
+    [work if work in THREADED else pytest.param(work, marks=pytest.mark.long) for work in WORKS],
+    ids=str,
+)
 def test_size(race, benchmark, work, size):
     out = np.zeros(size, work.dtype)
     checked = np.zeros(1 << 16, work.dtype)
