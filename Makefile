@@ -28,7 +28,7 @@ bench-quick:
 	$(MAKE) bench BENCH="-m 'not long' --benchmark-min-rounds=2 --benchmark-max-time=0.1"
 
 compare: .venv/installed-test
-	$(BIN)/python -m bench.track compare --suite bench/headline.py --threshold 20 --launches 5
+	$(BIN)/python -m bench.track compare --suite bench/headline.py --threshold 20 --launches 8
 
 lint: .venv/installed-lint
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,7 @@ def project(tmp_path, monkeypatch):
     monkeypatch.setattr(turns, "TURN", 0.002)
     monkeypatch.setattr(turns, "SHARE", 0.0)
     monkeypatch.setattr(turns, "BLOCKS", 3)
+    monkeypatch.setattr(verdicts, "LEAST_LAUNCHES", 2)  # steps here are far above the noise
     return Project(tmp_path / "project")
 
 
@@ -88,6 +90,13 @@ def test_verdict(true, noise, verdict):
 
 def test_one_launch_supports_nothing():
     assert verdicts.ratio([np.log(2)]).verdict(0.03) == "unclear"
+
+
+@pytest.mark.parametrize("launches", ["7", "0", "-1"])
+def test_launches_too_few_for_the_confidence(capsys, launches):
+    with pytest.raises(SystemExit, match="2"):
+        main(["compare", f"--launches={launches}"])
+    assert "at least 8" in capsys.readouterr().err
 
 
 def points(costs, dirty=()):
@@ -263,14 +272,26 @@ def test_compare_says_what_it_left_out(project, capsys):
     project.commit(both=2, new=2, broken=2)
     project.write("toy.py", toy({"both": 2, "new": 2}).replace("'new'", "'new', 'broken'", 1))
     builds.git(project.folder, *AUTHOR, "commit", "-aqm", "broken")
-    assert project.compare("HEAD~2", "HEAD", "--threshold", "50%") == 0
+    assert project.compare("HEAD~2", "HEAD", "--threshold", "50%") == 1  # broken is worse
     said = re.sub(r"\s+", " ", capsys.readouterr().out)
     for left_out in (
         "test_it[old]: only in HEAD~2",
         "test_it[new]: only in HEAD ",
         "test_it[broken]: in HEAD",
+        "fails in HEAD",
     ):
         assert left_out in said
+    assert said.endswith(
+        "no slow-down by more than 50% is supported: 1 compared, 0 of them unclear, 3 not compared "
+    )
+
+
+def test_nothing_compared_is_an_error(project, capsys):
+    project.commit(it=2)
+    project.write("toy.py", "NAMES = ['it']\ndef work(name): 1 / 0")
+    builds.git(project.folder, *AUTHOR, "commit", "-aqm", "breaks everything")
+    assert project.compare() == 2
+    assert re.search("nothing could be compared:\n.*ZeroDivisionError", capsys.readouterr().err)
 
 
 def test_wheels(project, tmp_path, capsys):
@@ -281,6 +302,20 @@ def test_wheels(project, tmp_path, capsys):
     shutil.rmtree(project.folder / "build", ignore_errors=True)
     project.commit(it=4)
     assert project.compare(wheel, "HEAD", "--threshold", "30") == 1
+
+
+def test_wheels_of_one_name(project, tmp_path, capsys):
+    project.commit(it=2)  # for the suite, which asks the module what it has
+    for folder, milliseconds in (("old", 2), ("new", 4)):
+        (tmp_path / folder).mkdir()
+        with zipfile.ZipFile(tmp_path / folder / "toy-1-py3-none-any.whl", "w") as wheel:
+            wheel.writestr("toy.py", textwrap.dedent(toy({"it": milliseconds})))
+            about = "toy-1.dist-info/"
+            wheel.writestr(about + "METADATA", "Metadata-Version: 2.1\nName: toy\nVersion: 1\n")
+            wheel.writestr(about + "WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            wheel.writestr(about + "RECORD", "")
+    wheels = [tmp_path / folder / "toy-1-py3-none-any.whl" for folder in ("old", "new")]
+    assert project.compare(*wheels, "--threshold", "30") == 1
 
 
 def test_a_repositorys_first_commit_has_nothing_before_it(project, capsys):
@@ -318,7 +353,7 @@ def test_failures_between_turns_are_not_compared(project, capsys):
     count = "\ncalls = 0\ndef late(name):\n    global calls\n    calls += name == 'late'\n"
     suite = textwrap.dedent(SUITE).replace("toy.work", "late")
     project.write("bench_toy.py", suite + count + "    assert calls < 5\n    toy.work(name)\n")
-    assert project.compare("HEAD", "HEAD", "--threshold", "50") == 0
+    project.compare("HEAD", "HEAD", "--threshold", "50")
     assert re.search(r"not compared: \S+\[late\]: in HEAD .*AssertionError", capsys.readouterr().out)
 
 
@@ -355,6 +390,11 @@ def test_a_commit_that_cannot_be_built(project, capsys):
     project.commit(it=1)
     assert project.compare() == 2
     assert "it does not build" in capsys.readouterr().err
+    project.write("setup.py", SETUP)
+    project.commit(it=1)
+    assert project.compare() == 0  # what repairs the build is not to blame
+    assert re.search("^warning: nothing to compare with: .*cannot be built", capsys.readouterr().err)
+    assert project.compare("HEAD~1", "HEAD") == 2  # unless it was asked for
 
 
 def test_bisect(project, capsys):

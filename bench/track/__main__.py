@@ -13,9 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from . import TrackError, turns, verdicts
-from .builds import Builds, Version, find, git, is_dirty
+from .builds import Builds, NotBuilt, Version, find, git, is_dirty
 
-EXIT_SLOWER, EXIT_BAD_INPUT = 1, 2
+EXIT_WORSE, EXIT_BAD_INPUT = 1, 2
 console = Console(width=max(Console().width, 110), highlight=False)
 
 
@@ -38,7 +38,8 @@ def parser() -> argparse.ArgumentParser:
     chosen.add_argument("--suite", default="bench", help="file or folder, as it is in the working tree")
     chosen.add_argument("-k", dest="select", default="", metavar="EXPRESSION", help="as for pytest")
     judged = argparse.ArgumentParser(add_help=False)
-    judged.add_argument("--launches", type=int, default=10, help="pairs of processes (default: 10)")
+    about = f"pairs of processes (default: 10; at least {verdicts.LEAST_LAUNCHES})"
+    judged.add_argument("--launches", type=_launches, default=10, help=about)
 
     top = argparse.ArgumentParser(prog="python -m bench.track", description=__doc__)
     verbs = top.add_subparsers(required=True, metavar="VERB")
@@ -57,7 +58,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--suite", default="bench", help="default: bench")
     made.add_argument("pytest", nargs="*", help="arguments of pytest, after --")
     made = verb(
-        "compare", _compare, chosen, judged, threshold=3, help="is B slower than A? Exit status 1 if so"
+        "compare",
+        _compare,
+        chosen,
+        judged,
+        threshold=3,
+        help="is B slower than A, or broken? Exit status 1 if so",
     )
     made.add_argument("a", nargs="?", help="commit or wheel; default: the first parent of HEAD")
     made.add_argument("b", nargs="?", default="HEAD", help="commit or wheel; default: HEAD")
@@ -88,6 +94,13 @@ def _percent(text: str) -> float:
     return value / 100
 
 
+def _launches(text: str) -> int:
+    if (number := int(text)) < verdicts.LEAST_LAUNCHES:
+        least = f"at least {verdicts.LEAST_LAUNCHES}, or no interval has {verdicts.CONFIDENCE:.0%}"
+        raise argparse.ArgumentTypeError(least)
+    return number
+
+
 def _record(options) -> int:
     from .record import record
 
@@ -97,7 +110,8 @@ def _record(options) -> int:
 
 
 def _compare(options) -> int:
-    if options.a is None:
+    previous = options.a is None
+    if previous:
         parents = git(options.repository, "rev-list", "--parents", "-n", "1", options.b).split()[1:]
         if not parents:
             print(f"{options.b} has no parent in this repository: nothing to compare it with")
@@ -106,8 +120,16 @@ def _compare(options) -> int:
     versions = [find(options.repository, name) for name in (options.a, options.b)]
     _warn_of_changes(options, versions)
     with tempfile.TemporaryDirectory(prefix="track-") as folder:
-        result = _race(options, versions, Builds(options.repository, Path(folder)), Path(folder, "run"))
-    return EXIT_SLOWER if print_comparison(result, versions, options.threshold) else 0
+        builds = Builds(options.repository, Path(folder))
+        try:
+            result = _race(options, versions, builds, Path(folder, "run"))
+        except NotBuilt as error:
+            if not previous or error.version != versions[0]:
+                raise
+            # What repairs the build can't be asked to be as fast as what has none.
+            print(f"warning: nothing to compare with: {error}", file=sys.stderr)
+            return 0
+    return EXIT_WORSE if print_comparison(result, versions, options.threshold) else 0
 
 
 def _race(options, versions: list[Version], builds: Builds, folder: Path) -> turns.Result:
@@ -117,19 +139,18 @@ def _race(options, versions: list[Version], builds: Builds, folder: Path) -> tur
     return turns.compare(pythons, labels, suite, options.launches, verdicts.unclear(options.threshold))
 
 
-def print_comparison(result: turns.Result, versions: list[Version], threshold: float) -> list[str]:
-    """The table; the names of what is slower."""
+def print_comparison(result: turns.Result, versions: list[Version], threshold: float) -> bool:
+    """The table; whether something is slower, or fails in B alone."""
     a, b = (each.label for each in versions)
     title = f"time of {b} over that of {a}"
     table = Table(
         "benchmark", "ratio", f"{verdicts.CONFIDENCE:.0%} interval", "", box=box.SIMPLE_HEAD, title=title
     )
-    slower = []
+    by_verdict: dict[str, list[str]] = {}
     for name, logarithms in result.logarithms.items():
         ratio = verdicts.ratio(logarithms)
         verdict = ratio.verdict(threshold)
-        if verdict == "slower":
-            slower.append(name)
+        by_verdict.setdefault(verdict, []).append(name)
         style = {"slower": "red", "faster": "green"}.get(verdict)
         table.add_row(
             escape(name),
@@ -141,11 +162,21 @@ def print_comparison(result: turns.Result, versions: list[Version], threshold: f
     console.print(table)
     for name, why in result.left_out.items():
         console.print(f"not compared: {name}: {why}", markup=False)
-    names = ", ".join(slower)
-    print(
-        f"slower by more than {threshold:.0%}: {names}" if slower else f"nothing is slower by {threshold:.0%}"
+    slower, percent = by_verdict.get("slower", []), f"{100 * threshold:g}%"
+    if result.broken:
+        print(f"fails in {b} alone: {', '.join(sorted(result.broken))}")
+    if slower:
+        print(f"slower by more than {percent}: {', '.join(slower)}")
+    counted = ", ".join(
+        f"{len(names)} {what}"
+        for what, names in [
+            ("compared", result.logarithms),
+            ("of them unclear", by_verdict.get("unclear", [])),
+            ("not compared", result.left_out),
+        ]
     )
-    return slower
+    print(f"{len(slower) or 'no'} slow-down by more than {percent} is supported: {counted}")
+    return bool(slower or result.broken)
 
 
 def _count(options) -> int:
@@ -179,7 +210,7 @@ def _count(options) -> int:
             style="red" if name in more else None,
         )
     console.print(table)
-    return EXIT_SLOWER if more else 0
+    return EXIT_WORSE if more else 0
 
 
 def _report(options) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import venv
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +20,14 @@ class Version(NamedTuple):
     label: str
     commit: str | None = None
     wheel: Path | None = None
+
+
+class NotBuilt(TrackError):
+    """A version that can't be installed."""
+
+    def __init__(self, version: Version, log: list[str]):
+        super().__init__("\n".join([f"{version.label} cannot be built:", *log]))
+        self.version = version
 
 
 def git(repository: Path, *arguments: str) -> str:
@@ -41,7 +50,7 @@ def find(repository: Path, name: str) -> Version:
     if name.endswith(".whl"):
         if not Path(name).is_file():
             raise TrackError(f"no such wheel: {name}")
-        return Version(Path(name).name, wheel=Path(name).resolve())
+        return Version(name, wheel=Path(name).resolve())  # wheels in two folders may have one file name
     try:
         commit = git(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
     except TrackError:
@@ -54,20 +63,26 @@ class Builds:
 
     def __init__(self, repository: Path, folder: Path):
         self.repository, self.folder = repository, folder
+        folder.mkdir(parents=True, exist_ok=True)
         self._pythons: dict[str, Path] = {}
 
     def pythons(self, *versions: Version) -> list[Path]:
-        """The interpreters of these versions' environments, built side by side."""
+        """The interpreters of these versions' environments, built side by side.
+
+        Where several can't be built the last is named: only the first of A and B can be done without.
+        """
         missing = {self._key(each): each for each in versions if self._key(each) not in self._pythons}
         with ThreadPoolExecutor() as pool:
-            self._pythons.update(zip(missing, pool.map(self._build, missing.values()), strict=True))
+            builds = {key: pool.submit(self._build, version) for key, version in missing.items()}
+        for key in reversed(builds):
+            self._pythons[key] = builds[key].result()
         return [self._pythons[self._key(each)] for each in versions]
 
     def _key(self, version: Version) -> str:
         return version.commit or str(version.wheel)
 
     def _build(self, version: Version) -> Path:
-        home = self.folder / (version.commit or version.label)
+        home = Path(tempfile.mkdtemp(dir=self.folder))
         environment = home / "environment"
         # What the package depends on comes from this interpreter's environment, after its own packages.
         # Nothing of the latter's .pth files is read there, so no editable install shines through.
@@ -85,5 +100,5 @@ class Builds:
         done = subprocess.run([*pip, *options, str(source)], capture_output=True, text=True)
         if done.returncode:
             log = (done.stdout + done.stderr).strip().splitlines()[-15:]
-            raise TrackError("\n".join([f"{version.label} cannot be built:", *log]))
+            raise NotBuilt(version, log)
         return python

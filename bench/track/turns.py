@@ -44,7 +44,7 @@ class Suite:
 
 
 class Failed(Exception):
-    """A benchmark that came to its end before it was told to."""
+    """A benchmark that came to its end before it was told to, in this worker and for this reason."""
 
 
 class Worker:
@@ -106,7 +106,7 @@ class Worker:
         answer = self.receive()
         if isinstance(answer, tuple):
             self.at = ""
-            raise Failed(self._trouble(answer[2]))
+            raise Failed(self, self._trouble(answer[2]))
         return answer
 
     def finish(self) -> str | None:
@@ -154,6 +154,7 @@ class Result:
     def __init__(self) -> None:
         self.logarithms: dict[str, list[float]] = {}
         self.left_out: dict[str, str] = {}
+        self.broken: set[str] = set()  # of those left out, what fails in B though not in A
 
 
 def compare(
@@ -184,20 +185,27 @@ def compare(
             for name in ours:
                 if name not in theirs or (open_ is not None and name not in open_):
                     continue
-                troubles = [worker.start(name) for worker in pair]
-                if not any(troubles):
+                troubles = {worker: worker.start(name) for worker in pair}
+                if not any(troubles.values()):
                     try:
                         ratio = _take_turns(*pair)
                         result.logarithms.setdefault(name, []).append(ratio)
                     except Failed as failed:
-                        troubles.append(str(failed))
-                troubles += [worker.finish() for worker in pair if worker.at]
-                if any(troubles):
-                    result.left_out[name] = "; ".join(filter(None, troubles))
+                        troubles.update([failed.args])
+                for worker in pair:
+                    if worker.at:
+                        troubles[worker] = worker.finish() or troubles[worker]
+                if any(troubles.values()):
+                    result.left_out[name] = "; ".join(filter(None, troubles.values()))
+                    if not troubles[pair[0]]:
+                        result.broken.add(name)
     for name in result.left_out:
         result.logarithms.pop(name, None)
-    if not result.logarithms and not result.left_out:
-        raise TrackError("the suite has no benchmark that was selected")
+    if not result.logarithms:
+        reasons = [f"{name}: {why}" for name, why in result.left_out.items()]
+        raise TrackError(
+            "\n".join(["nothing could be compared:", *(reasons or ["no benchmark was selected"])])
+        )
     return result
 
 

@@ -10,6 +10,9 @@ import numpy as np
 from scipy.stats import bootstrap
 
 CONFIDENCE = 0.99
+#: The interval is never wider than from the least of n launches to the greatest, and the true median is
+#: outside of that once in 2^(n-1) times. So fewer can't have the confidence.
+LEAST_LAUNCHES = 8
 
 
 class Ratio(NamedTuple):
