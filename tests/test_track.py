@@ -123,13 +123,20 @@ def test_changed_trees_are_no_commits():
 
 
 def document(
-    benchmark="it", commit="c" * 40, cpu="A CPU", when="2026-01-01T00:00:00+00:00", median=1.0, **more
+    benchmark="it",
+    commit="c" * 40,
+    cpu="A CPU",
+    when="2026-01-01T00:00:00+00:00",
+    median=1.0,
+    extra=None,
+    **machine,
 ):
     saved = {
-        "machine_info": {"system": "Linux", "machine": "x86_64", "cpu": {"brand_raw": cpu, "count": 2}},
+        "machine_info": {"system": "Linux", "machine": "x86_64", "cpu": {"brand_raw": cpu, "count": 2}}
+        | machine,
         "commit_info": {"id": commit, "time": when, "dirty": False},
         "datetime": when,
-        "benchmarks": [{"fullname": benchmark, "stats": {"median": median}, "extra_info": {}}],
+        "benchmarks": [{"fullname": benchmark, "stats": {"median": median}, "extra_info": extra}],
     }
     [line] = history.documents(saved, "run")
     return line
@@ -151,10 +158,41 @@ def test_what_a_killed_recorder_left_is_none(tmp_path):
     path = tmp_path / "history.jsonl"
     history.append(path, [document("a")])
     path.write_bytes(path.read_bytes() + b'{"schema":2,"run"' + b"x" * 100_000)
-    assert [each.benchmark for each in history.read(path)[0]] == ["a"]
+    entries, [problem] = history.read(path)
+    assert [each.benchmark for each in entries] == ["a"]
+    assert "line 2: skipped" in problem
     history.append(path, [document("b")])
     assert [each.benchmark for each in history.read(path)[0]] == ["a", "b"]
     assert len(path.read_bytes().splitlines()) == 2
+
+
+def test_a_line_that_lacks_nothing_but_its_end(tmp_path):
+    path = tmp_path / "history.jsonl"
+    path.write_text(json.dumps(document("a")))
+    assert [each.benchmark for each in history.read(path)[0]] == ["a"]
+    history.append(path, [document("b")])
+    entries, problems = history.read(path)
+    assert [each.benchmark for each in entries] == ["a", "b"]
+    assert problems == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"python_implementation": "CPython", "python_version": "3.12.1"},
+        {"python_implementation": "PyPy", "python_version": "3.11.9"},
+        {"python_implementation": "CPython", "python_version": "3.11.2", "bench": {"ISA": "avx2"}},
+    ],
+)
+def test_what_is_unlike_is_another_machine(tmp_path, other):
+    path = tmp_path / "history.jsonl"
+    same = {"python_implementation": "CPython", "python_version": "3.11.2"}
+    history.append(path, [document(**same), document(**same | {"python_version": "3.11.9"}), document()])
+    history.append(path, [document(**other)])
+    one, patch, old, another = (each.machine for each in history.read(path)[0])
+    assert one == patch == "A CPU, 2 CPUs, Linux, CPython 3.11"
+    assert old == "A CPU, 2 CPUs, Linux"
+    assert another not in (one, old)
 
 
 APPEND_FOREVER = """
@@ -216,12 +254,30 @@ def test_the_schema_before_had_a_run_in_a_line(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("bad", ["not json", "[]", "{}", '{"schema": 99}', json.dumps(document(median=None))])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *("not json", "[]", "{}", "", '{"schema": 99}', "[" * 200_000),
+        *(
+            json.dumps(document(median=bad))
+            for bad in (None, 0, -1, "1", float("nan"), float("inf"), 10**400)
+        ),
+        *(json.dumps(document(extra={"limit": bad})) for bad in ("x", 0, [])),
+        json.dumps(document(extra={"unit": None})),
+        json.dumps(document(commit=None)),
+        json.dumps(document(5)),
+        json.dumps(document("\ud800")),
+        json.dumps(document(when=5)),
+        json.dumps(document(python_version=3)),
+    ],
+    ids=lambda bad: bad[-80:],
+)
 def test_a_line_that_cannot_be_read_is_named_and_skipped(tmp_path, bad):
     path = tmp_path / "history.jsonl"
     path.write_text("\n".join([json.dumps(document("a")), bad, json.dumps(document("b")), ""]))
     entries, [problem] = history.read(path)
     assert [each.benchmark for each in entries] == ["a", "b"]
+    assert len(problem) < 1000
     assert problem.startswith(f"{path}, line 2: skipped")
 
 

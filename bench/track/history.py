@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,7 +50,9 @@ def append(path: Path, lines: Iterable[dict]) -> None:
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
     try:
         fcntl.flock(file, fcntl.LOCK_EX)  # the kernel lets go of it when the process ends, however it does
-        whole = _end_of_last_line(file)
+        end, whole = os.fstat(file).st_size, _end_of_last_line(file)
+        if _parses(os.pread(file, end - whole, whole)):  # nothing but the end of its line is missing
+            whole, data = end, b"\n" + data
         os.ftruncate(file, whole)
         written = os.write(file, data)
         if written < len(data):  # the disk is full
@@ -63,14 +66,13 @@ def append(path: Path, lines: Iterable[dict]) -> None:
 def read(path: Path) -> tuple[list[Entry], list[str]]:
     """All entries in the file's order, and a sentence for each line that had to be skipped.
 
-    An unfinished last line is none: its recorder was killed, or is at work.
+    An unfinished last line is one of the latter: its recorder was killed, or is at work.
     """
     entries, problems = [], []
-    *lines, _ = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
             entries += _entries(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             problems.append(f"{path}, line {number}: skipped: {type(error).__name__}: {error}")
     return entries, problems
 
@@ -78,7 +80,12 @@ def read(path: Path) -> tuple[list[Entry], list[str]]:
 def machine(info: dict) -> str:
     """What must be the same for two times to be compared."""
     cpu = info.get("cpu") or {}
-    return f"{cpu.get('brand_raw') or info['machine']}, {cpu.get('count') or '?'} CPUs, {info['system']}"
+    about = [cpu.get("brand_raw") or info["machine"], f"{cpu.get('count') or '?'} CPUs", info["system"]]
+    if python := info.get("python_version"):
+        about.append(f"{info.get('python_implementation', 'Python')} {'.'.join(python.split('.')[:2])}")
+    if isa := (info.get("bench") or {}).get("ISA"):  # a suite that can take several paths says which one
+        about.append(isa)
+    return ", ".join(map(str, about))
 
 
 def _entries(document: dict) -> Iterator[Entry]:
@@ -90,23 +97,46 @@ def _entries(document: dict) -> Iterator[Entry]:
         extra = each.get("extra_info") or {}
         entries.append(
             Entry(
-                benchmark=each["fullname"],
-                value=float(each["stats"]["median"]),
-                unit=extra.get("unit", "s"),
-                limit=extra.get("limit"),
-                run=document.get("run", document["datetime"]),
+                benchmark=_text(each["fullname"]),
+                value=_above_zero(each["stats"]["median"]),
+                unit=_text(extra.get("unit", "s")),
+                limit=None if extra.get("limit") is None else _above_zero(extra["limit"]),
+                run=_text(document.get("run", document["datetime"])),
                 when=_time(commit.get("time") or document["datetime"]),
-                commit=commit["id"],
+                commit=_text(commit["id"]),
                 dirty=bool(commit.get("dirty")),
-                machine=machine(document["machine_info"]),
+                machine=_text(machine(document["machine_info"])),
             )
         )
     yield from entries  # all of a document, or none
 
 
+def _text(value) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    value.encode()  # or no page can hold it
+    return value
+
+
+def _above_zero(value) -> float:
+    if not isinstance(value, (int, float)):
+        raise TypeError(f"{value!r} is no number")
+    if not (isfinite(value) and value > 0):
+        raise ValueError(f"{value!r} is not above 0")
+    return float(value)
+
+
 def _time(text: str) -> datetime:
     time = datetime.fromisoformat(text)
     return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _parses(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _end_of_last_line(file: int) -> int:
