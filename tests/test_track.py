@@ -385,7 +385,9 @@ def test_changes_in_the_tree_are_not_measured_in_silence(project, capsys):
     project.commit(it=2)
     project.write("setup.py", SETUP + "  # changed")
     assert project.compare("--threshold", "50") == 0
-    assert "warning: the working tree has changes" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "warning: the working tree has changes" in said
+    assert "those of bench_toy.py are measured" in said
 
 
 def test_another_build_is_not_compared(project, capsys):
@@ -469,31 +471,70 @@ def test_bisect_needs_a_step(project, capsys):
     assert "there's no step to find" in capsys.readouterr().err
 
 
+def test_bisect_needs_commits_in_their_order(project, tmp_path, capsys):
+    project.commit(it=1)
+    project.commit(it=1)
+    wheel = tmp_path / "toy.whl"
+    wheel.touch()
+    for good, bad, why in (("HEAD", "HEAD~1", "is no ancestor"), (wheel, "HEAD", "no commits to find")):
+        assert project.track("bisect", "it", good, bad) == 2
+        assert why in capsys.readouterr().err
+
+
+def test_count_wants_commits_before_it_builds(project, tmp_path, capsys, monkeypatch):
+    monkeypatch.delattr(builds.Builds, "pythons")
+    wheel = tmp_path / "toy.whl"
+    wheel.touch()
+    assert project.track("count", wheel) == 2
+    assert "is no commit" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is missing")
 def test_count(project, tmp_path, capsys):
     loop = """
         import os
         NAMES = ["it"]
         def work(name):
-            for _ in range({} * int(os.environ["TIMES"])):
+            for _ in range({} * int(os.environ["TIMES"].strip("/[]"))):
                 pass
     """
     for number in (1000, 1200):
         project.commit()
         project.write("toy.py", loop.format(number))
         builds.git(project.folder, *AUTHOR, "commit", "-aqm", f"{number}")
-    arguments = ["--suite", "bench_toy.py", "--storage", tmp_path, "--set", "TIMES=10"]
+    arguments = [
+        "--suite",
+        "bench_toy.py",
+        "--storage",
+        tmp_path,
+        "--set",
+        "TIMES=/[10]",
+    ]  # no name of a file
     assert project.track("count", *arguments, "HEAD~2", "HEAD") == 1
     entries, problems = history.read(tmp_path / "history.jsonl")
     assert problems == []
     assert {each.unit for each in entries} == {"instructions"}
+    assert not any(each.dirty for each in entries)
     before, now = (each.value for each in entries)
     assert 1.18 < now / before < 1.22
     assert 12_000 * 5 < now < 12_000 * 500  # rounds of the loop, and what Python may need for one
     assert project.track("count", *arguments, "HEAD", "HEAD") == 0  # the same again, within 1%
+    project.write("bench_toy.py", textwrap.dedent(SUITE) + "# changed\n")
+    assert project.track("count", *arguments, "HEAD") == 0
+    assert history.read(tmp_path / "history.jsonl")[0][-1].dirty
 
 
 # The page
+
+
+def test_what_cannot_be_read_or_written_is_bad_input(tmp_path, capsys):
+    storage = ["--storage", str(tmp_path)]
+    history.append(tmp_path / "history.jsonl", [document()])
+    assert main(["record", "--repository", str(tmp_path / "gone")]) == 2
+    assert main(["report", *storage, "-o", "/proc/page.html"]) == 2
+    assert capsys.readouterr().err.count("error: ") == 2
+    assert main(["report", *storage]) == 0
+    assert (tmp_path / "history.html").is_file()
 
 
 def test_report(tmp_path, capsys):

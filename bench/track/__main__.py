@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     options.repository = options.repository.resolve()
     try:
         return options.run(options)
-    except TrackError as error:
+    except (TrackError, OSError) as error:  # the latter names the path that can't be read or written
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
 
@@ -75,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
         "--set", action="append", metavar="NAME=VALUE", help="count in this environment; repeatable"
     )
     made = verb("report", _report, stored, help="the history as a page, changes marked")
-    made.add_argument("-o", "--output", type=Path, default=Path(".benchmarks/history.html"))
+    made.add_argument("-o", "--output", type=Path, help="default: history.html in the storage")
     made = verb("bisect", _bisect, chosen, judged, threshold=3, help="the first slow commit between two")
     for name in ("bench", "good", "bad"):
         made.add_argument(name)
@@ -188,14 +188,18 @@ def _count(options) -> int:
         if "=" not in setting:
             raise TrackError(f"--set {setting}: NAME=VALUE is meant")
     versions = [find(options.repository, name) for name in options.commits]
+    for each in versions:
+        if each.commit is None:
+            raise TrackError(f"{each.label} is no commit, so it has no place in the history")
     _warn_of_changes(options, versions)
+    dirty = is_dirty(options.repository, "--", options.suite)
     counts = []
     with tempfile.TemporaryDirectory(prefix="track-") as folder:
         suite = turns.Suite(options.repository, options.suite, Path(folder, "run"), options.select)
         pythons = Builds(options.repository, Path(folder)).pythons(*versions)
         for python, version in zip(pythons, versions, strict=True):
             counts.append(count.count(python, version, suite, Path(folder), options.set or [""]))
-            lines = count.documents(counts[-1], version, options.repository)
+            lines = count.documents(counts[-1], version, options.repository, dirty)
             history.append(_storage(options) / "history.jsonl", lines)
     before, now = counts[0], counts[-1]
     more = [name for name in now if name in before and now[name] > before[name] * (1 + options.threshold)]
@@ -224,9 +228,10 @@ def _report(options) -> int:
         print(f"warning: {problem}", file=sys.stderr)
     if not entries:
         raise TrackError(f"no history: {path} has no line that can be read")
-    for change in report.write(options.output, entries, problems):
+    output = options.output or path.with_suffix(".html")
+    for change in report.write(output, entries, problems):
         print(f"{change.benchmark}: {change.ratio:.3f} of before since {change.commit[:10]}")
-    print(options.output)
+    print(output)
     return 0
 
 
@@ -265,9 +270,10 @@ def _storage(options) -> Path:
 
 
 def _warn_of_changes(options, versions: list[Version]) -> None:
-    if any(each.commit for each in versions) and is_dirty(options.repository):
+    if any(each.commit for each in versions) and is_dirty(options.repository, "--untracked-files=no"):
         print(
-            "warning: the working tree has changes, which no commit has: they are not measured",
+            "warning: the working tree has changes that no commit has:"
+            f" those of {options.suite} are measured, no others",
             file=sys.stderr,
         )
 

@@ -26,6 +26,10 @@ def first_slow(
     ratio, to `bad`'s than to `good`'s, so the two sides are told apart at any size of the step.
     """
     first, last = find(repository, good), find(repository, bad)
+    if not (first.commit and last.commit):
+        raise TrackError("between wheels there are no commits to find one among")
+    if first.commit not in git(repository, "rev-list", last.commit).split():
+        raise TrackError(f"{good} is no ancestor of {bad}")
     whole = judge(first, last)
     if whole.verdict(threshold) != "slower":
         word = whole.verdict(threshold)
@@ -35,7 +39,7 @@ def first_slow(
     middle = sqrt(whole.estimate)
     clone = folder / "bisect"  # what git writes down while it looks stays out of the repository
     git(repository, "clone", "--quiet", "--shared", "--no-checkout", ".", str(clone))
-    said = git(clone, "bisect", "start", "--no-checkout", str(last.commit), str(first.commit))
+    said = git(clone, "bisect", "start", "--no-checkout", last.commit, first.commit)
     while "is the first" not in said:
         commit = git(clone, "rev-parse", "BISECT_HEAD")
         try:

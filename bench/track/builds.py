@@ -41,8 +41,9 @@ def git(repository: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def is_dirty(repository: Path) -> bool:
-    return bool(git(repository, "status", "--porcelain", "--untracked-files=no"))
+def is_dirty(repository: Path, *which: str) -> bool:
+    """Whether the working tree has changes that no commit has, as git's status looks for them."""
+    return bool(git(repository, "status", "--porcelain", *which))
 
 
 def find(repository: Path, name: str) -> Version:

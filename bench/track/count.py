@@ -39,8 +39,8 @@ def count(python: Path, version: Version, suite: Suite, folder: Path, settings: 
     """Instructions of one call of each benchmark, in each setting ("NAME=value", or "")."""
     switch = make_switch(folder)
     counts = {}
-    for setting in settings:
-        output = folder / f"{version.commit or version.label}-{setting or 'plain'}"
+    for number, setting in enumerate(settings):
+        output = folder / f"{version.commit}-{number}"
         valgrind = ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no", "--vgdb=no"]
         valgrind += [f"--callgrind-out-file={output}"]
         # The order of a set of strings, and so the work on it, would differ from run to run.
@@ -62,21 +62,24 @@ def count(python: Path, version: Version, suite: Suite, folder: Path, settings: 
     return counts
 
 
-def documents(counts: dict[str, int], version: Version, repository: Path) -> list[dict]:
-    """Lines of the history; the machine is callgrind's, which is the same everywhere."""
-    if version.commit is None:
-        raise TrackError(f"{version.label} is no commit, so it has no place in the history")
+def documents(counts: dict[str, int], version: Version, repository: Path, dirty: bool) -> list[dict]:
+    """Lines of the history; the machine is callgrind's, which is the same everywhere.
+
+    `dirty` is whether the suite has changes: it's from the working tree, what it measures is not.
+    """
     now = datetime.now(UTC).isoformat()
     saved = {
         "machine_info": {
             "system": platform.system(),
             "machine": platform.machine(),
+            "python_implementation": platform.python_implementation(),
+            "python_version": platform.python_version(),
             "cpu": {"brand_raw": f"callgrind on {platform.machine()}"},
         },
         "commit_info": {
             "id": version.commit,
-            "time": git(repository, "show", "-s", "--format=%cI", version.commit),
-            "dirty": False,
+            "time": git(repository, "show", "-s", "--format=%cI", str(version.commit)),
+            "dirty": dirty,
         },
         "datetime": now,
         "benchmarks": [
