@@ -397,12 +397,48 @@ def test_another_build_is_not_compared(project, capsys):
     assert "imports nothing of what was built" in capsys.readouterr().err
 
 
+def test_what_imports_nothing_of_the_build_is_left_out(project, capsys):
+    project.commit(it=2)
+    (project.folder / "suite").mkdir()
+    project.write("suite/test_a.py", "def test_sum(benchmark): benchmark(sum, [1])")
+    project.write("suite/test_b.py", "def test_it(benchmark):\n import toy; benchmark(toy.work, 'it')")
+    assert project.compare("HEAD", "HEAD", "--threshold", "50", "--suite", "suite", "--launches", 2) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"not compared: suite/test_a.py::test_sum: .*imports nothing", said)
+    assert "1 compared" in said
+
+
+def test_a_namespace_package(project):
+    (project.folder / "space").mkdir()
+    project.write("space/toy.py", toy({"it": 2}))
+    project.write("setup.py", SETUP.replace("py_modules=['toy']", "packages=['space']"))
+    project.write("bench_toy.py", textwrap.dedent(SUITE).replace("toy,", "space.toy as toy,", 1))
+    project.commit()
+    assert project.compare("HEAD", "HEAD", "--threshold", "50", "--launches", 2) == 0
+
+
+def test_a_project_and_a_suite_in_folders_of_their_repository(project, capsys):
+    bench = project.folder / "part" / "bench"
+    bench.mkdir(parents=True)
+    (project.folder / "setup.py").rename(bench.parent / "setup.py")
+    project.write("part/toy.py", toy({"it": 2}))
+    project.write("part/bench/__init__.py", "")
+    project.write("part/bench/conftest.py", "from .names import name")
+    project.write("part/bench/names.py", "import pytest\n@pytest.fixture\ndef name(): return 'it'")
+    project.write("part/bench/it.py", "import toy\ndef test_it(benchmark, name): benchmark(toy.work, name)")
+    project.commit()
+    arguments = ["--repository", str(bench.parent), "--suite", "bench/it.py", "--threshold", "50"]
+    name = "bench/it.py::test_it"
+    assert main(["compare", *arguments, "--launches", "2", "-k", name, "HEAD", "HEAD"]) == 0
+    assert name in capsys.readouterr().out
+
+
 def test_a_wrong_result_is_not_compared(project, capsys):
     project.commit(right=2, wrong=2)
     project.write("bench_toy.py", textwrap.dedent(SUITE) + "    assert name == 'right'\n")
     assert project.compare("HEAD", "HEAD", "--threshold", "50") == 0
     said = capsys.readouterr().out
-    assert re.search(r"not compared: \S+\[wrong\]: in HEAD .*AssertionError", said)
+    assert re.search(r"not compared: \S+\[wrong\]: in HEAD .*: AssertionError: assert 'wrong' ==", said)
     assert said.count("[right]") == 1
 
 
@@ -518,9 +554,8 @@ def test_count(project, tmp_path, capsys):
     before, now = (each.value for each in entries)
     assert 1.18 < now / before < 1.22
     assert 12_000 * 5 < now < 12_000 * 500  # rounds of the loop, and what Python may need for one
-    assert project.track("count", *arguments, "HEAD", "HEAD") == 0  # the same again, within 1%
     project.write("bench_toy.py", textwrap.dedent(SUITE) + "# changed\n")
-    assert project.track("count", *arguments, "HEAD") == 0
+    assert project.track("count", *arguments, "HEAD", "HEAD") == 0  # the same again, within 1%
     assert history.read(tmp_path / "history.jsonl")[0][-1].dirty
 
 

@@ -77,7 +77,8 @@ def parser() -> argparse.ArgumentParser:
     made = verb("report", _report, stored, help="the history as a page, changes marked")
     made.add_argument("-o", "--output", type=Path, help="default: history.html in the storage")
     made = verb("bisect", _bisect, chosen, judged, threshold=3, help="the first slow commit between two")
-    for name in ("bench", "good", "bad"):
+    made.add_argument("bench", help="its name as compare prints it, or an expression as for pytest's -k")
+    for name in ("good", "bad"):
         made.add_argument(name)
     made = verb(
         "selftest", _selftest, judged, threshold=3, help="how often compare is right, on this machine"

@@ -8,7 +8,7 @@ from math import sqrt
 from pathlib import Path
 
 from . import TrackError
-from .builds import Version, find, git
+from .builds import Version, find, git, make_clone
 from .verdicts import Ratio
 
 
@@ -38,7 +38,7 @@ def first_slow(
         )
     middle = sqrt(whole.estimate)
     clone = folder / "bisect"  # what git writes down while it looks stays out of the repository
-    git(repository, "clone", "--quiet", "--shared", "--no-checkout", ".", str(clone))
+    make_clone(repository, clone)
     said = git(clone, "bisect", "start", "--no-checkout", last.commit, first.commit)
     while "is the first" not in said:
         commit = git(clone, "rev-parse", "BISECT_HEAD")

@@ -59,6 +59,12 @@ def find(repository: Path, name: str) -> Version:
     return Version(commit[:10] if name == commit else f"{name} ({commit[:10]})", commit=commit)
 
 
+def make_clone(repository: Path, clone: Path) -> None:
+    """The whole repository that this folder is in or is, with nothing checked out."""
+    whole = git(repository, "rev-parse", "--show-toplevel")
+    git(repository, "clone", "--quiet", "--shared", "--no-checkout", whole, str(clone))
+
+
 class Builds:
     """Environments, made when they're first asked for and kept under `folder`."""
 
@@ -94,8 +100,9 @@ class Builds:
         source = version.wheel
         if source is None:
             source = home / "source"
-            git(self.repository, "clone", "--quiet", "--shared", "--no-checkout", ".", str(source))
+            make_clone(self.repository, source)
             git(source, "checkout", "--quiet", "--detach", str(version.commit))
+            source /= git(self.repository, "rev-parse", "--show-prefix")  # the project's place in it
         pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "install"]
         options = ["--no-deps", "--no-build-isolation", "--no-index"]
         done = subprocess.run([*pip, *options, str(source)], capture_output=True, text=True)

@@ -24,23 +24,36 @@ SETTINGS = "pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg"
 
 
 class Suite:
-    """Benchmarks copied out of their project, so that both versions run the same and find no third."""
+    """Benchmarks copied out of their project, so that both versions run the same and find no third.
+
+    They keep their place, and so their names, and have each conftest.py between the root and them.
+    `select` is an expression as for pytest's -k, or a benchmark's full name.
+    """
 
     def __init__(self, repository: Path, name: str, folder: Path, select: str = ""):
         source = repository / name
         if not source.exists():
             raise TrackError(f"no such suite: {source}")
         self.folder = folder / "suite"
-        self.folder.mkdir(parents=True)
-        copy = shutil.copytree if source.is_dir() else shutil.copy
-        copy(source, self.folder / source.name)
-        for setting in SETTINGS:
-            if (repository / setting).is_file():
-                shutil.copy(repository / setting, self.folder)
+        inside = source.resolve().is_relative_to(repository.resolve())
+        place = source.resolve().relative_to(repository.resolve()) if inside else Path(source.name)
+        (self.folder / place).parent.mkdir(parents=True)
+        if source.is_dir():
+            shutil.copytree(source, self.folder / place, dirs_exist_ok=True)
+        else:
+            shutil.copy(source, self.folder / place)
+        for file in (*SETTINGS, "conftest.py"):
+            if (repository / file).is_file():
+                shutil.copy(repository / file, self.folder)
+        for above in place.parents[:-1] if inside else ():
+            if (repository / above / "conftest.py").is_file():
+                for module in (repository / above).glob("*.py"):  # it may import what is beside it
+                    shutil.copy(module, self.folder / above)
         self.plugins = folder / "plugins"
         self.plugins.mkdir()
         shutil.copy(Path(__file__).with_name("worker.py"), self.plugins / "track_worker.py")
-        self.arguments = [source.name, "-k", select] if select else [source.name]
+        chosen = [select] if "::" in select else [str(place), "-k", select]
+        self.arguments = [f"--rootdir={self.folder}", *chosen]
 
 
 class Failed(Exception):
@@ -89,12 +102,10 @@ class Worker:
         while True:
             event, at, about = self.receive()
             if event == "ready" and at == name:
-                if about is None:
-                    raise TrackError(f"{at} imports nothing of what was built for {self.label}")
                 if about:
                     raise TrackError(f"{self.label}: {at} imports another build: {', '.join(about)}")
                 self.at = name
-                return None
+                return self._trouble("it imports nothing of what was built" if about is None else "")
             if event == "ready":
                 self._send(0)
             elif at == name:
@@ -127,7 +138,7 @@ class Worker:
             self.receive()  # says how it ended
 
     def _trouble(self, text: str) -> str | None:
-        return f"in {self.label}: {text.strip().splitlines()[-1]}" if text.strip() else None
+        return f"in {self.label}: {text.strip().splitlines()[0]}" if text.strip() else None
 
     def close(self) -> None:
         self.pipe.close()

@@ -71,7 +71,11 @@ class TakesTurns(BenchmarkFixture):
 def foreign_modules():
     """What is imported from elsewhere though this environment has its own; None where nothing of it is."""
     own = Path(sysconfig.get_path("purelib"))
-    names = {each.name.partition(".")[0] for each in own.iterdir() if not each.name.endswith("-info")}
+    # By module, not by package: one without __init__.py has no file, and others may add to it.
+    places = (each.relative_to(own) for each in own.rglob("*") if each.suffix in (".py", ".so"))
+    names = {
+        ".".join([*at.parent.parts, at.name.partition(".")[0]]).removesuffix(".__init__") for at in places
+    }
     files = [getattr(sys.modules[name], "__file__", None) for name in sorted(names & sys.modules.keys())]
     if not any(files):
         return None
@@ -92,7 +96,8 @@ def pytest_collection_finish(session):
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
-    item.trouble = getattr(item, "trouble", "") or ("" if report.passed else str(report.longreprtext))
+    if not report.passed and not getattr(item, "trouble", ""):
+        item.trouble = call.excinfo.exconly() if call.excinfo else report.longreprtext
     if report.when == "teardown" and "benchmark" in item.fixturenames:
-        TakesTurns.parent.send(("ended", item.nodeid, item.trouble))
+        TakesTurns.parent.send(("ended", item.nodeid, getattr(item, "trouble", "")))
     return report
