@@ -27,8 +27,9 @@ bench: .venv/installed-bench build
 bench-quick:
 	$(MAKE) bench BENCH="-m 'not long' --benchmark-min-rounds=2 --benchmark-max-time=0.1"
 
+# bench/conftest.py loads the peers, which headline.py doesn't need, in every process again.
 compare: .venv/installed-test
-	$(BIN)/python -m bench.track compare --suite bench/headline.py --threshold 20 --launches 8
+	PYTEST_ADDOPTS=--noconftest $(BIN)/python -m bench.track compare --suite bench/headline.py --threshold 20 --launches 8
 
 lint: .venv/installed-lint
 	$(BIN)/ruff check .
