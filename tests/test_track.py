@@ -347,7 +347,7 @@ def test_nothing_compared_is_an_error(project, capsys):
     project.write("toy.py", "NAMES = ['it']\ndef work(name): 1 / 0")
     builds.git(project.folder, *AUTHOR, "commit", "-aqm", "breaks everything")
     assert project.compare() == 2
-    assert re.search("nothing could be compared:\n.*ZeroDivisionError", capsys.readouterr().err)
+    assert re.search("nothing could be compared: .*ZeroDivisionError", capsys.readouterr().err)
 
 
 def test_wheels(project, tmp_path, capsys):

@@ -214,9 +214,7 @@ def compare(
         result.logarithms.pop(name, None)
     if not result.logarithms:
         reasons = [f"{name}: {why}" for name, why in result.left_out.items()]
-        raise TrackError(
-            "\n".join(["nothing could be compared:", *(reasons or ["no benchmark was selected"])])
-        )
+        raise TrackError("nothing could be compared: " + ("\n".join(reasons) or "no benchmark was selected"))
     return result
 
 
