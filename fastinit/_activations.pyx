@@ -368,21 +368,45 @@ cdef size_t rows_together(size_t size, size_t columns) noexcept:
     return 1 if size < FEW or columns >= wide else wide // columns
 
 
-cdef int rows_in_pieces(RowsJob job, memory, list operands, bias, str tag, size_t columns) except -1:
-    """Arrays in any layout, so many rows at a time; the sums are those of contiguous ones."""
-    cdef size_t start, stop, size = memory.size, group = ROW_GROUP * columns
+cdef bint in_step(cnp.ndarray out, cnp.ndarray x):
+    """Whether each element of x shares memory with its own of the output at most."""
+    return (cnp.PyArray_DATA(out) == cnp.PyArray_DATA(x) and out.strides == x.strides and out.dtype == x.dtype
+            or not np.may_share_memory(x, out, max_work=1))
+
+
+cdef tuple rows_at(tuple shape, size_t start, size_t stop):
+    """The index of rows start to stop of an array, where these are counted through all axes but the last."""
+    if len(shape) == 2:
+        return slice(start, stop),
+    return np.unravel_index(np.arange(start, stop), shape[:-1])
+
+
+cdef int rows_in_tiles(RowsJob job, memory, list operands, tuple bias, str tag, size_t together) except -1:
+    """Arrays in any layout, so many rows and columns at a time; the sums are those of contiguous ones."""
+    cdef size_t n = memory.shape[-1], rows = memory.size // n, group = ROW_GROUP * together
+    cdef size_t width = n if together > 1 else BUFFER // min(rows, ROW_GROUP)
+    cdef size_t row, column, some, whole, rest
     cdef double *sums = job.sums
-    flats = [np.copy(x) if np.may_share_memory(x, memory) else x for x in operands]
-    for start in range(0, size, group):
-        stop = min(start + group, size)
-        parts = [x.flat[start:stop].astype(_dtypes.STORAGE[tag]) for x in flats]
-        part = np.empty(stop - start, _dtypes.STORAGE[tag])
-        job.bind(part, (*parts, *bias))
-        job.sums = sums + start // columns // ROW_BLOCK * columns
-        job.rows((stop - start) // columns, columns)
-        if (stop - start) % columns:
-            job(((stop - start) // columns, 1, 0, (stop - start) % columns))
-        memory.flat[start:stop] = part
+    operands = [x if in_step(memory, x) else x.copy() for x in operands]
+    out, *arrays = [np.atleast_2d(x) for x in (memory, *operands)]
+    job.itemsize = fi_itemsize(job.dtype)
+    for row in range(0, rows, group):
+        some = min(group, rows - row)
+        whole, rest = some // together, some % together * n
+        index = rows_at(out.shape, row, row + some)
+        for column in range(0, n, width):
+            where = (*index, slice(column, min(column + width, n)))
+            parts = [x[where].astype(_dtypes.STORAGE[tag], order="C") for x in arrays]
+            part = np.empty_like(parts[0])
+            job.bind(part, (*parts, *[each[column:] for each in bias]))
+            job.stride = part.shape[1] * together
+            job.sums = sums + row // group * ROW_GROUP // ROW_BLOCK * n * together + column
+            with nogil:
+                job.part_of_rows(0, whole, 0, job.stride)
+                if rest:  # a last row, short of some
+                    job.part_of_rows(whole, 1, 0, rest)
+            out[where] = part
+            PyErr_CheckSignals()
     return 0
 
 
@@ -417,7 +441,7 @@ def with_bias_backward(int op, grad, y, bias, out, double slope=0.0):
         if size % columns:  # a last row, short of some
             job((size // columns, 1, 0, size % columns))
     else:
-        rows_in_pieces(job, memory, operands, wide, tag, columns)
+        rows_in_tiles(job, memory, operands, wide, tag, together)
         job.sums = <double *>cnp.PyArray_DATA(sums)
     grad_bias = np.empty(n, _dtypes.dtype(tag))
     sum_rows(job.dtype, cnp.PyArray_DATA(grad_bias), job.sums, sums.shape[0], sums.shape[1])

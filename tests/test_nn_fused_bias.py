@@ -81,7 +81,7 @@ def test_sums_depend_on_no_thread_and_no_instruction_set(name, tag, shape, threa
 @every_tag
 @pytest.mark.parametrize("layout", READABLE)
 def test_sums_of_every_layout_are_those_of_contiguous_arrays(name, tag, layout):
-    for shape in [(37, 41), (1040, 3), (2, 3, 600)]:
+    for shape in [(37, 41), (1040, 3), (2, 3, 600), (37, 5003), (2, 3, 5, 5003), (20_001,), (300, 7, 2)]:
         operands = operands_of(shape, tag)
         expected = BACKWARDS[name](*operands)
         changed = [READABLE[layout](x) for x in operands]
@@ -93,6 +93,17 @@ def test_sums_of_every_layout_are_those_of_contiguous_arrays(name, tag, layout):
         ):
             assert_same(np.array(grad_x), expected[0])
             assert_same(grad_bias, expected[1])
+
+
+@every_backward
+def test_sums_of_more_axes_than_thirty_two(name):
+    shape = (2, *[1] * 60, 3, 50)
+    operands = operands_of(shape, "f32")
+    expected = BACKWARDS[name](*operands)
+    changed = [np.asfortranarray(x) for x in operands]
+    grad_x, grad_bias = BACKWARDS[name](*changed, out=np.zeros(shape, "f4", order="F"))
+    assert_same(np.ascontiguousarray(grad_x), expected[0])
+    assert_same(grad_bias, expected[1])
 
 
 @every_backward

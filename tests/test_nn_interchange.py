@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from activations import DTYPES, FUNCTIONS, assert_same
+from test_nn_layouts import READABLE
 
 from fastinit import nn
 
@@ -124,15 +125,25 @@ def test_no_copy_is_made(speaker):
 
 
 @every_function
+@pytest.mark.parametrize("shape", [(2048, 512), (64, 1 << 14)], ids=str)
 @pytest.mark.parametrize("layout", ["strided", "negative", "swapped", "misaligned", "transposed"])
-def test_other_layouts_take_blocks_and_no_copy_of_the_whole(function, layout):
-    from test_nn_layouts import READABLE
-
-    shape = (2048, 512)
+def test_other_layouts_take_blocks_and_no_copy_of_the_whole(function, layout, shape):
     operands = function.operands(np.random.default_rng(3), shape, "f64")
     changed = [READABLE[layout](x) for x in operands]
     out = np.zeros(shape)
     assert peak_of(lambda: function.call(*changed, out=out)) < out.nbytes // 2
+    if layout != "swapped":  # in place
+        assert peak_of(lambda: function.call(*changed, out=changed[0])) < out.nbytes // 2
+
+
+@every_function
+def test_every_other_row_and_column_of_one_array_are_no_reason_to_copy(function):
+    both = np.zeros((2048, 1024))
+    both[:, ::2] = 1
+    rest = function.operands(np.random.default_rng(3), (2048, 512), "f64")[1:]
+    assert peak_of(lambda: function.call(both[:, ::2], *rest, out=both[:, 1::2])) < both.nbytes // 4
+    assert (both[:, ::2] == 1).all()
+    assert_same(both[:, 1::2].copy(), function.call(np.ones((2048, 512)), *rest))
 
 
 def test_jax_arrays_are_inputs():

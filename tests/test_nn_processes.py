@@ -82,6 +82,7 @@ memory = mmap.mmap(-1, 8 * rows * columns)  # shared with a child
 x, bias, out = np.full((rows, columns), -0.5), np.zeros(columns), np.frombuffer(memory).reshape(rows, columns)
 rng = random.default_rng(1)
 strided_x, strided_out = x[::-1, ::-1], out.T
+wide_x, wide_out = x.reshape(2, -1)[:, ::-1], out.reshape(2, -1)[:, ::-1]
 
 def written():
     return np.count_nonzero(out[::100, ::100]) / out[::100, ::100].size
@@ -126,6 +127,7 @@ long_call = pytest.mark.parametrize(
         "nn.selu_backward(x, x=x, out=out)",
         "nn.selu(x, dropout_p=0.5, rng=rng, out=out)",
         "nn.bias_leaky_relu_backward(strided_x, x, bias, out=strided_out)",
+        "nn.bias_selu_backward(wide_x, wide_x, out=wide_out)",
     ],
 )
 
