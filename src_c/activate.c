@@ -9,11 +9,11 @@ enum { DRAWS = 4096, MOST_WORDS = 2 * DRAWS - 64, TILE = 8192, ROWS = 16 };
 static __attribute__((noinline)) void alpha_dropout(fi_activation *params, double p) {
     const double alpha = -0x1.c212cc640f031p+0; /* -lambda alpha of SELU */
     const double a = p < 1 ? 1 / __builtin_sqrt((1 - p) * (1 + p * (alpha * alpha))) : 0;
-    const double words = p * 0x1p32; /* to the nearest, at least one */
+    const double words = p * 0x1p32 + 0x1p52 - 0x1p52; /* to the nearest integer, or of two to the even one */
     params->scale = a;
     params->shift = -a * p * alpha;
     params->dropped = a * alpha + params->shift;
-    params->last_dropped = words < 1.5 ? 0 : words > 0x1p32 - 1 ? 0xffffffffu : (uint32_t)(words - 0.5);
+    params->last_dropped = words < 1 ? 0 : (uint32_t)(words - 1); /* at least one word */
 }
 
 void fi_alpha_dropout(fi_activation *params, double p) {
