@@ -86,12 +86,13 @@ static inline double with_sign_f64(double x, double of) {
     }                                                                                                        \
     /* from y = selu(x) */                                                                                   \
     static inline F slope_at_selu_##tag(F y) { return y > 0 ? (F)(lambda) : y + (F)(lambda_alpha); }         \
+    /* NaN is never dropped: of either operand it stays what it is */                                        \
+    static inline int drops_##tag(F x, F y, uint32_t w, const fi_activation *p) {                            \
+        return ((uint##bits##_t)w <= p->last_dropped) & !__builtin_isunordered(x, y);                        \
+    }                                                                                                        \
     static inline F dropped_##tag(F x, uint32_t w, const fi_activation *p) {                                 \
         F kept = fma_##tag((F)p->scale, x, (F)p->shift);                                                     \
-        return w <= p->last_dropped ? (F)p->dropped : kept;                                                  \
-    }                                                                                                        \
-    static inline F kept_##tag(F slope, uint32_t w, const fi_activation *p) {                                \
-        return w <= p->last_dropped ? 0 : slope * (F)p->scale;                                               \
+        return drops_##tag(x, x, w, p) ? (F)p->dropped : kept;                                               \
     }                                                                                                        \
     FI_OPERATION(relu, F, tag) { return x < 0 ? 0 : x; }                                                     \
     FI_OPERATION(leaky_relu, F, tag) { return x > 0 ? x : x * (F)p->slope; }                                 \
@@ -122,14 +123,17 @@ static inline double with_sign_f64(double x, double of) {
     FI_OPERATION(selu_backward_x, F, tag) { return x * slope_of_selu_##tag(y); }                             \
     FI_OPERATION(sigmoid_backward, F, tag) { return x * ((1 - y) * y); }                                     \
     FI_OPERATION(tanh_backward, F, tag) { return x * fma_##tag(-y, y, 1); }                                  \
-    FI_OPERATION(alpha_dropout_backward, F, tag) { return kept_##tag(x, w, p); }                             \
+    FI_OPERATION(alpha_dropout_backward, F, tag) { return drops_##tag(x, x, w, p) ? 0 : x * (F)p->scale; }   \
     /* from scale selu(x) + shift */                                                                         \
     FI_OPERATION(selu_dropout_backward, F, tag) {                                                            \
         F above = y - (F)p->shift, low = fma_##tag((F)p->scale, (F)(lambda_alpha), above);                   \
         F slope = above > 0 ? (F)p->scale * (F)(lambda) : low;                                               \
-        return w <= p->last_dropped ? 0 : x * slope;                                                         \
+        return drops_##tag(x, y, w, p) ? 0 : x * slope;                                                      \
     }                                                                                                        \
-    FI_OPERATION(selu_dropout_backward_x, F, tag) { return kept_##tag(x * slope_of_selu_##tag(y), w, p); }   \
+    FI_OPERATION(selu_dropout_backward_x, F, tag) {                                                          \
+        F kept = x * slope_of_selu_##tag(y) * (F)p->scale;                                                   \
+        return drops_##tag(x, y, w, p) ? 0 : kept;                                                           \
+    }                                                                                                        \
     FI_OPERATION(bias_leaky_relu_backward, F, tag) { return leaky_relu_backward_##tag(x, y + z, z, w, p); }  \
     FI_OPERATION(bias_selu_backward, F, tag) { return selu_backward_##tag(x, y, z, w, p); }
 

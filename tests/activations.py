@@ -127,8 +127,9 @@ aten = torch.ops.aten
 leaky = partial(F.leaky_relu, negative_slope=SLOPE)
 
 
-def seeded(function, **arguments):
-    return lambda *operands, out=None: function(*operands, rng=default_rng(SEED), out=out, **arguments)
+def seeded(function, p):
+    """By the name it has for the probability."""
+    return lambda *operands, out=None: function(*operands, rng=default_rng(SEED), out=out, **{p: P})
 
 
 FUNCTIONS = [
@@ -173,19 +174,19 @@ FUNCTIONS = [
         torchs_selu_backward,
         2,
     ),
-    Function("alpha_dropout", seeded(nn.alpha_dropout, p=P), torchs_dropout, draws=True),
+    Function("alpha_dropout", seeded(nn.alpha_dropout, "p"), torchs_dropout, draws=True),
     Function(
-        "selu dropout_p=", seeded(nn.selu, dropout_p=P), lambda x: torchs_dropout(F.selu(x)), draws=True
+        "selu dropout_p=", seeded(nn.selu, "dropout_p"), lambda x: torchs_dropout(F.selu(x)), draws=True
     ),
     Function(
         "alpha_dropout_backward",
-        seeded(nn.alpha_dropout_backward, p=P),
+        seeded(nn.alpha_dropout_backward, "p"),
         torchs_dropout_backward,
         draws=True,
     ),
     Function(
         "selu_backward dropout_p=",
-        seeded(nn.selu_backward, dropout_p=P),
+        seeded(nn.selu_backward, "dropout_p"),
         torchs_selu_dropout_backward,
         2,
         draws=True,

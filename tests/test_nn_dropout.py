@@ -2,9 +2,10 @@
 
 import copy
 
+import activations
 import numpy as np
 import pytest
-from activations import DTYPES, EPSILON, SEED, P, assert_same, dropped
+from activations import DTYPES, EPSILON, FUNCTIONS, SEED, P, assert_same, dropped
 from numpy.testing import assert_array_equal
 
 from fastinit import nn, random
@@ -130,13 +131,13 @@ def test_none_and_all(tag):
 
 
 @pytest.mark.parametrize("tag", DTYPES)
-def test_what_is_dropped_has_one_value(tag):
-    """a alpha' + b of the paper, in every element: NaN and infinity are dropped as others are."""
+def test_what_is_dropped_has_one_value(isa, tag):
+    """a alpha' + b of the paper, in every element: an infinite one forgets itself."""
     q = 1 - P
     a = 1 / np.sqrt(q + LOW**2 * q * (1 - q))
     low = a * LOW - a * (1 - q) * LOW
     mask = dropped(1000)
-    for value in (np.nan, np.inf, -np.inf, 1e4):
+    for value in (np.inf, -np.inf, 1e4):
         y = nn.alpha_dropout(np.full(1000, value, DTYPES[tag]), P, default_rng(SEED))
         np.testing.assert_allclose(y[mask].astype(np.float64), low, rtol=EPSILON[tag])
         expected = a * value - a * (1 - q) * LOW
@@ -148,3 +149,41 @@ def test_what_is_dropped_has_one_value(tag):
 def test_a_seed_is_a_generator():
     x = np.linspace(-1, 1, 100)
     assert_same(nn.alpha_dropout(x, P, SEED), nn.alpha_dropout(x, P, default_rng(SEED)))
+
+
+@pytest.mark.parametrize("tag", DTYPES)
+@pytest.mark.parametrize("p", [0.0, P, 1.0])
+@pytest.mark.parametrize("function", [each for each in FUNCTIONS if each.draws], ids=str)
+def test_nan_is_never_dropped(isa, function, tag, p, monkeypatch):
+    """Of any operand, beside infinities too."""
+    monkeypatch.setattr(activations, "P", p)
+    for i in range(function.tall):
+        for other in (1, np.inf, -np.inf, np.nan):
+            operands = [np.full(1000, other, DTYPES[tag]) for _ in range(function.tall)]
+            operands[i][:] = np.nan
+            assert np.isnan(function.call(*operands)).all()
+
+
+@pytest.mark.parametrize("tag", DTYPES)
+@pytest.mark.parametrize("given", ["y", "x"])
+def test_an_infinite_gradient_of_what_is_dropped_is_nothing(isa, tag, given):
+    y = nn.alpha_dropout(np.zeros(1000, DTYPES[tag]), P, SEED)
+    for other in (y, np.full_like(y, np.inf), np.full_like(y, -np.inf)):
+        grad = np.full_like(y, np.inf)
+        gradient = nn.selu_backward(grad, **{given: other}, dropout_p=P, rng=default_rng(SEED))
+        assert not gradient[dropped(1000)].any()
+
+
+@pytest.mark.parametrize("offset", [-0.5, 0.0, 0.25, 0.5, 0.75])
+def test_the_threshold_is_rounded_to_the_nearest_and_halves_to_even(offset):
+    """For words of each parity: it is put beside one, and which are dropped is NumPy's."""
+    words = np.random.Generator(np.random.PCG64(SEED)).integers(0, 2**32, 1000, dtype=np.uint32)
+    for word in (int(words[words % 2 == 0][0]), int(words[words % 2 == 1][0])):
+        p = (word + offset) / 2**32
+        gradient = nn.alpha_dropout_backward(np.ones(1000), p, default_rng(SEED))
+        assert_array_equal(gradient == 0, words < round(p * 2**32))
+
+
+def test_a_probability_just_below_one_drops_all():
+    for p in (1 - 2.0**-34, 1 - 2.0**-53):
+        assert not nn.alpha_dropout_backward(np.ones(1000), p, default_rng(SEED)).any()
