@@ -121,7 +121,7 @@ static inline double with_sign_f64(double x, double of) {
     FI_OPERATION(leaky_relu_backward, F, tag) { return y > 0 ? x : x * (F)p->slope; }                        \
     FI_OPERATION(selu_backward, F, tag) { return x * slope_at_selu_##tag(y); }                               \
     FI_OPERATION(selu_backward_x, F, tag) { return x * slope_of_selu_##tag(y); }                             \
-    FI_OPERATION(sigmoid_backward, F, tag) { return x * ((1 - y) * y); }                                     \
+    FI_OPERATION(sigmoid_backward, F, tag) { return x * (1 - y) * y; }                                       \
     FI_OPERATION(tanh_backward, F, tag) { return x * fma_##tag(-y, y, 1); }                                  \
     FI_OPERATION(alpha_dropout_backward, F, tag) { return drops_##tag(x, x, w, p) ? 0 : x * (F)p->scale; }   \
     /* from scale selu(x) + shift */                                                                         \

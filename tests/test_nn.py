@@ -113,7 +113,7 @@ def test_half_types_are_float32_rounded_once(isa, function, tag):
             assert_same(function.call(*operands), wide.astype(DTYPES[tag]))
 
 
-SPECIAL = [0.0, 2.0**-149, 2.0**-126, 2.0**-24, 1e-8, 0.5, 1.0, 20.0, 88.8, 104.0, 745.2, 3e4, np.inf]
+SPECIAL = [0.0, 2.0**-149, 2.0**-126, 2.0**-24, 1e-8, 0.5, 1.0, 20.0, 88.8, 104.0, 745.2, 3e4, 1e30, np.inf]
 SLOPES = [0.0, -0.0, 0.01, -0.5, 1.0, 3.0, np.nan, np.inf]
 
 #: Functions of one operand, and gradients by the name of the other, as torch has them.
