@@ -4,6 +4,8 @@ import numpy as np
 
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
+from libc.float cimport FLT_MAX
+from libc.math cimport INFINITY, fabs
 from libc.string cimport memcmp, memcpy
 
 from fastinit._dispatch cimport activate, activate_rows, consume, set_alpha_dropout, sum_rows
@@ -14,7 +16,7 @@ from fastinit._kernels cimport (
 from fastinit._sampling cimport Source
 
 from fastinit import _dtypes
-from fastinit._arrays import as_input, as_output
+from fastinit._arrays import as_input, as_output, say_written
 from fastinit._threads import get_num_threads, run
 
 cnp.import_array()
@@ -69,6 +71,13 @@ cdef class Job:
     cdef char *out
     cdef const void *operands[3]
     cdef int count
+
+    cdef int set_slope(self, double slope) except -1:
+        """What float32 can't hold is refused, as by torch: it would be infinite, and of zeros make NaN."""
+        if self.dtype != FI_F64 and FLT_MAX < fabs(slope) < INFINITY:
+            raise OverflowError(f"negative_slope {slope} overflows float32")
+        self.params.slope = slope
+        return 0
 
     cdef int part(self, size_t start, size_t n) except -1 nogil:
         activate(self.op, self.dtype, &self.params, &self.generator if self.draws else NULL, self.out,
@@ -179,20 +188,20 @@ cdef bint alike(cnp.ndarray a, cnp.ndarray b) noexcept:
 cdef object plain(fi_activation_op op, x, y, out, double slope):
     """The common case, or None: C-contiguous arrays of one dtype and shape."""
     cdef int known
-    cdef Job job
+    cdef Job job = Job.__new__(Job)
     if type(x) is not cnp.ndarray or not cnp.PyArray_ISCARRAY_RO(x) or (known := dtype_of(x)) < 0:
         return None
     if y is not None and (type(y) is not cnp.ndarray or not cnp.PyArray_ISCARRAY_RO(y) or dtype_of(y) != known
                           or not alike(x, y)):
         return None
+    job.op, job.dtype = op, <fi_dtype>known
+    job.set_slope(slope)
     if out is None:
         out = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
     elif (type(out) is not cnp.ndarray or not cnp.PyArray_ISCARRAY(out) or dtype_of(out) != known
           or not alike(x, out) or not same_or_apart(out, x)
           or y is not None and not same_or_apart(out, y)):
         return None
-    job = Job.__new__(Job)
-    job.op, job.dtype, job.params.slope = op, <fi_dtype>known, slope
     job.out = <char *>cnp.PyArray_DATA(out)
     job.operands[0], job.count = cnp.PyArray_DATA(x), 1
     if y is not None:
@@ -206,9 +215,7 @@ def elementwise(int op, x, y=None, out=None, double slope=0.0):
     result = plain(<fi_activation_op>op, x, y, out, slope)
     if result is not None:
         return result
-    cdef Job job = Job.__new__(Job)
-    job.params.slope = slope
-    return anything(job, op, (x,) if y is None else (x, y), out)
+    return anything(Job.__new__(Job), op, (x,) if y is None else (x, y), out, slope)
 
 
 def dropout(int op, x, y, out, double p, generator, bint moves):
@@ -216,7 +223,7 @@ def dropout(int op, x, y, out, double p, generator, bint moves):
     cdef Job job = Job.__new__(Job)
     set_alpha_dropout(&job.params, p)
     job.draws = True
-    return anything(job, op, (x,) if y is None else (x, y), out, generator._source, moves)
+    return anything(job, op, (x,) if y is None else (x, y), out, 0, generator._source, moves)
 
 
 cdef tuple storage_of(x):
@@ -244,7 +251,7 @@ cdef tuple checked(operands):
 
 
 cdef object output(out, like, str tag):
-    """`out`, or a new array in the order of `like`, and the storage of either."""
+    """`out`, or a new array in the order of `like`, and the storage of either. The last check there is."""
     if out is None:
         out = np.empty_like(like, dtype=_dtypes.dtype(tag), subok=False)
         return out, _dtypes.storage(out, tag)
@@ -255,6 +262,8 @@ cdef object output(out, like, str tag):
             f"output array has dtype {_dtypes.name(its)}, but the operands have {_dtypes.name(tag)}")
     if memory.shape != like.shape:
         raise ValueError(f"output array has shape {memory.shape}, but the operands have {like.shape}")
+    if not usual:
+        say_written(out)
     return out, memory
 
 
@@ -262,10 +271,11 @@ cdef bint is_plain(array, bint fortran):
     return cnp.PyArray_ISFARRAY_RO(array) if fortran else cnp.PyArray_ISCARRAY_RO(array)
 
 
-cdef object anything(Job job, int op, tuple given, out, Source source=None, bint moves=False):
+cdef object anything(Job job, int op, tuple given, out, double slope, Source source=None, bint moves=False):
     operands, tag = checked(given)
-    result, memory = output(out, operands[0], tag)
     job.op, job.dtype = <fi_activation_op>op, <fi_dtype><int>DTYPES[tag]
+    job.set_slope(slope)
+    result, memory = output(out, operands[0], tag)
     if moves:
         source.take(FI_UNIFORM, FI_F32, memory.size, &job.generator)
     elif job.draws:
@@ -342,8 +352,9 @@ def with_bias(int op, x, bias, out, double slope=0.0):
     cdef size_t n, size
     [array], tag = checked((x,))
     row = check_bias(array, bias, tag)
+    job.op, job.dtype = <fi_activation_op>op, <fi_dtype><int>DTYPES[tag]
+    job.set_slope(slope)
     result, memory = output(out, array, tag)
-    job.op, job.dtype, job.params.slope = <fi_activation_op>op, <fi_dtype><int>DTYPES[tag], slope
     size, n = memory.size, row.size
     if not size:
         return result
@@ -410,6 +421,15 @@ cdef int rows_in_tiles(RowsJob job, memory, list operands, tuple bias, str tag, 
     return 0
 
 
+cdef int sum_up(fi_dtype dtype, cnp.ndarray out, cnp.ndarray sums) except -1:
+    cdef void *memory = cnp.PyArray_DATA(out)
+    cdef double *rows = <double *>cnp.PyArray_DATA(sums)
+    cdef size_t count = cnp.PyArray_DIM(sums, 0), columns = cnp.PyArray_DIM(sums, 1)
+    with nogil:
+        sum_rows(dtype, memory, rows, count, columns)
+    return 0
+
+
 def with_bias_backward(int op, grad, y, bias, out, double slope=0.0):
     """The gradients of x and of the bias, where y is the input or the output; bias is None with an output.
 
@@ -422,9 +442,11 @@ def with_bias_backward(int op, grad, y, bias, out, double slope=0.0):
     if array.ndim < 1:
         raise ValueError("operands of shape (): (..., n) is wanted")
     row = None if bias is None else check_bias(array, bias, tag)
-    result, memory = output(out, array, tag)
-    job.op, job.dtype, job.params.slope = <fi_activation_op>op, <fi_dtype><int>DTYPES[tag], slope
     n = array.shape[-1]
+    grad_bias = np.empty(n, _dtypes.dtype(tag))  # first: bfloat16 may not be installed
+    job.op, job.dtype = <fi_activation_op>op, <fi_dtype><int>DTYPES[tag]
+    job.set_slope(slope)
+    result, memory = output(out, array, tag)
     size = memory.size
     together = rows_together(size, n)
     columns = n * together
@@ -442,7 +464,5 @@ def with_bias_backward(int op, grad, y, bias, out, double slope=0.0):
             job((size // columns, 1, 0, size % columns))
     else:
         rows_in_tiles(job, memory, operands, wide, tag, together)
-        job.sums = <double *>cnp.PyArray_DATA(sums)
-    grad_bias = np.empty(n, _dtypes.dtype(tag))
-    sum_rows(job.dtype, cnp.PyArray_DATA(grad_bias), job.sums, sums.shape[0], sums.shape[1])
+    sum_up(job.dtype, grad_bias, sums)
     return result, grad_bias

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fastinit import _dtypes
 
-__all__ = ["as_input", "as_output"]
+__all__ = ["as_input", "as_output", "say_written"]
 
 Storage = tuple[npt.NDArray[Any], str]
 
@@ -25,7 +25,7 @@ def as_input(x: Any) -> Storage:
     if tensor is not None:
         return tensor
     if hasattr(x, "__dlpack__") and not hasattr(x, "__array__"):
-        return _tagged(np.from_dlpack(x))
+        return _tagged(_from_dlpack(x))
     return _tagged(np.asarray(x))
 
 
@@ -34,24 +34,41 @@ def as_output(out: Any) -> Storage:
     memory = _torch_memory(out)
     if memory is None:
         memory = _tagged(_own_memory(out))
-    elif not out.is_inference():
-        sys.modules["torch"].autograd.graph.increment_version(out)  # autograd learns that it has changed
-    if not memory[0].flags.writeable:
+    array = memory[0]
+    if not array.flags.writeable:
         raise ValueError("output array is read-only")
+    if array.size and any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True)):
+        raise ValueError(f"output array of shape {array.shape} is expanded: its elements share memory")
     return memory
+
+
+def say_written(out: Any) -> None:
+    """Tell autograd that `out`, if it is a tensor, has changed: to be called once nothing more can fail."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(out, torch.Tensor) and not out.is_inference():
+        torch.autograd.graph.increment_version(out)
 
 
 def _own_memory(out: Any) -> npt.NDArray[Any]:
     if isinstance(out, np.ndarray):
         return out
     if hasattr(out, "__dlpack__"):
-        return np.from_dlpack(out)
+        return _from_dlpack(out)
     try:
         return np.asarray(memoryview(out))
     except TypeError:
         raise TypeError(
             f"out must be an array, a tensor or a writable buffer, not {type(out).__name__}"
         ) from None
+
+
+def _from_dlpack(x: Any) -> npt.NDArray[Any]:
+    try:
+        return np.from_dlpack(x)
+    except (BufferError, RuntimeError) as error:  # of bfloat16, among others
+        if hasattr(x, "__array__") and not (array := np.asarray(x)).flags.writeable:
+            return array  # a JAX array
+        raise TypeError(f"NumPy takes no {type(x).__name__} by DLPack: {error}") from None
 
 
 _NATIVE = {dtype: tag for tag, dtype in _dtypes.STORAGE.items() if tag != "bf16"}

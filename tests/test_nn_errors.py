@@ -1,5 +1,7 @@
 """What is refused, by which class, and that the message names both sides."""
 
+import re
+
 import numpy as np
 import pytest
 from activations import DTYPES, FUNCTIONS, P
@@ -180,3 +182,25 @@ def test_a_slope_that_is_no_number(slope):
     ):
         with pytest.raises(TypeError):
             call()
+
+
+@pytest.mark.parametrize("slope", [1e300, -1e39, 3.4028235e38])
+def test_a_slope_that_overflows_float32(slope):
+    """As torch has it; infinity and NaN are slopes."""
+    for tag in DTYPES:
+        x, bias = np.zeros((2, 3), DTYPES[tag]), np.zeros(3, DTYPES[tag])
+        for layout in (np.asarray, lambda x: x[:, ::-1]):
+            out = np.ones_like(x)
+            for call in (
+                lambda x, out: nn.leaky_relu(x, slope, out=out),
+                lambda x, out: nn.leaky_relu_backward(x, x, slope, out=out),
+                lambda x, out, bias=bias: nn.bias_leaky_relu(x, bias, slope, out=out),
+                lambda x, out, bias=bias: nn.bias_leaky_relu_backward(x, x, bias, slope, out=out),
+            ):
+                if tag == "f64":
+                    call(layout(x), out)
+                    continue
+                with pytest.raises(OverflowError, match=f"negative_slope {re.escape(str(slope))}"):
+                    call(layout(x), out)
+                assert (out == 1).all()
+    assert nn.leaky_relu(np.float32([-1]), np.float32(-3.4028235e38)) == np.float32(3.4028235e38)

@@ -2,6 +2,7 @@
 
 import array
 import ctypes
+import sys
 import tracemalloc
 
 import ml_dtypes
@@ -89,6 +90,45 @@ def test_torch_knows_that_a_tensor_has_been_written():
         result.backward()
 
 
+def test_a_refused_call_leaves_a_tensor_as_it_was():
+    """Its version too, by which autograd knows that it has been written."""
+    out, bias = torch.ones(4, 3), np.zeros(3, "f4")
+    for call, error in [
+        (lambda: nn.relu(np.zeros((4, 3)), out=out), TypeError),
+        (lambda: nn.relu(np.zeros((4, 2), "f4"), out=out), ValueError),
+        (lambda: nn.leaky_relu(np.zeros((4, 3), "f4"), 1e300, out=out), OverflowError),
+        (lambda: nn.bias_leaky_relu(np.zeros((4, 3), "f4"), bias, 1e300, out=out), OverflowError),
+    ]:
+        with pytest.raises(error):
+            call()
+        assert out._version == 0
+    nn.relu(np.zeros((4, 3), "f4"), out=out)
+    assert out._version == 1
+
+
+def test_a_gradient_of_bfloat16_that_cannot_be_made_leaves_out_alone(monkeypatch):
+    """The bias's is a new array, for which ml_dtypes is wanted."""
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)
+    x = torch.zeros(4, 3, dtype=torch.bfloat16)
+    out = torch.ones(4, 3, dtype=torch.bfloat16)
+    with pytest.raises(ImportError, match="ml_dtypes"):
+        nn.bias_selu_backward(x, x, out=out)
+    assert (out == 1).all()
+    assert out._version == 0
+
+
+def test_an_expanded_tensor_is_no_output():
+    x = np.zeros((4, 3), "f4")
+    for out in (torch.ones(3).expand(4, 3), torch.ones(4, 1).expand(4, 3)):
+        with pytest.raises(ValueError, match=r"\(4, 3\) is expanded"):
+            nn.relu(x, out=out)
+        assert (out == 1).all()
+    assert nn.relu(x[:1], out=torch.ones(3).expand(1, 3)).max() == 0  # of one row: it shares nothing
+    for shape in [(3, 0), (0, 3)]:  # nor do arrays of nothing, whose strides may be zero
+        nn.relu(np.zeros(shape, "f4"), out=torch.zeros(shape))
+        nn.relu(np.zeros(shape), out=DLPackOnly(np.zeros(shape)))
+
+
 def test_a_tensor_that_requires_grad_is_refused_as_by_torch():
     x = torch.zeros(3, requires_grad=True)
     for call in (lambda: nn.relu(x), lambda: nn.relu(np.zeros(3, "f4"), out=x)):
@@ -146,10 +186,21 @@ def test_every_other_row_and_column_of_one_array_are_no_reason_to_copy(function)
     assert_same(both[:, 1::2].copy(), function.call(np.ones((2048, 512)), *rest))
 
 
+def test_bfloat16_by_dlpack_alone_is_refused_by_name():
+    """NumPy's DLPack has none."""
+    x = DLPackOnly(torch.zeros(3, dtype=torch.bfloat16))
+    for call in (lambda: nn.relu(x), lambda: nn.relu(np.zeros(3, ml_dtypes.bfloat16), out=x)):
+        with pytest.raises(TypeError, match="DLPackOnly by DLPack"):
+            call()
+
+
 def test_jax_arrays_are_inputs():
     jax = pytest.importorskip("jax")
     jax.config.update("jax_enable_x64", True)
     x = jax.numpy.linspace(-2, 2, 100)
     assert_same(nn.selu(x), nn.selu(np.asarray(x)))
-    with pytest.raises(ValueError, match="read-only"):
-        nn.selu(x, out=x)
+    for tag in DTYPES:
+        out = x.astype(DTYPES[tag])
+        assert_same(nn.selu(out), nn.selu(np.asarray(out)))
+        with pytest.raises(ValueError, match="read-only"):
+            nn.selu(out, out=out)
