@@ -52,7 +52,7 @@ def relu(x: Any, *, out: Any = None) -> Any:
     TypeError
         x is of another dtype, or `out` is not of x's.
     ValueError
-        `out` has another shape, or is read-only.
+        `out` has another shape, is read-only, or is an expanded tensor, whose elements share memory.
     RuntimeError
         A torch tensor requires grad.
 
@@ -73,13 +73,18 @@ def leaky_relu(x: Any, negative_slope: float = 0.01, *, out: Any = None) -> Any:
     x : array_like
         As for `relu`.
     negative_slope : float, optional
-        Any number, NaN included.
+        Any number, NaN and infinities included.
     out : array, optional
         As for `relu`.
 
     Returns
     -------
     ndarray, or `out`
+
+    Raises
+    ------
+    OverflowError
+        `negative_slope` is finite and float32 can't hold it, of any dtype but float64.
 
     Examples
     --------
@@ -175,7 +180,8 @@ def alpha_dropout(x: Any, p: float, rng: Any, *, out: Any = None) -> Any:
     """Drop to what SELU gives far below zero, then move and scale all, so that mean 0 and variance 1 stay.
 
     Element i, in C order, is dropped where the i-th 32-bit word of the generator's stream is below
-    ``round(p * 2**32)``: a pure function of (`rng`, i), so the backward functions make the mask again.
+    ``round(p * 2**32)``: a pure function of (`rng`, i), so the backward functions make the mask again. NaN
+    stays NaN even where it would be dropped; a dropped infinity is dropped as all others are.
 
     Parameters
     ----------
