@@ -41,10 +41,14 @@ def fills(record: dict) -> Iterator[list[str]]:
 
 
 def bounds(record: dict) -> Iterator[list[str]]:
-    """Every figure that has a bound but for activations, and whether it's kept."""
+    """Every figure that has a bound but for activations, and whether it's kept; the limits of uniforms."""
     yield ["", "against", "measured", "fresh", "bound", ""]
     for line in record["lines"]:
-        if (line["at_least"] or line["at_most"]) and not _ACTIVATION.fullmatch(line["what"]):
+        bounded = (line["at_least"] or line["at_most"]) and not _ACTIVATION.fullmatch(line["what"])
+        limit = re.fullmatch(r"uniform f\d+", line["what"]) and line["against"].startswith(
+            ("memset", "the clock")
+        )
+        if bounded or limit:
             fresh = _figure(line["fresh"], line["unit"]) if line["fresh"] else ""
             measured = _figure(line["median"], line["unit"])
             yield [line["what"], line["against"], measured, fresh, *_kept(line)]
@@ -112,11 +116,13 @@ def _figure(value: float | None, unit: str) -> str:
 
 
 def _with_bound(line: dict) -> str:
-    bound = ", ".join(filter(None, _kept(line))) if line["at_least"] else ""
+    bound = ", ".join(filter(None, _kept(line)))
     return _figure(line["median"], "x") + (f" ({bound})" if bound else "")
 
 
 def _kept(line: dict) -> tuple[str, str]:
+    if line["at_least"] is line["at_most"] is None:
+        return "", ""
     word, limit = ("≥", line["at_least"]) if line["at_least"] is not None else ("≤", line["at_most"])
     median = line["median"]
     missed = median is not None and (median < limit if word == "≥" else median > limit)
