@@ -41,10 +41,11 @@ def fills(record: dict) -> Iterator[list[str]]:
 
 
 def bounds(record: dict) -> Iterator[list[str]]:
-    """Every figure that has a bound but for activations, and whether it's kept; the limits of uniforms."""
+    """Every figure that has a bound but for what `activations` has, and whether it's kept; uniforms' limits."""
     yield ["", "against", "measured", "fresh", "bound", ""]
     for line in record["lines"]:
-        bounded = (line["at_least"] or line["at_most"]) and not _ACTIVATION.fullmatch(line["what"])
+        elsewhere = _ACTIVATION.fullmatch(line["what"]) and line["against"].partition(",")[0] == "torch"
+        bounded = (line["at_least"] or line["at_most"]) and not elsewhere
         limit = re.fullmatch(r"uniform f\d+", line["what"]) and line["against"].startswith(
             ("memset", "the clock")
         )
