@@ -41,7 +41,7 @@ def fills(record: dict) -> Iterator[list[str]]:
 
 
 def bounds(record: dict) -> Iterator[list[str]]:
-    """Every figure that has a bound but for what `activations` has, and whether it's kept; uniforms' limits."""
+    """What has a bound and no place in `activations`, and whether it's kept; the limits of uniforms."""
     yield ["", "against", "measured", "fresh", "bound", ""]
     for line in record["lines"]:
         elsewhere = _ACTIVATION.fullmatch(line["what"]) and line["against"].partition(",")[0] == "torch"
