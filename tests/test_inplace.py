@@ -1,0 +1,184 @@
+"""Initialisers in place, with torch's names, and into arrays and tensors that are given."""
+
+import inspect
+import math
+
+import ml_dtypes
+import numpy as np
+import pytest
+import torch
+from test_init import DTYPES, SHAPES, SPECS, position, same, shape_of
+
+from fastinit import init, random
+
+TORCH_DTYPES = {
+    torch.float16: np.float16,
+    torch.bfloat16: ml_dtypes.bfloat16,
+    torch.float32: np.float32,
+    torch.float64: np.float64,
+}
+
+
+TWINS = sorted(name for name in init.__all__ if name.endswith("_"))
+
+
+@pytest.mark.parametrize("name", [name for name in TWINS if hasattr(torch.nn.init, name)])
+def test_a_twin_has_torchs_signature(name):
+    def parameters(function):
+        return [
+            (each.name, each.default, each.kind) for each in inspect.signature(function).parameters.values()
+        ]
+
+    assert parameters(getattr(init, name)) == parameters(getattr(torch.nn.init, name))
+
+
+def test_every_in_place_function_of_torch_has_a_twin():
+    assert {name for name in torch.nn.init.__all__ if name.endswith("_")} <= set(TWINS)
+
+
+REQUIRED = {"constant_": (0.25,), "sparse_": (0.3,)}
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_in_place_is_the_array_function(name):
+    function = getattr(init, name)
+    plain = getattr(init, {"trunc_normal_": "truncated_normal"}.get(name, name[:-1]))
+    shape = SHAPES.get(name[:-1], (6, 5, 3))
+    given = REQUIRED.get(name, ())
+    seeded = {"generator": 4} if "generator" in inspect.signature(function).parameters else {}
+    for dtype in DTYPES:
+        expected = plain(shape, *given, dtype=dtype, rng=4)
+        array = np.empty(shape, dtype)
+        assert function(array, *given, **seeded) is array
+        same(array, expected)
+        strided = np.full((*shape[:-1], 2 * shape[-1]), 7, dtype)
+        function(strided[..., ::2], *given, **seeded)
+        same(strided[..., ::2], expected)
+        assert (strided[..., 1::2] == 7).all()
+    for torch_dtype, dtype in TORCH_DTYPES.items():
+        expected = torch.from_numpy(plain(shape, *given, dtype=dtype, rng=4).astype(np.float64))
+        tensor = torch.empty(shape, dtype=torch_dtype)
+        assert function(tensor, *given, **seeded) is tensor
+        assert torch.equal(tensor.double(), expected)
+        transposed = torch.empty(shape[::-1], dtype=torch_dtype).permute(*range(len(shape))[::-1])
+        function(transposed, *given, **seeded)
+        assert torch.equal(transposed.double(), expected)
+
+
+def test_parameters_of_a_module():
+    layer = torch.nn.Linear(5, 3)
+    version = layer.weight._version
+    assert init.xavier_normal_(layer.weight, generator=1) is layer.weight
+    assert layer.weight.requires_grad
+    assert layer.weight.grad_fn is None
+    assert layer.weight._version > version  # a graph that saved the old weight can tell
+    same(layer.weight.detach().numpy(), init.xavier_normal((3, 5), rng=1))
+
+
+def test_generators_of_all_kinds():
+    expected = init.normal((3, 4), rng=random.default_rng(9))
+    same(init.normal((3, 4), rng=9), expected)
+    same(init.normal((3, 4), rng=np.random.default_rng(9)), expected)
+    same(init.normal((3, 4), rng=np.random.PCG64(9)), expected)
+    plain = np.random.default_rng(9)
+    init.normal((3, 4), rng=plain)
+    assert (
+        plain.random() == random.default_rng(9).random(7)[6]
+    )  # two normals a draw: NumPy's generator has moved
+    with pytest.raises(TypeError, match=r"torch\.Generator"):
+        init.normal_(np.empty(3), generator=torch.Generator())
+    assert not np.array_equal(init.normal((3, 4)), init.normal((3, 4)))
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_any_bit_generator_of_numpys_fills(spec):
+    one, other = (np.random.Generator(np.random.MT19937(3)) for _ in range(2))
+    shape = shape_of(spec)
+    values = init.get(spec)(shape, dtype=np.float64, rng=one)
+    same(values, init.get(spec)(shape, dtype=np.float64, rng=random.Generator(other.bit_generator)))
+    assert one.random() == other.random()
+    if init.get(spec).plan(shape).random:
+        assert not np.array_equal(values, init.get(spec)(shape, dtype=np.float64, rng=one))
+
+
+@pytest.mark.parametrize("spec", ["zeros", "ones", "constant(value=3)", "eye", "dirac(groups=2)"])
+def test_constants_draw_nothing(spec):
+    rng = random.default_rng(1)
+    before = position(rng)
+    shape = (4, 3, 5) if "dirac" in spec else (4, 3)
+    init.get(spec)(shape, rng=rng)
+    init.get(spec)(shape, rng=rng, block=(slice(2),))
+    init.get(spec).plan(shape).fill(np.empty(5, np.float32), None, 2)
+    assert position(rng) == before
+
+
+@pytest.mark.parametrize(
+    ("target", "error", "message"),
+    [
+        (np.empty(3, np.int64), TypeError, "float16, bfloat16, float32, float64"),
+        ([0.0, 1.0], TypeError, "NumPy array or a torch tensor is wanted, not list"),
+        (torch.empty(3, dtype=torch.int32), TypeError, "float32"),
+        (torch.empty(3, device="meta"), TypeError, "on the CPU, not .* on meta"),
+        (torch.eye(3).to_sparse(), TypeError, "must be dense"),
+        (torch.zeros(1, 3).expand(2, 3), ValueError, "share their memory, .* expanded tensor"),
+        (np.lib.stride_tricks.as_strided(np.zeros(3), (2, 3), (0, 8)), ValueError, "share their memory"),
+        (np.broadcast_to(np.zeros(1), (3,)), ValueError, "read-only"),
+    ],
+)
+def test_what_cannot_be_filled(target, error, message):
+    with pytest.raises(error, match=message):
+        init.normal_(target)
+
+
+def test_constants_fill_what_torchs_do():
+    """Integers and bools, elements that share their memory, NaN and True."""
+    values = {"zeros_": (), "ones_": (), "constant_": (1,)}
+    for dtype in (torch.int64, torch.int8, torch.uint8, torch.bool, torch.float32, torch.bfloat16):
+        for name, given in values.items():
+            ours, theirs = torch.full((2, 3), 7).to(dtype), torch.full((2, 3), 7).to(dtype)
+            version = ours._version
+            assert getattr(init, name)(ours, *given) is ours
+            assert torch.equal(ours, getattr(torch.nn.init, name)(theirs, *given))
+            assert ours._version > version
+            if dtype != torch.bfloat16:
+                array = np.full((3, 4), 7, theirs.numpy().dtype)
+                getattr(init, name)(array[:, ::2], *given)
+                assert (array[:, ::2] == theirs.numpy()[0, 0]).all()
+                assert (array[:, 1::2] == np.array(7).astype(array.dtype)).all()
+    assert init.constant_(torch.zeros(2, dtype=torch.int64), 2**60 + 1).tolist() == [2**60 + 1] * 2
+    assert init.constant_(torch.zeros(2, dtype=torch.int32), -2.5).tolist() == [-2, -2]
+    assert init.constant_(torch.zeros(2), True).tolist() == [1.0, 1.0]
+    assert init.constant_(torch.zeros(2), math.nan).isnan().all()
+    assert np.isnan(init.constant(2, math.nan, dtype=np.float16)).all()
+    assert init.ones_(torch.zeros(1).expand(3)).tolist() == [1.0, 1.0, 1.0]
+    for value, error in ((300, OverflowError), (math.inf, OverflowError), (math.nan, ValueError)):
+        with pytest.raises(error):
+            init.constant_(torch.zeros(2, dtype=torch.uint8), value)
+    with pytest.raises(TypeError, match="complex64"):
+        init.zeros_(np.zeros(3, np.complex64))
+
+
+@pytest.mark.parametrize(
+    ("name", "twin"), [("xavier_uniform", "xavier_uniform_"), ("truncated_normal", "trunc_normal_")]
+)
+def test_an_array_for_a_shape_is_pointed_to_the_function_in_place(name, twin):
+    for target in (torch.empty(3, 4), np.empty((3, 4))):
+        with pytest.raises(TypeError, match=f"sequence of ints, not .*; to fill .* in place there is {twin}"):
+            getattr(init, name)(target)
+    assert callable(getattr(init, twin))
+    for shape in ("3x4", (3.5, 4)):
+        with pytest.raises(TypeError, match=r"an int or a sequence of ints, not .*[35]") as caught:
+            getattr(init, name)(shape)
+        assert "place" not in str(caught.value)
+
+
+def test_out():
+    out = np.empty((4, 3), order="F")
+    assert init.normal((4, 3), dtype=np.float64, rng=2, out=out) is out
+    same(out, init.normal((4, 3), dtype=np.float64, rng=2))
+    with pytest.raises(TypeError, match="out has dtype float64, but dtype asks for float32"):
+        init.normal((4, 3), out=out)
+    with pytest.raises(ValueError, match=r"out has shape \(4, 3\), but the result has \(2, 3\)"):
+        init.normal((4, 3), dtype=np.float64, out=out, rng=1, block=(slice(2),))
+    with pytest.raises(TypeError, match="not list"):
+        init.normal((1,), out=[0.0])
