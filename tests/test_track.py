@@ -528,9 +528,10 @@ def test_count_wants_commits_before_it_builds(project, tmp_path, capsys, monkeyp
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is missing")
 def test_count(project, tmp_path, capsys):
     loop = """
-        import os
+        import gc, os
         NAMES = ["it"]
         def work(name):
+            assert not gc.isenabled()  # a collection would be counted as the benchmark's own
             for _ in range({} * int(os.environ["TIMES"].strip("/[]"))):
                 pass
     """
