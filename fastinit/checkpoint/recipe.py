@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,10 +62,10 @@ class Recipe:
     @functools.cached_property
     def digest(self) -> str:
         """BLAKE2b of all that the tensors' bytes follow from, whatever the tensors' order."""
-        tensors = sorted((c.spec.name, c.spec.dtype, c.spec.shape, c.label) for c in self.choices)
-        return _hash(
-            {"contract": fastinit.CONTRACT, "bit_generator": "PCG64", "seed": self.seed, "tensors": tensors}
-        )
+        head = {"bit_generator": "PCG64", "contract": fastinit.CONTRACT, "seed": self.seed}
+        choices = sorted(self.choices, key=lambda choice: choice.spec.name)
+        tensors = ([c.spec.name, c.spec.dtype, c.spec.shape, c.label] for c in choices)
+        return _hash(tensors, f'{_compact(head)[:-1]},"tensors":', "}")
 
     def metadata(self) -> dict[str, str]:
         """What a file says about how it was made."""
@@ -167,9 +167,19 @@ class DataDigest:
 
     def combined(self, specs: Sequence[TensorSpec]) -> str:
         """The digest of all of them."""
-        return _hash(sorted((spec.name, spec.dtype, spec.shape, self.tensor(spec.name)) for spec in specs))
+        specs = sorted(specs, key=lambda spec: spec.name)
+        return _hash([spec.name, spec.dtype, spec.shape, self.tensor(spec.name)] for spec in specs)
 
 
-def _hash(content: Any) -> str:
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()
+_compact = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def _hash(tensors: Iterable[list[Any]], before: str = "", after: str = "") -> str:
+    """BLAKE2b of a JSON list and what stands around it; never all of its text at once."""
+    state = hashlib.blake2b(f"{before}[".encode(), digest_size=32)
+    separator = ""
+    for tensor in tensors:
+        state.update(f"{separator}{_compact(tensor)}".encode())
+        separator = ","
+    state.update(f"]{after}".encode())
+    return state.hexdigest()

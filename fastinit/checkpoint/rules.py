@@ -420,6 +420,8 @@ class Model:
             else:
                 self._named.setdefault(name, []).append(number)
         self._exact: dict[tuple[int, str, str], Rule] = {}
+        # Most tensors of a model are alike but for their names.
+        self._plans: dict[tuple[str, str, str, tuple[int, ...]], init.Plan | buffers.BufferPlan] = {}
 
     def match(self, spec: TensorSpec) -> int:
         """Return the number of the first rule that takes a tensor."""
@@ -444,9 +446,7 @@ class Model:
             text = text if buffers.is_buffer(text) else _initializer(text).spec
             # What depends on a tensor's neighbours is recorded for it alone, under its own name.
             match = glob.escape(spec.name) if "fan_in" in names else rule.match
-            plan: init.Plan | buffers.BufferPlan | None = buffers.plan(text, spec)
-            if plan is None:
-                plan = _initializer(text).plan(spec.shape, layout=rule.layout or "oi", dtype=str(spec.tag))
+            plan = self._plan(text, rule.layout or "oi", spec)
             if rule.padding_idx is not None and not (spec.shape and rule.padding_idx < spec.shape[0]):
                 raise ValueError(f"padding_idx {rule.padding_idx} is no row of shape {spec.shape}")
         except (ValueError, TypeError) as error:
@@ -456,6 +456,13 @@ class Model:
         if key not in self._exact:
             self._exact[key] = replace(rule, match=match, init=text)
         return Choice(spec, rule.match, self._exact[key], plan)
+
+    def _plan(self, text: str, layout: str, spec: TensorSpec) -> init.Plan | buffers.BufferPlan:
+        key = text, layout, spec.dtype, spec.shape
+        if key not in self._plans:
+            plan = buffers.plan(text, spec)
+            self._plans[key] = plan or _initializer(text).plan(spec.shape, layout=layout, dtype=str(spec.tag))
+        return self._plans[key]
 
     def value(self, name: str, spec: TensorSpec) -> int:
         """Return what a name stands for in the arithmetic of a tensor's rule."""

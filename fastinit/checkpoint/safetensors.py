@@ -184,25 +184,24 @@ def lay_out(file: str, specs: Iterable[TensorSpec], metadata: Mapping[str, str])
     specs = sorted(specs, key=lambda tensor: -tensor.itemsize)
     # Entry by entry: one object of all would take several times the memory of its text.
     encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-    entries = [f'"__metadata__":{encode(dict(metadata))}']
+    header = bytearray(8)
+    header += f'{{"__metadata__":{encode(dict(metadata))}'.encode()
     begins = {}
     position = 0
     for tensor in specs:
         begins[tensor.name] = position
         end = position + tensor.nbytes
         entry = {"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [position, end]}
-        entries.append(f"{encode(tensor.name)}:{encode(entry)}")
+        header += f",{encode(tensor.name)}:{encode(entry)}".encode()
         position = end
-    text = f"{{{','.join(entries)}}}".encode()
-    del entries
-    text += b" " * (-len(text) % 8)
-    if len(text) > MAX_HEADER:
-        raise BadInput(
-            f"{file}: its header would be {len(text)} bytes, over the format's limit of {MAX_HEADER}"
-        )
-    header = len(text).to_bytes(8, "little") + text
+    header += b"}"
+    header += b" " * (-len(header) % 8)
+    length = len(header) - 8
+    if length > MAX_HEADER:
+        raise BadInput(f"{file}: its header would be {length} bytes, over the format's limit of {MAX_HEADER}")
+    header[:8] = length.to_bytes(8, "little")
     offsets = {name: len(header) + begin for name, begin in begins.items()}
-    return Shard(file, header, offsets, len(header) + position)
+    return Shard(file, bytes(header), offsets, len(header) + position)
 
 
 def index(specs: Sequence[TensorSpec], shards: Sequence[Shard]) -> bytes:
