@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT))  # bench is no part of what is installed
 
-from bench.track import TrackError, builds, history, record, report, turns, verdicts  # noqa: E402
+from bench.track import TrackError, builds, count, history, record, report, turns, verdicts  # noqa: E402
 from bench.track.__main__ import main  # noqa: E402
 
 AUTHOR = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
@@ -558,6 +558,17 @@ def test_count(project, tmp_path, capsys):
     project.write("bench_toy.py", textwrap.dedent(SUITE) + "# changed\n")
     assert project.track("count", *arguments, "HEAD", "HEAD") == 0  # the same again, within 1%
     assert history.read(tmp_path / "history.jsonl")[0][-1].dirty
+
+
+def test_the_least_warm_call_is_counted(tmp_path):
+    calls = {"one": [1, 90, 80, 70, 60], "two": [99, 99, 99, 30, 40], "three": [50, 20, 10]}
+    numbers = iter(range(1, 99))  # 10 comes after 9
+    for name, counts in calls.items():
+        for each in counts:
+            dump = f"desc: Trigger: Client Request: {name}\nsummary: {each}\n"
+            (tmp_path / f"out.{next(numbers)}").write_text(dump)
+    (tmp_path / "out").write_text("")
+    assert count._read(tmp_path / "out") == {"one": 60, "two": 30, "three": 10}
 
 
 # The page

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from . import TrackError, history
 from .builds import Version, git
-from .turns import Suite, workers
+from .turns import Failed, Suite, workers
 
 _SWITCH = """
 #include <valgrind/callgrind.h>
@@ -21,7 +21,7 @@ void start(void) { CALLGRIND_START_INSTRUMENTATION; CALLGRIND_ZERO_STATS; }
 void stop(const char *name) { CALLGRIND_DUMP_STATS_AT(name); CALLGRIND_STOP_INSTRUMENTATION; }
 """
 
-CALLS = 3  # the first is cold
+WARM = 2  # calls that count; one before them is cold
 
 
 def make_switch(folder: Path) -> Path:
@@ -38,7 +38,7 @@ def make_switch(folder: Path) -> Path:
 
 
 def count(python: Path, version: Version, suite: Suite, folder: Path, settings: list[str]) -> dict[str, int]:
-    """Instructions of the cheapest call of each benchmark, in each setting ("NAME=value", or "")."""
+    """Instructions of the cheapest warm call of each benchmark, in each setting ("NAME=value", or "")."""
     switch = make_switch(folder)
     counts = {}
     for number, setting in enumerate(settings):
@@ -53,8 +53,11 @@ def count(python: Path, version: Version, suite: Suite, folder: Path, settings: 
             for name in names:
                 if trouble := worker.start(name):
                     raise TrackError(f"{name}: {trouble}")
-                for _ in range(CALLS):
-                    worker.take_turn(1)
+                try:
+                    for _ in range(1 + WARM):
+                        worker.take_turn(1)
+                except Failed as failed:
+                    raise TrackError(f"{name}: {failed.args[1]}") from None
                 if trouble := worker.finish():
                     raise TrackError(f"{name}: {trouble}")
             worker.wait()
@@ -97,12 +100,13 @@ def documents(counts: dict[str, int], version: Version, repository: Path, dirty:
 
 
 def _read(output: Path) -> dict[str, int]:
-    """The least count of each name among the files that callgrind wrote, one a call."""
+    """The least count of each name among its last files, of those that callgrind wrote and numbered."""
     counts: dict[str, list[int]] = {}
-    for file in output.parent.glob(f"{output.name}.*"):
+    numbered = (file for file in output.parent.glob(f"{output.name}.*") if file.suffix[1:].isdigit())
+    for file in sorted(numbered, key=lambda each: int(each.suffix[1:])):
         text = file.read_text(errors="replace")
         name = re.search(r"^desc: Trigger: Client Request: (.*)$", text, re.MULTILINE)
         total = re.search(r"^(?:totals|summary): (\d+)", text, re.MULTILINE)
         if name and total:
             counts.setdefault(name[1], []).append(int(total[1]))
-    return {name: min(calls) for name, calls in counts.items()}
+    return {name: min(calls[-WARM:]) for name, calls in counts.items()}

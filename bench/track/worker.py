@@ -35,7 +35,7 @@ class Switch:
         self._on = not self._on
         if self._on:
             gc.disable()
-            self._kept += [bytearray(size) for size in range(16, 512, 16) for _ in range(8)]
+            self._kept += [bytearray(size) for size in range(0, 512, 16) for _ in range(8)]
             self._library.start()
         else:
             self._library.stop(self._name)
