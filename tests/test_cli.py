@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import tomllib
@@ -373,3 +374,23 @@ def test_ctrl_c_while_modules_are_imported(tmp_path, module):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, "Traceback" in done.stderr) == (130, "", False)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_comes_in_an_import_is_heard_after_it(tmp_path, number):
+    """NumPy's makes any exception an ImportError; others swallow it."""
+    (tmp_path / "catches.py").write_text(
+        "import os, signal\n"
+        f"try: os.kill(os.getpid(), {number:d}); [None for _ in range(1000)]\n"
+        "except BaseException: raise ImportError('of its own')\n"
+    )
+    script = (
+        "import sys, time; from fastinit.cli import info, main\n"
+        "def run(_): import catches; time.sleep(60)\n"
+        "info.run = run; sys.exit(main(['info']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 128 + number
+    assert done.stderr == ("fastinit: error: interrupted\n" if number == signal.SIGINT else "")

@@ -39,16 +39,16 @@ class BufferPlan:
     def __init__(
         self, tensor: TensorSpec, values: Values, mean: float | None = None, std: float | None = None
     ) -> None:
-        self.tensor = tensor
+        self.shape = tensor.shape
+        self.tag = tensor.tag
         self.values = values
         self.mean = mean
         self.std = std
 
     def fill(self, out: npt.NDArray[Any], rng: object, start: int = 0) -> None:
         """Write elements ``[start, start + out.size)`` in C order; `rng` is not used."""
-        values = self.values(np.arange(start, start + out.size), self.tensor.shape)
-        tag = self.tensor.tag
-        out[...] = values if tag is None else _dtypes.rounded(np.asarray(values, np.float64), tag)
+        values = self.values(np.arange(start, start + out.size), self.shape)
+        out[...] = values if self.tag is None else _dtypes.rounded(np.asarray(values, np.float64), self.tag)
 
 
 def plan(text: str, tensor: TensorSpec) -> BufferPlan | None:

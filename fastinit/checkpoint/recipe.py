@@ -65,6 +65,7 @@ class Recipe:
         head = {"bit_generator": "PCG64", "contract": fastinit.CONTRACT, "seed": self.seed}
         choices = sorted(self.choices, key=lambda choice: choice.spec.name)
         tensors = ([c.spec.name, c.spec.dtype, c.spec.shape, c.label] for c in choices)
+        # The text of one object, whose last key is "tensors".
         return _hash(tensors, f'{_compact(head)[:-1]},"tensors":', "}")
 
     def metadata(self) -> dict[str, str]:

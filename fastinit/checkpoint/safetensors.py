@@ -184,7 +184,7 @@ def lay_out(file: str, specs: Iterable[TensorSpec], metadata: Mapping[str, str])
     specs = sorted(specs, key=lambda tensor: -tensor.itemsize)
     # Entry by entry: one object of all would take several times the memory of its text.
     encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-    header = bytearray(8)
+    header = bytearray(8)  # the length of what follows, once it is known
     header += f'{{"__metadata__":{encode(dict(metadata))}'.encode()
     begins = {}
     position = 0

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import _thread
 import argparse
 import importlib
 import io
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
+from types import FrameType
 from typing import NoReturn
 
 import fastinit
@@ -32,15 +35,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         The exit status: 0; 1 where something failed on the way; 2 for input that cannot be used, before
-        anything was written; 130 after Ctrl-C.
+        anything was written; 128 and the signal's number after Ctrl-C, SIGTERM or SIGHUP.
     """
     argv = sys.argv[1:] if argv is None else argv
     _mend_streams()
     # A terminated run cleans up after itself as an interrupted one does.
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:  # as nohup has it
-            signal.signal(number, _terminate)
+            signal.signal(number, _end)
     try:
         args = _parser(argv).parse_args(argv)
         status: int = args.run(args)
@@ -98,5 +101,24 @@ def _fail(status: int, error: object) -> int:
     return status
 
 
-def _terminate(number: int, _: object) -> NoReturn:
-    sys.exit(128 + number)
+def _end(number: int, frame: FrameType | None) -> None:
+    """End the command by an exception: not in an import, which may turn it into another, or swallow it."""
+    if _importing(frame):
+        _thread.start_new_thread(_send_again, (number,))
+    elif number == signal.SIGINT:
+        raise KeyboardInterrupt
+    else:
+        sys.exit(128 + number)
+
+
+def _send_again(number: int) -> None:
+    time.sleep(0.01)
+    os.kill(os.getpid(), number)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame is not None and frame.f_code is not main.__code__:
+        if frame.f_globals.get("__name__") == "importlib._bootstrap":
+            return True
+        frame = frame.f_back
+    return False
