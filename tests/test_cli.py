@@ -385,6 +385,7 @@ def test_a_signal_that_comes_in_an_import_is_heard_after_it(tmp_path, number):
         "except BaseException: raise ImportError('of its own')\n"
     )
     script = (
+        f"import signal; signal.signal({number:d}, signal.SIG_DFL)\n"  # though these tests run under nohup
         "import sys, time; from fastinit.cli import info, main\n"
         "def run(_): import catches; time.sleep(60)\n"
         "info.run = run; sys.exit(main(['info']))"

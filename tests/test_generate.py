@@ -1,6 +1,7 @@
 """Checkpoints: what is in them, and what is left where something went wrong."""
 
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -577,7 +578,9 @@ def test_what_a_kill_left_goes_whatever_the_next_run_cuts(tmp_path):
 )
 def test_a_signal_leaves_no_unfinished_file(tmp_path, number, status, written):
     folder = tmp_path / "model"
-    with subprocess.Popen(slow(folder, 300), stderr=subprocess.PIPE, text=True) as process:
+    heard = functools.partial(signal.signal, number, signal.SIG_DFL)  # though these tests run under nohup
+    command = slow(folder, 300)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heard) as process:
         wait_for_part(process, folder, written)
         process.send_signal(number)
         error = process.stderr.read()

@@ -95,6 +95,7 @@ def call():
     {call}
 """
 INTERRUPTED = """
+signal.signal(signal.SIGINT, signal.default_int_handler)  # though these tests run in the background
 if os.fork() == 0:
     wait_for_the_first()
     os.kill(os.getppid(), signal.SIGINT)
