@@ -13,6 +13,7 @@ import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.modified import newer_group
 
 # What a file is compiled with beyond the target's baseline; dispatch.c demands the same of the CPU.
 ISA_FLAGS = {
@@ -31,6 +32,7 @@ SANITIZE = os.environ.get("FASTINIT_SANITIZE")
 SANITIZERS = [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all", "-g", "-O1"] if SANITIZE else []
 
 CORE = sorted(Path("src_c").glob("*.c"))
+HEADERS = [str(path) for path in Path("src_c").glob("*.h")]
 MODULES = sorted(Path("fastinit").glob("*.pyx"))
 
 
@@ -44,8 +46,11 @@ class BuildExt(build_ext):
         super().build_extension(extension)
 
     def compile_core(self, source):
+        [built] = self.compiler.object_filenames([str(source)], output_dir=self.build_temp)
+        if not (self.force or newer_group(["setup.py", str(source), *HEADERS], built)):
+            return built
         flags = [*self.understood(ISA_FLAGS.get(source.stem, [])), *FLAGS, *SAFE_MATH, *WARNINGS, *SANITIZERS]
-        [built] = self.compiler.compile([str(source)], self.build_temp, extra_postargs=flags)
+        self.compiler.compile([str(source)], self.build_temp, extra_postargs=flags)
         return built
 
     def understood(self, flags):
