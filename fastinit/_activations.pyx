@@ -188,12 +188,13 @@ cdef bint alike(cnp.ndarray a, cnp.ndarray b) noexcept:
 cdef object plain(fi_activation_op op, x, y, out, double slope):
     """The common case, or None: C-contiguous arrays of one dtype and shape."""
     cdef int known
-    cdef Job job = Job.__new__(Job)
+    cdef Job job
     if type(x) is not cnp.ndarray or not cnp.PyArray_ISCARRAY_RO(x) or (known := dtype_of(x)) < 0:
         return None
     if y is not None and (type(y) is not cnp.ndarray or not cnp.PyArray_ISCARRAY_RO(y) or dtype_of(y) != known
                           or not alike(x, y)):
         return None
+    job = Job.__new__(Job)
     job.op, job.dtype = op, <fi_dtype>known
     job.set_slope(slope)
     if out is None:

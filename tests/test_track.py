@@ -1,22 +1,19 @@
-"""The tracker, on numbers that are known and on small projects of its own."""
+"""The tracker on small projects of its own: what it records, compares, counts and finds."""
 
-import json
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import textwrap
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT))  # bench is no part of what is installed
 
-from bench.track import TrackError, builds, count, history, record, report, turns, verdicts  # noqa: E402
+from bench.track import TrackError, builds, count, history, record, turns, verdicts  # noqa: E402
 from bench.track.__main__ import main  # noqa: E402
 
 AUTHOR = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
@@ -73,214 +70,6 @@ def project(tmp_path, monkeypatch):
     return Project(tmp_path / "project")
 
 
-# Verdicts and changes
-
-
-@pytest.mark.parametrize(
-    ("true", "noise", "verdict"),
-    [(1.05, 0.005, "slower"), (1.0, 0.005, "no difference"), (0.9, 0.01, "faster"), (1.0, 0.2, "unclear")],
-)
-def test_verdict(true, noise, verdict):
-    rng = np.random.default_rng(3)
-    found = [
-        verdicts.ratio([*np.log(true) + noise * rng.standard_normal(10)]).verdict(0.03) for _ in range(20)
-    ]
-    assert found.count(verdict) >= 19
-
-
-def test_one_launch_supports_nothing():
-    assert verdicts.ratio([np.log(2)]).verdict(0.03) == "unclear"
-
-
-@pytest.mark.parametrize("launches", ["7", "0", "-1"])
-def test_launches_too_few_for_the_confidence(capsys, launches):
-    with pytest.raises(SystemExit, match="2"):
-        main(["compare", f"--launches={launches}"])
-    assert "at least 8" in capsys.readouterr().err
-
-
-def points(costs, dirty=()):
-    return [report.Point(f"{i:02}", cost, i in dirty) for i, cost in enumerate(costs)]
-
-
-def test_changes_are_found_where_they_are():
-    rng = np.random.default_rng(1)
-    levels = np.repeat([1.0, 1.08, 0.5], 15) * np.exp(0.01 * rng.standard_normal(45))
-    assert [each.commit for each in report.changes("it", points(levels))] == ["15", "30"]
-
-
-def test_noise_has_no_changes():
-    rng = np.random.default_rng(2)
-    found = [report.changes("it", points(np.exp(0.02 * rng.standard_normal(40)))) for _ in range(50)]
-    assert sum(map(bool, found)) <= 2
-
-
-def test_changed_trees_are_no_commits():
-    assert report.changes("it", points([1, 1, 1, 1, 2, 2, 2, 2], dirty=range(4, 8))) == []
-
-
-# The history
-
-
-def document(
-    benchmark="it",
-    commit="c" * 40,
-    cpu="A CPU",
-    when="2026-01-01T00:00:00+00:00",
-    median=1.0,
-    extra=None,
-    **machine,
-):
-    saved = {
-        "machine_info": {"system": "Linux", "machine": "x86_64", "cpu": {"brand_raw": cpu, "count": 2}}
-        | machine,
-        "commit_info": {"id": commit, "time": when, "dirty": False},
-        "datetime": when,
-        "benchmarks": [{"fullname": benchmark, "stats": {"median": median}, "extra_info": extra}],
-    }
-    [line] = history.documents(saved, "run")
-    return line
-
-
-def test_read_what_was_appended(tmp_path):
-    path = tmp_path / "new" / "history.jsonl"
-    history.append(path, [document("a", median=2.0), document("b")])
-    before = path.read_bytes()
-    history.append(path, [document("c")])
-    assert path.read_bytes().startswith(before)
-    entries, problems = history.read(path)
-    assert [each.benchmark for each in entries] == ["a", "b", "c"]
-    assert entries[0].value == 2.0
-    assert problems == []
-
-
-def test_what_a_killed_recorder_left_is_none(tmp_path):
-    path = tmp_path / "history.jsonl"
-    history.append(path, [document("a")])
-    path.write_bytes(path.read_bytes() + b'{"schema":2,"run"' + b"x" * 100_000)
-    entries, [problem] = history.read(path)
-    assert [each.benchmark for each in entries] == ["a"]
-    assert "line 2: skipped" in problem
-    history.append(path, [document("b")])
-    assert [each.benchmark for each in history.read(path)[0]] == ["a", "b"]
-    assert len(path.read_bytes().splitlines()) == 2
-
-
-def test_a_line_that_lacks_nothing_but_its_end(tmp_path):
-    path = tmp_path / "history.jsonl"
-    path.write_text(json.dumps(document("a")))
-    assert [each.benchmark for each in history.read(path)[0]] == ["a"]
-    history.append(path, [document("b")])
-    entries, problems = history.read(path)
-    assert [each.benchmark for each in entries] == ["a", "b"]
-    assert problems == []
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"python_implementation": "CPython", "python_version": "3.12.1"},
-        {"python_implementation": "PyPy", "python_version": "3.11.9"},
-        {"python_implementation": "CPython", "python_version": "3.11.2", "bench": {"ISA": "avx2"}},
-    ],
-)
-def test_what_is_unlike_is_another_machine(tmp_path, other):
-    path = tmp_path / "history.jsonl"
-    same = {"python_implementation": "CPython", "python_version": "3.11.2"}
-    history.append(path, [document(**same), document(**same | {"python_version": "3.11.9"}), document()])
-    history.append(path, [document(**other)])
-    one, patch, old, another = (each.machine for each in history.read(path)[0])
-    assert one == patch == "A CPU, 2 CPUs, Linux, CPython 3.11"
-    assert old == "A CPU, 2 CPUs, Linux"
-    assert another not in (one, old)
-
-
-APPEND_FOREVER = """
-import json, sys
-from pathlib import Path
-from bench.track import history
-line = json.loads(sys.argv[2])
-print("ready", flush=True)
-for number in range(int(sys.argv[3])):
-    history.append(Path(sys.argv[1]), [{**line, "run": f"{sys.argv[4]}-{number}", "pad": "x" * 50_000}] * 3)
-"""
-
-
-def start_recorder(path, times, name):
-    command = [sys.executable, "-c", APPEND_FOREVER, path, json.dumps(document()), str(times), name]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
-def test_lines_are_whole_after_a_kill(tmp_path):
-    path = tmp_path / "history.jsonl"
-    for _ in range(3):
-        with start_recorder(path, 1_000_000, "a") as process:
-            while not path.exists() or path.stat().st_size < 1_000_000:
-                assert process.poll() is None
-            process.send_signal(signal.SIGKILL)
-        history.append(path, [document("mine")])
-        entries, problems = history.read(path)
-        assert problems == []
-        assert entries[-1].benchmark == "mine"
-        path.unlink()
-
-
-def test_two_recorders_dont_mix(tmp_path):
-    path = tmp_path / "history.jsonl"
-    recorders = [start_recorder(path, 40, name) for name in "ab"]
-    for each in recorders:
-        each.communicate()
-        assert each.returncode == 0
-    entries, problems = history.read(path)
-    assert problems == []
-    runs = [each.run for each in entries]
-    assert sorted(runs) == sorted(
-        f"{name}-{number}" for name in "ab" for number in range(40) for _ in range(3)
-    )
-    assert all(len({*runs[i : i + 3]}) == 1 for i in range(0, len(runs), 3))
-
-
-def test_the_schema_before_had_a_run_in_a_line(tmp_path):
-    old = document("a")
-    del old["schema"], old["run"]
-    old["benchmarks"] += document("b")["benchmarks"]
-    path = tmp_path / "history.jsonl"
-    history.append(path, [old])
-    assert [(each.benchmark, each.run) for each in history.read(path)[0]] == [
-        ("a", old["datetime"]),
-        ("b", old["datetime"]),
-    ]
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [
-        *("not json", "[]", "{}", "", '{"schema": 99}', "[" * 200_000),
-        *(
-            json.dumps(document(median=bad))
-            for bad in (None, 0, -1, "1", float("nan"), float("inf"), 10**400)
-        ),
-        *(json.dumps(document(extra={"limit": bad})) for bad in ("x", 0, [])),
-        json.dumps(document(extra={"unit": None})),
-        json.dumps(document(commit=None)),
-        json.dumps(document(5)),
-        json.dumps(document("\ud800")),
-        json.dumps(document(when=5)),
-        json.dumps(document(python_version=3)),
-    ],
-    ids=lambda bad: bad[-80:],
-)
-def test_a_line_that_cannot_be_read_is_named_and_skipped(tmp_path, bad):
-    path = tmp_path / "history.jsonl"
-    path.write_text("\n".join([json.dumps(document("a")), bad, json.dumps(document("b")), ""]))
-    entries, [problem] = history.read(path)
-    assert [each.benchmark for each in entries] == ["a", "b"]
-    assert len(problem) < 1000
-    assert problem.startswith(f"{path}, line 2: skipped")
-
-
 def test_record(project, tmp_path):
     commit = project.commit(quick=1, slow=2)
     (project.folder / ".gitignore").write_text("*")  # bytecode isn't a change
@@ -311,6 +100,13 @@ def test_a_suite_that_fails_records_nothing(project, tmp_path):
 
 
 # Comparisons of two builds
+
+
+@pytest.mark.parametrize("launches", ["7", "0", "-1"])
+def test_launches_too_few_for_the_confidence(capsys, launches):
+    with pytest.raises(SystemExit, match="2"):
+        main(["compare", f"--launches={launches}"])
+    assert "at least 8" in capsys.readouterr().err
 
 
 def test_compare_names_the_one_that_doubled(project, capsys):
@@ -569,37 +365,3 @@ def test_the_least_warm_call_is_counted(tmp_path):
             (tmp_path / f"out.{next(numbers)}").write_text(dump)
     (tmp_path / "out").write_text("")
     assert count._read(tmp_path / "out") == {"one": 60, "two": 30, "three": 10}
-
-
-# The page
-
-
-def test_what_cannot_be_read_or_written_is_bad_input(tmp_path, capsys):
-    storage = ["--storage", str(tmp_path)]
-    history.append(tmp_path / "history.jsonl", [document()])
-    assert main(["record", "--repository", str(tmp_path / "gone")]) == 2
-    assert main(["report", *storage, "-o", "/proc/page.html"]) == 2
-    assert capsys.readouterr().err.count("error: ") == 2
-    assert main(["report", *storage]) == 0
-    assert (tmp_path / "history.html").is_file()
-
-
-def test_report(tmp_path, capsys):
-    path = tmp_path / "history.jsonl"
-    assert main(["report", "--storage", str(tmp_path)]) == 2
-    assert "no history" in capsys.readouterr().err
-    for cpu in ("A CPU", "Another CPU"):
-        lines = [
-            document("it", f"{i:040}", cpu, f"2026-01-{i + 1:02}T00:00:00+00:00", 1.0 if i < 5 else 1.1)
-            for i in range(10)
-        ]
-        history.append(path, lines)
-    path.write_text(path.read_text() + "corrupt\n")
-    output = tmp_path / "history.html"
-    assert main(["report", "--storage", str(tmp_path), "-o", str(output)]) == 0
-    said = capsys.readouterr()
-    assert "line 21: skipped" in said.err
-    page = output.read_text()
-    for text in ("Times of 2 machines", "line 21: skipped", "Another CPU", "2 of at least 3%"):
-        assert text in page
-    assert not re.search(r"<(script|link|img)[^>]+(src|href)=", page)
