@@ -32,7 +32,7 @@ SANITIZE = os.environ.get("FASTINIT_SANITIZE")
 SANITIZERS = [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all", "-g", "-O1"] if SANITIZE else []
 
 CORE = sorted(Path("src_c").glob("*.c"))
-HEADERS = [str(path) for path in Path("src_c").glob("*.h")]
+HEADERS = [str(path) for path in Path("src_c").iterdir() if path.suffix != ".c"]
 MODULES = sorted(Path("fastinit").glob("*.pyx"))
 
 
@@ -64,7 +64,7 @@ def extension(module):
         f"fastinit.{module.stem}",
         [str(module)],
         include_dirs=["src_c", numpy.get_include()],
-        depends=[str(path) for path in Path("src_c").iterdir()],
+        depends=HEADERS,
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         extra_compile_args=[*FLAGS, *SAFE_MATH, *WARNINGS, *SANITIZERS],
         extra_link_args=[*SAFE_LINK, *SANITIZERS],

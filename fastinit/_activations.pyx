@@ -16,22 +16,16 @@ from fastinit._kernels cimport (
 from fastinit._sampling cimport Source
 
 from fastinit import _dtypes
+from fastinit._dispatch import ACTIVATIONS, DTYPES
 from fastinit._arrays import as_input, as_output, say_written
 from fastinit._threads import get_num_threads, run
 
 cnp.import_array()
 
-cdef dict DTYPES = {"f16": FI_F16, "bf16": FI_BF16, "f32": FI_F32, "f64": FI_F64}
 cdef object UINT16 = np.uint16
 cdef dict TAGS = {known: tag for tag, known in DTYPES.items()}
 
-# In the order of enum fi_activation_op.
-(
-    RELU, LEAKY_RELU, SELU, SIGMOID, TANH, ALPHA_DROPOUT, SELU_DROPOUT, BIAS_LEAKY_RELU, BIAS_SELU,
-    RELU_BACKWARD, LEAKY_RELU_BACKWARD, SELU_BACKWARD, SELU_BACKWARD_X, SIGMOID_BACKWARD, TANH_BACKWARD,
-    ALPHA_DROPOUT_BACKWARD, SELU_DROPOUT_BACKWARD, SELU_DROPOUT_BACKWARD_X, BIAS_LEAKY_RELU_BACKWARD,
-    BIAS_SELU_BACKWARD,
-) = range(20)
+globals().update({name.upper(): op for name, op in ACTIVATIONS.items()})  # RELU and so on
 
 cdef size_t FEW = 4096  # fewer values are made without letting go of the GIL
 cdef size_t MANY = 1 << 18  # from here on another thread gains more than it costs to wake

@@ -10,15 +10,13 @@ cdef void fill_from(const fi_source *source, fi_dist dist, fi_dtype dtype, const
                     void *out, size_t n) noexcept nogil
 cdef void consume(fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, size_t n) noexcept nogil
 cdef void draws(const fi_pcg64 *generator, uint64_t *out, size_t start, size_t n) noexcept nogil
-cdef int set_uniform(fi_params *params, fi_dtype dtype, double low, double high) noexcept nogil
-cdef void set_normal(fi_params *params, double loc, double scale) noexcept nogil
-cdef int set_truncated_normal(fi_params *params, const fi_params *like, fi_dtype dtype, double low,
-                              double high, double loc, double scale) noexcept nogil
+cdef int prepare(fi_params *params, const fi_params *like, fi_dist dist, fi_dtype dtype,
+                 const double *arguments) noexcept nogil
 cdef void set_alpha_dropout(fi_activation *params, double p) noexcept nogil
 cdef void activate(fi_activation_op op, fi_dtype dtype, const fi_activation *params,
                    const fi_pcg64 *generator, void *out, const void **operands, size_t start, size_t n,
-                   bint streamed) noexcept nogil
+                   bint nontemporal) noexcept nogil
 cdef void activate_rows(fi_activation_op op, fi_dtype dtype, const fi_activation *params, void *out,
                         const void **operands, double *sums, size_t rows, size_t columns, size_t stride,
-                        bint streamed) noexcept nogil
+                        bint nontemporal) noexcept nogil
 cdef void sum_rows(fi_dtype dtype, void *out, double *sums, size_t rows, size_t columns) noexcept nogil

@@ -5,10 +5,10 @@ import os
 from libc.stdint cimport uint64_t
 
 from fastinit._kernels cimport (
-    fi_activate, fi_activate_rows, fi_activation, fi_activation_op, fi_alpha_dropout, fi_consume, fi_dist,
-    fi_draws,
-    fi_dtype, fi_enter_default_fp, fi_fill, fi_fill_from, fi_isa, fi_kernels, fi_leave_default_fp, fi_normal,
-    fi_params, fi_pcg64, fi_select, fi_source, fi_sum_rows, fi_truncated_normal, fi_uniform,
+    FI_ACTIVATIONS, FI_DISTS, FI_DTYPES, fi_activate, fi_activate_rows, fi_activation, fi_activation_info,
+    fi_activation_op, fi_alpha_dropout, fi_consume, fi_dist, fi_dist_info, fi_draws, fi_dtype,
+    fi_dtype_info, fi_enter_default_fp, fi_fill, fi_fill_from, fi_isa, fi_kernels, fi_leave_default_fp,
+    fi_params, fi_pcg64, fi_prepare, fi_select, fi_source, fi_sum_rows,
 )
 
 cdef extern from *:
@@ -22,6 +22,12 @@ cdef extern from *:
     const char *FI_COMPILER
 
 cdef const fi_kernels *kernels = fi_select(NULL)
+
+# The lists of the C core, by name: the numbers of its enums, and what its tables say of them.
+DTYPES = {fi_dtype_info[i].tag.decode(): i for i in range(FI_DTYPES)}
+DISTRIBUTIONS = {fi_dist_info[i].name.decode(): i for i in range(FI_DISTS)}
+PARAMETERS = {fi_dist_info[i].name.decode(): fi_dist_info[i].parameters for i in range(FI_DISTS)}
+ACTIVATIONS = {fi_activation_info[i].name.decode(): i for i in range(FI_ACTIVATIONS)}
 
 
 cdef void fill(const fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, const fi_params *params,
@@ -42,17 +48,9 @@ cdef void draws(const fi_pcg64 *generator, uint64_t *out, size_t start, size_t n
     fi_draws(kernels, generator, out, start, n)
 
 
-cdef int set_uniform(fi_params *params, fi_dtype dtype, double low, double high) noexcept nogil:
-    return fi_uniform(params, dtype, low, high)
-
-
-cdef void set_normal(fi_params *params, double loc, double scale) noexcept nogil:
-    fi_normal(params, loc, scale)
-
-
-cdef int set_truncated_normal(fi_params *params, const fi_params *like, fi_dtype dtype, double low,
-                              double high, double loc, double scale) noexcept nogil:
-    return fi_truncated_normal(params, like, dtype, low, high, loc, scale)
+cdef int prepare(fi_params *params, const fi_params *like, fi_dist dist, fi_dtype dtype,
+                 const double *arguments) noexcept nogil:
+    return fi_prepare(params, like, dist, dtype, arguments)
 
 
 cdef void set_alpha_dropout(fi_activation *params, double p) noexcept nogil:
@@ -61,14 +59,14 @@ cdef void set_alpha_dropout(fi_activation *params, double p) noexcept nogil:
 
 cdef void activate(fi_activation_op op, fi_dtype dtype, const fi_activation *params,
                    const fi_pcg64 *generator, void *out, const void **operands, size_t start, size_t n,
-                   bint streamed) noexcept nogil:
-    fi_activate(kernels, op, dtype, params, generator, out, operands, start, n, streamed)
+                   bint nontemporal) noexcept nogil:
+    fi_activate(kernels, op, dtype, params, generator, out, operands, start, n, nontemporal)
 
 
 cdef void activate_rows(fi_activation_op op, fi_dtype dtype, const fi_activation *params, void *out,
                         const void **operands, double *sums, size_t rows, size_t columns, size_t stride,
-                        bint streamed) noexcept nogil:
-    fi_activate_rows(kernels, op, dtype, params, out, operands, sums, rows, columns, stride, streamed)
+                        bint nontemporal) noexcept nogil:
+    fi_activate_rows(kernels, op, dtype, params, out, operands, sums, rows, columns, stride, nontemporal)
 
 
 cdef void sum_rows(fi_dtype dtype, void *out, double *sums, size_t rows, size_t columns) noexcept nogil:
@@ -92,12 +90,12 @@ class default_fp:
 
 def config():
     """What was built and by which compiler, what this CPU has (plainest first), and what was picked."""
-    cdef int built, supported
-    cdef int i = 0
+    cdef const fi_kernels *built
+    cdef int supported, i = 0
     cdef const char *name
     names = {"built": [], "supported": []}
     while (name := fi_isa(i, &built, &supported)) != NULL:
-        if built:
+        if built != NULL:
             names["built"].append(name.decode())
         if supported:
             names["supported"].append(name.decode())

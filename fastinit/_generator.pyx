@@ -197,7 +197,7 @@ cdef int check_bounds(lows, highs) except -1:
     with default_fp():
         wrong = ~(lows <= highs) | (lows == np.inf) | (highs == -np.inf)
     for low, high in zip(*(np.broadcast_to(x, wrong.shape)[wrong][:1] for x in (lows, highs))):
-        set_params(&params, FI_TRUNCATED_NORMAL, FI_F64, low, high, 0.0, 1.0)
+        set_params(&params, FI_TRUNCATED_NORMAL, FI_F64, [low, high, 0.0, 1.0])
     return 0
 
 
@@ -273,7 +273,7 @@ class Generator(np.random.Generator):
             with source.lock:
                 return source.bitgen.next_double(source.bitgen.state)
         known = dtype_of(dtype, "random")
-        set_params(&params, FI_UNIFORM, known, 0.0, 1.0, 0.0, 0.0)
+        set_params(&params, FI_UNIFORM, known, [0.0, 1.0])
         return sample(source, FI_UNIFORM, known, &params, size, out)
 
     def uniform(self, low=0.0, high=1.0, size=None, dtype=np.float64, out=None):
@@ -314,7 +314,7 @@ class Generator(np.random.Generator):
                 raise OverflowError("high - low range exceeds valid bounds")
             if b < a:
                 raise ValueError("high - low < 0")
-            set_params(&params, FI_UNIFORM, known, a, b, 0.0, 0.0)
+            set_params(&params, FI_UNIFORM, known, [a, b])
             return sample(self._source, FI_UNIFORM, known, &params, size, out)
         if out is not None:
             check_out(out, known, size, False)
@@ -362,7 +362,7 @@ class Generator(np.random.Generator):
         """
         cdef fi_params params
         cdef fi_dtype known = dtype_of(dtype, "standard_normal")
-        set_params(&params, FI_NORMAL, known, 0.0, 1.0, 0.0, 0.0)
+        set_params(&params, FI_NORMAL, known, [0.0, 1.0])
         return sample(self._source, FI_NORMAL, known, &params, size, out)
 
     def normal(self, loc=0.0, scale=1.0, size=None, dtype=np.float64, out=None):
@@ -397,7 +397,7 @@ class Generator(np.random.Generator):
         if is_scalar(loc) and is_scalar(scale):
             a, b = float(loc), float(scale)
             check_scale(b)
-            set_params(&params, FI_NORMAL, known, a, b, 0.0, 0.0)
+            set_params(&params, FI_NORMAL, known, [a, b])
             return sample(self._source, FI_NORMAL, known, &params, size, out)
         if out is not None:
             check_out(out, known, size, False)
@@ -443,7 +443,7 @@ class Generator(np.random.Generator):
         if is_scalar(low) and is_scalar(high) and is_scalar(loc) and is_scalar(scale):
             a, b = float(loc), float(scale)
             check_scale(b)
-            set_params(&params, FI_TRUNCATED_NORMAL, known, float(low), float(high), a, b)
+            set_params(&params, FI_TRUNCATED_NORMAL, known, [float(low), float(high), a, b])
             return sample(self._source, FI_TRUNCATED_NORMAL, known, &params, size, out)
         if out is not None:
             check_out(out, known, size, False)

@@ -1,4 +1,5 @@
-# The only declarations of the C core. Struct members that no Cython code reads are left out.
+# The only declarations of the C core. Members and enumerators that no Cython code names are left out;
+# _dispatch.pyx reads the lists of all.
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 cdef extern from "fastinit.h" nogil:
@@ -7,15 +8,32 @@ cdef extern from "fastinit.h" nogil:
         FI_BF16
         FI_F32
         FI_F64
+        FI_DTYPES
     enum fi_dist:
         FI_UNIFORM
         FI_NORMAL
         FI_TRUNCATED_NORMAL
+        FI_DISTS
     enum fi_activation_op:
         FI_ACTIVATIONS
     enum:
         FI_XSL_RR
         FI_DXSM
+        FI_PARAMETERS
+        FI_WORDS
+        FI_BIAS
+        FI_BIAS_OVERLAP
+    struct fi_dtype_row "":
+        const char *tag
+    struct fi_dist_row "":
+        const char *name
+        size_t parameters
+    struct fi_activation_row "":
+        const char *name
+        int operands, extra, sums
+    const fi_dtype_row *fi_dtype_info
+    const fi_dist_row *fi_dist_info
+    const fi_activation_row *fi_activation_info
 
     ctypedef struct fi_pcg64:
         uint32_t uinteger
@@ -35,12 +53,10 @@ cdef extern from "fastinit.h" nogil:
         double (*next_double)(void *state) noexcept nogil
 
     const fi_kernels *fi_select(const char *name) noexcept
-    const char *fi_isa(int i, int *built, int *supported) noexcept
+    const char *fi_isa(int i, const fi_kernels **built, int *supported) noexcept
     size_t fi_itemsize(fi_dtype dtype) noexcept
-    int fi_uniform(fi_params *params, fi_dtype dtype, double low, double high) noexcept
-    void fi_normal(fi_params *params, double loc, double scale) noexcept
-    int fi_truncated_normal(fi_params *params, const fi_params *like, fi_dtype dtype, double low,
-                            double high, double loc, double scale) noexcept
+    int fi_prepare(fi_params *params, const fi_params *like, fi_dist dist, fi_dtype dtype,
+                   const double *arguments) noexcept
     void fi_fill(const fi_kernels *kernels, const fi_pcg64 *generator, fi_dist dist, fi_dtype dtype,
                  const fi_params *params, void *out, size_t start, size_t n) noexcept
     void fi_fill_from(const fi_kernels *kernels, const fi_source *source, fi_dist dist, fi_dtype dtype,
@@ -51,10 +67,10 @@ cdef extern from "fastinit.h" nogil:
     void fi_alpha_dropout(fi_activation *params, double p) noexcept
     void fi_activate(const fi_kernels *kernels, fi_activation_op op, fi_dtype dtype,
                      const fi_activation *params, const fi_pcg64 *generator, void *out,
-                     const void **in_, size_t start, size_t n, int streamed) noexcept
+                     const void **in_, size_t start, size_t n, int nontemporal) noexcept
     void fi_activate_rows(const fi_kernels *kernels, fi_activation_op op, fi_dtype dtype,
                           const fi_activation *params, void *out, const void **in_, double *sums,
-                          size_t rows, size_t columns, size_t stride, int streamed) noexcept
+                          size_t rows, size_t columns, size_t stride, int nontemporal) noexcept
     void fi_sum_rows(fi_dtype dtype, void *out, double *sums, size_t rows, size_t columns) noexcept
     uint64_t fi_enter_default_fp() noexcept
     void fi_leave_default_fp(uint64_t saved) noexcept

@@ -9,7 +9,7 @@ cdef class Source:
     cdef bitgen_t *bitgen
     cdef fi_pcg64 *own
     cdef int numpy_variant
-    cdef int peek(self, fi_pcg64 *here) except -1
+    cdef int peek(self, fi_pcg64 *position) except -1
     cdef int take(self, fi_dist dist, fi_dtype dtype, size_t n, fi_pcg64 *before) except -1
     cdef int fill(self, void *out, size_t n, fi_dist dist, fi_dtype dtype, const fi_params *params) except -1
     cdef int fill_each(
@@ -17,6 +17,4 @@ cdef class Source:
     ) except -1
 
 
-cdef int set_params(
-    fi_params *params, fi_dist dist, fi_dtype dtype, double a, double b, double c, double d
-) except -1
+cdef int set_params(fi_params *params, fi_dist dist, fi_dtype dtype, const double *arguments) except -1

@@ -8,33 +8,29 @@ import numpy as np
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.math cimport isnan
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from numpy.random cimport bitgen_t
 
 from fastinit._bit_generator cimport LCG128
-from fastinit._dispatch cimport (
-    consume as move, draws, fill as fill_range, fill_from, set_normal, set_truncated_normal, set_uniform,
-)
+from fastinit._dispatch cimport consume as advance, draws, fill as fill_range, fill_from, prepare
 from fastinit._kernels cimport (
-    FI_BF16, FI_DXSM, FI_F16, FI_F32, FI_F64, FI_NORMAL, FI_TRUNCATED_NORMAL, FI_UNIFORM, FI_XSL_RR, fi_dist,
-    fi_dtype, fi_inc, fi_itemsize, fi_params, fi_pcg64, fi_set_u128, fi_source, fi_state,
+    FI_DISTS, FI_DXSM, FI_F32, FI_PARAMETERS, FI_XSL_RR, fi_dist, fi_dist_info, fi_dtype, fi_inc, fi_itemsize,
+    fi_params, fi_pcg64, fi_set_u128, fi_source, fi_state,
 )
 
+from fastinit._dispatch import DISTRIBUTIONS, DTYPES
 from fastinit._threads import get_num_threads, run
 
 cnp.import_array()
 
-_DISTS = {"uniform": FI_UNIFORM, "normal": FI_NORMAL, "truncated_normal": FI_TRUNCATED_NORMAL}
-_DTYPES = {"f16": FI_F16, "bf16": FI_BF16, "f32": FI_F32, "f64": FI_F64}
 _MASK_64 = (1 << 64) - 1
 
-cdef size_t FEW = 4096  # fewer values are made without letting go of the GIL
-cdef size_t MANY = 1 << 18  # from here on another thread gains more than it costs to wake
-cdef size_t CHUNK = 1 << 26  # Ctrl-C is looked for after so many
+cdef size_t FEW = 4096  # fewer values are made without releasing the GIL
+cdef size_t MANY = 1 << 18  # from this many values on, another thread gains more than waking it costs
+cdef size_t CHUNK = 1 << 26  # Ctrl-C is heard after this many values
 cdef enum:
-    SPAN = 4096  # values made at once of which some are kept
-    NEAR = 64  # elements no further apart are made with those between them
+    SPAN = 4096  # values that are made at once, some of which are kept
+    NEAR = 64  # elements at most this far apart are made with those between them
 
 ctypedef fused item:
     uint16_t
@@ -42,31 +38,44 @@ ctypedef fused item:
     uint64_t
 
 
-cdef fi_params last_truncated_normal  # most calls have the bounds of the one before
+def refusal(name, arguments):
+    """The error for arguments that `fi_prepare` refuses."""
+    if name == "uniform":
+        return OverflowError("high - low range exceeds valid bounds")
+    low, high = arguments[:2]
+    return ValueError(
+        "low and high must not be NaN" if math.isnan(low) or math.isnan(high)
+        else "low > high" if low > high
+        else f"no value lies between low={low} and high={high}"
+    )
 
 
-cdef int set_params(
-    fi_params *params, fi_dist dist, fi_dtype dtype, double a, double b, double c, double d
-) except -1:
-    """(a, b, c, d) is (low, high), (loc, scale) or (low, high, loc, scale)."""
-    if dist == FI_NORMAL:
-        set_normal(params, a, b)
-    elif dist == FI_UNIFORM:
-        if set_uniform(params, dtype, a, b) < 0:
-            raise OverflowError("high - low range exceeds valid bounds")
-    elif set_truncated_normal(&last_truncated_normal, &last_truncated_normal, dtype, a, b, c, d) < 0:
-        raise ValueError(
-            "low and high must not be NaN" if isnan(a) or isnan(b)
-            else "low > high" if a > b
-            else f"no value lies between low={a} and high={b}"
-        )
-    else:
-        params[0] = last_truncated_normal
+cdef fi_params latest[FI_DISTS]  # most calls have the parameters of the one before
+
+
+cdef int set_params(fi_params *params, fi_dist dist, fi_dtype dtype, const double *arguments) except -1:
+    """As `fi_prepare`, or an error."""
+    cdef fi_params *last = &latest[<int>dist]
+    if prepare(last, last, dist, dtype, arguments) < 0:
+        values = [arguments[i] for i in range(fi_dist_info[<int>dist].parameters)]
+        raise refusal(fi_dist_info[<int>dist].name.decode(), values)
+    params[0] = last[0]
     return 0
 
 
+cdef int set_parameters(fi_params *params, fi_dist dist, fi_dtype dtype, tuple parameters) except -1:
+    cdef double arguments[FI_PARAMETERS]
+    cdef size_t i, n = fi_dist_info[<int>dist].parameters
+    if <size_t>len(parameters) != n:
+        name = fi_dist_info[<int>dist].name.decode()
+        raise TypeError(f"{name} takes {n} parameters, not {len(parameters)}")
+    for i in range(n):
+        arguments[i] = parameters[i]
+    return set_params(params, dist, dtype, arguments)
+
+
 cdef class Fill:
-    """Elements of one fill, in any pieces and from any threads."""
+    """One fill. A call makes the elements of a piece, (start, stop); many threads may call at once."""
 
     cdef fi_pcg64 generator
     cdef fi_params params
@@ -83,11 +92,11 @@ cdef class Fill:
 
 
 cdef class Block(Fill):
-    """Elements of ``full[block]``: rows of `width` elements, `step` apart in full, under the other axes."""
+    """The fill of ``full[block]``: rows of `width` elements, `step` apart in full, along its last axes."""
 
     cdef size_t width, axes
     cdef ptrdiff_t first, step
-    cdef object counts, strides  # arrays, for each axis
+    cdef object counts, strides  # arrays with one entry for each axis
 
     def __call__(self, piece):
         cdef size_t start, stop, row, n
@@ -107,7 +116,7 @@ cdef class Block(Fill):
                 start += n
 
     cdef void fill_row(self, char *out, ptrdiff_t at, size_t n) noexcept nogil:
-        """n elements from `at` on: with those between them, where that costs less than to go to each."""
+        """n elements from `at` on; with those between them, if that costs less than going to each."""
         cdef uint64_t between[SPAN]
         cdef size_t itemsize = fi_itemsize(self.dtype), apart = self.step if self.step > 0 else -self.step
         cdef size_t few = 1 + (SPAN - 1) // apart if apart <= NEAR else 1
@@ -139,7 +148,7 @@ cdef void pick(item *out, const item *values, ptrdiff_t step, size_t n) noexcept
 
 
 cdef int share_out(Fill job, size_t n, size_t chunk) except -1:
-    """Share [0, n) between the threads, where it is large enough to gain."""
+    """Share [0, n) between the threads if it is large enough to gain."""
     cdef size_t start, stop, share
     for start in range(0, n, chunk):
         stop = min(n, start + chunk)
@@ -179,10 +188,10 @@ cdef class Source:
         elif type(bit_generator) is np.random.PCG64DXSM:
             self.numpy_variant = FI_DXSM
 
-    cdef int peek(self, fi_pcg64 *here) except -1:
-        """The position; the caller holds the lock."""
+    cdef int peek(self, fi_pcg64 *position) except -1:
+        """Read the position; the caller holds the lock."""
         if self.own != NULL:
-            here[0] = self.own[0]
+            position[0] = self.own[0]
             return 0
         if self.numpy_variant < 0:
             raise TypeError(f"{type(self.bit_generator).__name__} cannot be read at any position: "
@@ -190,24 +199,24 @@ cdef class Source:
         state = self.bit_generator.state
         number, increment = state["state"]["state"], state["state"]["inc"]
         cdef uint64_t high = number >> 64, low = number & _MASK_64
-        fi_set_u128(fi_state(here), high, low)
+        fi_set_u128(fi_state(position), high, low)
         high, low = increment >> 64, increment & _MASK_64
-        fi_set_u128(fi_inc(here), high, low)
-        here.has_uint32, here.uinteger = state["has_uint32"], state["uinteger"]
-        here.variant = self.numpy_variant
+        fi_set_u128(fi_inc(position), high, low)
+        position.has_uint32, position.uinteger = state["has_uint32"], state["uinteger"]
+        position.variant = self.numpy_variant
         return 0
 
     cdef int take(self, fi_dist dist, fi_dtype dtype, size_t n, fi_pcg64 *before) except -1:
-        """Moves past n elements; where it stood before is written to `before`."""
+        """Move past n elements, and write the position before that to `before`."""
         cdef fi_pcg64 after
         with self.lock:
             self.peek(before)
             if self.own != NULL:
-                move(self.own, dist, dtype, n)
+                advance(self.own, dist, dtype, n)
             else:
                 after = before[0]
-                move(&after, dist, dtype, n)
-                place(self.bit_generator, &after)
+                advance(&after, dist, dtype, n)
+                set_state(self.bit_generator, &after)
         return 0
 
     cdef int fill(self, void *out, size_t n, fi_dist dist, fi_dtype dtype, const fi_params *params) except -1:
@@ -216,7 +225,7 @@ cdef class Source:
         if self.own != NULL and n < FEW:
             with self.lock:
                 fill_range(self.own, dist, dtype, params, out, 0, n)
-                move(self.own, dist, dtype, n)
+                advance(self.own, dist, dtype, n)
         elif self.own != NULL or self.numpy_variant >= 0 and n >= FEW:
             self.take(dist, dtype, n, &before)
             fill_all(&before, dist, dtype, params, out, n)
@@ -229,19 +238,18 @@ cdef class Source:
 
     cdef int fill_each(self, void *out, size_t n, fi_dist dist, fi_dtype dtype,
                        const double *const *arguments) except -1:
-        """Element i with its own parameters, arguments[.][i], from its own place in the stream.
+        """Fill element i, from its own part of the stream, with its own parameters, arguments[.][i].
 
-        For one draw or word an element only, normals come in pairs; and for arguments that `set_params` would
-        take.
+        Of a distribution that takes one draw or word for each element, with arguments that `set_params` takes.
         """
         cdef fi_pcg64 before
         cdef fi_source foreign
-        cdef fi_params params
-        cdef size_t start, stop, i, itemsize = fi_itemsize(dtype)
+        cdef fi_params params = latest[<int>dist]
+        cdef double own[FI_PARAMETERS]
+        cdef size_t start, stop, i, j, itemsize = fi_itemsize(dtype), count = fi_dist_info[<int>dist].parameters
         cdef char *target = <char *>out
         cdef bint anywhere = self.own != NULL or self.numpy_variant >= 0
         lock = nullcontext() if anywhere else self.lock
-        set_params(&params, FI_UNIFORM, dtype, 0.0, 0.0, 0.0, 0.0)  # like no truncated normal
         if anywhere:
             self.take(dist, dtype, n, &before)
         foreign = fi_source(self.bitgen.state, self.bitgen.next_uint64, self.bitgen.next_uint32,
@@ -250,22 +258,20 @@ cdef class Source:
             stop = min(n, start + FEW)
             with lock, nogil:
                 for i in range(start, stop):
-                    if dist == FI_UNIFORM:
-                        set_uniform(&params, dtype, arguments[0][i], arguments[1][i])
-                    else:
-                        set_truncated_normal(&params, &params, dtype, arguments[0][i], arguments[1][i],
-                                             arguments[2][i], arguments[3][i])
+                    for j in range(count):
+                        own[j] = arguments[j][i]
+                    prepare(&params, &params, dist, dtype, own)
                     if anywhere:
                         fill_range(&before, dist, dtype, &params, target + i * itemsize, 0, 1)
-                        move(&before, dist, dtype, 1)
+                        advance(&before, dist, dtype, 1)
                     else:
                         fill_from(&foreign, dist, dtype, &params, target + i * itemsize, 1)
             PyErr_CheckSignals()
         return 0
 
 
-cdef object place(bit_generator, fi_pcg64 *position):
-    """Stand NumPy's own bit generator there, by a generator of ours that knows its state's format."""
+cdef object set_state(bit_generator, fi_pcg64 *position):
+    """Move a bit generator of NumPy's to a position, by a generator of ours that knows its state's format."""
     cdef LCG128 ours = _OURS[type(bit_generator)](0)
     ours.generator = position[0]
     bit_generator.state = ours.state
@@ -277,7 +283,7 @@ _OURS = {np.random.PCG64: PCG64, np.random.PCG64DXSM: PCG64DXSM}
 
 
 cdef void *data_of(out, fi_dtype dtype, size_t n) except NULL:
-    """Where a contiguous array's elements lie."""
+    """The address of a contiguous array of n elements."""
     cdef cnp.ndarray array = out
     if not cnp.PyArray_ISCARRAY(array):
         raise ValueError("out must be C-contiguous, writable, aligned, and in machine byte-order")
@@ -288,50 +294,45 @@ cdef void *data_of(out, fi_dtype dtype, size_t n) except NULL:
     return cnp.PyArray_DATA(array)
 
 
-cdef int here(rng, fi_pcg64 *position) except -1:
+cdef int read_position(rng, fi_pcg64 *position) except -1:
     cdef Source source = rng._source
     with source.lock:
         source.peek(position)
     return 0
 
 
-def fill(rng, out, str distribution, str tag, double a, double b, double c=0.0, double d=0.0):
+def fill(rng, out, str distribution, str tag, *parameters):
     """Fill the C-contiguous array `out` from `rng`, which moves, with all threads.
 
-    (a, b, c, d) is (low, high) for "uniform", (loc, scale) for "normal", (low, high, loc, scale) for
-    "truncated_normal"; tag is "f16", "bf16", "f32" or "f64", and bfloat16 may be stored in uint16.
+    `parameters` are in the order of src_c/distributions.def. bfloat16 may be stored in uint16.
     """
     cdef fi_params params
-    cdef fi_dist dist = _DISTS[distribution]
-    cdef fi_dtype dtype = _DTYPES[tag]
+    cdef fi_dist dist = DISTRIBUTIONS[distribution]
+    cdef fi_dtype dtype = DTYPES[tag]
     cdef size_t n = out.size
     cdef void *target = data_of(out, dtype, n)
-    set_params(&params, dist, dtype, a, b, c, d)
+    set_parameters(&params, dist, dtype, parameters)
     (<Source>rng._source).fill(target, n, dist, dtype, &params)
 
 
-def fill_at(
-    rng, out, size_t start, str distribution, str tag, double a, double b, double c=0.0, double d=0.0
-):
+def fill_at(rng, out, size_t start, str distribution, str tag, *parameters):
     """Write elements [start, start + out.size) of what `fill` would write; `rng` does not move.
 
     In the calling thread alone, without the GIL: any number of calls may run at once.
     """
     cdef fi_params params
     cdef fi_pcg64 position
-    cdef fi_dist dist = _DISTS[distribution]
-    cdef fi_dtype dtype = _DTYPES[tag]
+    cdef fi_dist dist = DISTRIBUTIONS[distribution]
+    cdef fi_dtype dtype = DTYPES[tag]
     cdef size_t n = out.size
     cdef void *target = data_of(out, dtype, n)
-    set_params(&params, dist, dtype, a, b, c, d)
-    here(rng, &position)
+    set_parameters(&params, dist, dtype, parameters)
+    read_position(rng, &position)
     with nogil:
         fill_range(&position, dist, dtype, &params, target, start, n)
 
 
-def fill_block(
-    rng, out, shape, block, str distribution, str tag, double a, double b, double c=0.0, double d=0.0
-):
+def fill_block(rng, out, shape, block, str distribution, str tag, *parameters):
     """Write ``full[block]`` of what `fill` would write into an array of that shape; `rng` does not move.
 
     With all threads.
@@ -345,7 +346,7 @@ def fill_block(
         One for each axis, as `slice.indices` and ``range`` have it.
     """
     cdef Block job = Block.__new__(Block)
-    job.dist, job.dtype = _DISTS[distribution], _DTYPES[tag]
+    job.dist, job.dtype = DISTRIBUTIONS[distribution], DTYPES[tag]
     ranges = [range(*axis) for axis in block]
     strides = [1] * len(ranges)
     for axis in range(len(ranges) - 2, -1, -1):
@@ -362,8 +363,8 @@ def fill_block(
         width, step = len(ranges[outer]), ranges[outer].step * strides[outer]
     cdef size_t n = math.prod(map(len, ranges))
     job.out = <char *>data_of(out, job.dtype, n)
-    set_params(&job.params, job.dist, job.dtype, a, b, c, d)
-    here(rng, &job.generator)
+    set_parameters(&job.params, job.dist, job.dtype, parameters)
+    read_position(rng, &job.generator)
     if n == 0:
         return
     job.width, job.step = width, step
@@ -377,7 +378,7 @@ def fill_block(
 def consume(rng, size_t n, str distribution, str tag):
     """Move `rng` as filling n elements does."""
     cdef fi_pcg64 before
-    (<Source>rng._source).take(_DISTS[distribution], _DTYPES[tag], n, &before)
+    (<Source>rng._source).take(DISTRIBUTIONS[distribution], DTYPES[tag], n, &before)
 
 
 def words_at(rng, out, size_t start):
@@ -385,7 +386,7 @@ def words_at(rng, out, size_t start):
     cdef fi_pcg64 position
     cdef size_t i, word, n = out.size, skip = 0
     cdef uint32_t *target = <uint32_t *>data_of(out, FI_F32, n)
-    here(rng, &position)
+    read_position(rng, &position)
     if position.has_uint32 and n:
         if start == 0:
             target[0] = position.uinteger

@@ -1,10 +1,6 @@
 /* Which instruction sets were built, and which of them this CPU and operating system can run. */
-#include "isa.h"
+#include "fastinit.h"
 #include <string.h>
-
-static int always(void) { return 1; }
-
-static int never(void) { return 0; }
 
 #ifdef __x86_64__
 #include <cpuid.h>
@@ -14,7 +10,7 @@ typedef struct features {
     unsigned leaf1_ecx, leaf7_ebx, extended_ecx, xcr0;
 } features;
 
-/* A level is its features and those of the levels before it; compiled code may use any of them. */
+/* Compiled code may use every feature of its level, and of the levels before it. */
 static const features v3 = {
     .leaf1_ecx = bit_SSE3 | bit_SSSE3 | bit_SSE4_1 | bit_SSE4_2 | bit_POPCNT | bit_CMPXCHG16B | bit_FMA |
                  bit_MOVBE | bit_OSXSAVE | bit_AVX | bit_F16C,
@@ -39,57 +35,50 @@ static features cpu(void) {
     return found;
 }
 
-static int has(features found, features level) {
-    return (found.leaf1_ecx & level.leaf1_ecx) == level.leaf1_ecx &&
-           (found.leaf7_ebx & level.leaf7_ebx) == level.leaf7_ebx &&
-           (found.extended_ecx & level.extended_ecx) == level.extended_ecx &&
-           (found.xcr0 & level.xcr0) == level.xcr0;
+static int has(features level) {
+    const features found = cpu();
+    return !(level.leaf1_ecx & ~found.leaf1_ecx) && !(level.leaf7_ebx & ~found.leaf7_ebx) &&
+           !(level.extended_ecx & ~found.extended_ecx) && !(level.xcr0 & ~found.xcr0);
 }
-
-static int has_avx2(void) { return has(cpu(), v3); }
-
-static int has_avx512(void) { return has_avx2() && has(cpu(), v4); }
-
-static int has_avx512ifma(void) { return has_avx512() && has(cpu(), ifma); }
-
-#define has_neon never
-#elif defined __aarch64__ /* NEON is part of it */
-#define has_neon always
-#define has_avx2 never
-#define has_avx512 never
-#define has_avx512ifma never
 #else
-#define has_neon never
-#define has_avx2 never
-#define has_avx512 never
-#define has_avx512ifma never
+#define has(level) 0
+#endif
+#ifdef __aarch64__
+#define is_aarch64 1 /* NEON is part of it */
+#else
+#define is_aarch64 0
 #endif
 
-/* From the plainest to the best. */
-static const struct isa {
-    const char *name;
-    const fi_kernels *const *table;
-    int (*supported)(void);
-} isas[] = {
-    {"baseline", &fi_table_baseline, always},
-    {"neon", &fi_table_neon, has_neon},
-    {"avx2", &fi_table_avx2, has_avx2},
-    {"avx512", &fi_table_avx512, has_avx512},
-    {"avx512ifma", &fi_table_avx512ifma, has_avx512ifma},
-};
-enum { ISAS = sizeof isas / sizeof *isas };
+/* The list of instruction sets, from the plainest to the best: X(name, whether this CPU has it). A row needs
+ * isa_name.c, and that file's compile flags in setup.py. */
+#define FI_EACH_ISA(X)                                                                                       \
+    X(baseline, 1)                                                                                           \
+    X(neon, is_aarch64)                                                                                      \
+    X(avx2, has(v3))                                                                                         \
+    X(avx512, has(v3) && has(v4))                                                                            \
+    X(avx512ifma, has(v3) && has(v4) && has(ifma))
 
-const fi_kernels *fi_select(const char *name) {
-    for (int i = ISAS - 1; i >= 0; i--) {
-        int wanted = !name || !strcmp(name, isas[i].name);
-        if (wanted && *isas[i].table && isas[i].supported()) return *isas[i].table;
-    }
-    return NULL;
+/* NULL if the target or the compiler's flags cannot do it. */
+#define FI_DECLARE(name, supported) extern const fi_kernels *const fi_table_##name;
+#define FI_NAME_OF(name, supported) #name,
+#define FI_TABLE_OF(name, supported) fi_table_##name,
+#define FI_SUPPORTED(name, supported) supported,
+FI_EACH_ISA(FI_DECLARE)
+
+const char *fi_isa(int i, const fi_kernels **built, int *supported) {
+    static const char *const name[] = {FI_EACH_ISA(FI_NAME_OF)};
+    const fi_kernels *const tables[] = {FI_EACH_ISA(FI_TABLE_OF)};
+    const int on_cpu[] = {FI_EACH_ISA(FI_SUPPORTED)};
+    if (i < 0 || (size_t)i >= sizeof name / sizeof *name) return NULL;
+    *built = tables[i];
+    *supported = on_cpu[i];
+    return name[i];
 }
 
-const char *fi_isa(int i, int *built, int *supported) {
-    if (i < 0 || i >= ISAS) return NULL;
-    *built = *isas[i].table != NULL;
-    *supported = isas[i].supported();
-    return isas[i].name;
+const fi_kernels *fi_select(const char *name) {
+    const fi_kernels *best = NULL, *table;
+    const char *isa;
+    for (int i = 0, supported; (isa = fi_isa(i, &table, &supported)) != NULL; i++)
+        if (table && supported && (!name || !strcmp(name, isa))) best = table;
+    return best;
 }

@@ -3,30 +3,23 @@
 
 #include "pcg64.h"
 
-/* How a distribution consumes draws: so many make so many values, and whether 32-bit words go through the
- * buffered half. */
-typedef struct {
-    size_t draws, values;
-    int buffered;
-} group;
-
-static group group_of(enum fi_dist dist, enum fi_dtype dtype) {
-    if (dist == FI_NORMAL) return dtype == FI_F64 ? (group){2, 2, 0} : (group){1, 2, 0};
-    return dtype == FI_F64 ? (group){1, 1, 0} : (group){1, 2, 1};
+static fi_group group_of(enum fi_dist dist, enum fi_dtype dtype) {
+    return fi_dtype_info[dtype].working_size == sizeof(double) ? fi_dist_info[dist].wide
+                                                               : fi_dist_info[dist].narrow;
 }
 
-/* A place that draws are read from, in order. Only the last read may be other than a multiple of FI_LANES. */
+/* Draws in order, from a generator or a foreign source. Every read but the last is a multiple of FI_LANES. */
 typedef struct reader reader;
 struct reader {
     void (*read)(reader *r, uint64_t *restrict draws, size_t n);
     const fi_source *source;
-    size_t words; /* 32-bit words still to come from source */
+    size_t words; /* 32-bit words that are still to be drawn from source */
     fi_pcg64 generator;
     fi_raw *raw;
     fi_lanes lanes;
 };
 
-/* Below this many draws, seating the lanes costs more than they gain. */
+/* Fewer draws are made one by one: the lanes would cost more to set up than they gain. */
 enum { FEW_DRAWS = 64 };
 
 static void read_few(reader *r, uint64_t *restrict draws, size_t n) {
@@ -47,8 +40,8 @@ static void read_uint32(reader *r, uint64_t *restrict draws, size_t n) {
     }
 }
 
-/* Readers of n draws from position first. */
-static void seat_reader(reader *r, const fi_kernels *kernels, const fi_pcg64 *generator, size_t first,
+/* Makes a reader of n draws from the generator's position `first`. */
+static void init_reader(reader *r, const fi_kernels *kernels, const fi_pcg64 *generator, size_t first,
                         size_t n) {
     r->generator = *generator;
     if (first) fi_advance(&r->generator, first);
@@ -56,15 +49,15 @@ static void seat_reader(reader *r, const fi_kernels *kernels, const fi_pcg64 *ge
     if (n < FEW_DRAWS) return;
     r->read = read_lanes;
     r->raw = kernels->raw[generator->variant];
-    kernels->seat(&r->lanes, &r->generator);
+    kernels->init_lanes(&r->lanes, &r->generator);
 }
 
 typedef struct {
     const fi_kernels *kernels;
-    fi_transform *transform, *streamed;
-    fi_raw *const *random; /* both halves in one, cached and streamed, or NULL */
+    fi_transform *transform, *nontemporal;
+    fi_raw *const *random; /* raw draws and transform in one kernel, [1] non-temporal; or NULL */
     const fi_params *params;
-    group group;
+    fi_group group;
     size_t itemsize;
 } job;
 
@@ -72,13 +65,13 @@ static job job_of(const fi_kernels *kernels, enum fi_dist dist, enum fi_dtype dt
                   const fi_params *params) {
     return (job){.kernels = kernels,
                  .transform = kernels->transform[dist][dtype],
-                 .streamed = kernels->streamed[dist][dtype],
+                 .nontemporal = kernels->nontemporal[dist][dtype],
                  .params = params,
                  .group = group_of(dist, dtype),
                  .itemsize = fi_itemsize(dtype)};
 }
 
-/* Values [skip, skip + n) of the next group. */
+/* Writes values [skip, skip + n) of the next group. */
 static void part_of_group(reader *r, const job *j, char *out, size_t skip, size_t n) {
     uint64_t draws[2], values[2];
     r->read(r, draws, j->group.draws);
@@ -86,8 +79,8 @@ static void part_of_group(reader *r, const job *j, char *out, size_t skip, size_
     memcpy(out, (char *)values + skip * j->itemsize, n * j->itemsize);
 }
 
-/* Outputs from this size on would push everything else out of the cache: they are written past it. */
-enum { STREAM_BYTES = 8 << 20, LINE = 64 };
+/* An output of this size would push everything else out of the cache, so it is written past it. */
+enum { NONTEMPORAL_BYTES = 8 << 20, LINE = 64 };
 
 static void make_block(reader *r, const job *j, fi_transform *transform, void *out, size_t n) {
     _Alignas(LINE) uint64_t draws[FI_BLOCK];
@@ -95,8 +88,8 @@ static void make_block(reader *r, const job *j, fi_transform *transform, void *o
     transform(out, draws, n, j->params);
 }
 
-/* Past the cache from a block in it: `line` holds what does not yet fill a line. */
-static void stream_blocks(reader *r, const job *j, char *out, size_t left, size_t bytes_per_draw) {
+/* Makes each block in the cache and copies its full lines past it. `line` begins with what fills none yet. */
+static void blocks_nontemporal(reader *r, const job *j, char *out, size_t left, size_t bytes_per_draw) {
     _Alignas(LINE) char line[LINE + FI_BLOCK * sizeof(double)];
     size_t kept = 0;
     for (size_t n; left; left -= n) {
@@ -109,22 +102,22 @@ static void stream_blocks(reader *r, const job *j, char *out, size_t left, size_
             memmove(line, line + odd, kept -= odd);
             out += odd;
         }
-        size_t whole = kept / LINE * LINE;
-        j->kernels->stream(out, line, whole);
-        out += whole;
-        memcpy(line, line + whole, kept -= whole);
+        size_t full = kept / LINE * LINE;
+        j->kernels->copy_nontemporal(out, line, full);
+        out += full;
+        memcpy(line, line + full, kept -= full);
     }
     memcpy(out, line, kept);
     j->kernels->fence();
 }
 
-static void whole_groups(reader *r, const job *j, char *out, size_t groups) {
+static void fill_groups(reader *r, const job *j, char *out, size_t groups) {
     const size_t bytes_per_draw = j->group.values * j->itemsize / j->group.draws;
     const int fused = j->random && r->read == read_lanes, aligned = (uintptr_t)out % LINE == 0;
     size_t left = groups * j->group.draws;
-    const int large = left * bytes_per_draw >= STREAM_BYTES;
-    if (large && !(aligned && (fused || j->streamed))) {
-        stream_blocks(r, j, out, left, bytes_per_draw);
+    const int large = left * bytes_per_draw >= NONTEMPORAL_BYTES;
+    if (large && !(aligned && (fused || j->nontemporal))) {
+        blocks_nontemporal(r, j, out, left, bytes_per_draw);
         return;
     }
     if (fused) {
@@ -133,7 +126,7 @@ static void whole_groups(reader *r, const job *j, char *out, size_t groups) {
         out += n * bytes_per_draw;
         left -= n;
     }
-    fi_transform *transform = large && !fused ? j->streamed : j->transform;
+    fi_transform *transform = large && !fused ? j->nontemporal : j->transform;
     for (size_t n; left; left -= n, out += n * bytes_per_draw) {
         n = left < FI_BLOCK ? left : FI_BLOCK;
         make_block(r, j, transform, out, n);
@@ -141,9 +134,7 @@ static void whole_groups(reader *r, const job *j, char *out, size_t groups) {
     if (large) j->kernels->fence();
 }
 
-/* Not inlined: nothing here may move past the change of floating-point modes around it. */
-static __attribute__((noinline)) void fill(const job *j, const fi_pcg64 *generator, char *out, size_t start,
-                                           size_t n) {
+FI_NOT_INLINED void fill(const job *j, const fi_pcg64 *generator, char *out, size_t start, size_t n) {
     reader r;
     if (j->group.buffered && generator->has_uint32 && n) {
         if (start == 0) {
@@ -159,27 +150,27 @@ static __attribute__((noinline)) void fill(const job *j, const fi_pcg64 *generat
     const size_t per = j->group.values, draws = j->group.draws;
     size_t first = start / per, skip = start % per;
     if (skip && n) {
-        seat_reader(&r, j->kernels, generator, first++ * draws, draws);
+        init_reader(&r, j->kernels, generator, first++ * draws, draws);
         part_of_group(&r, j, out, skip, 1);
         out += j->itemsize;
         n--;
     }
     size_t groups = n / per, rest = n % per;
     const size_t bytes = per * j->itemsize;
-    if (groups * bytes >= STREAM_BYTES) { /* up to the start of a line, which streaming wants */
+    if (groups * bytes >= NONTEMPORAL_BYTES) { /* a non-temporal kernel begins at a line */
         const size_t few = -(uintptr_t)out % LINE / bytes;
-        seat_reader(&r, j->kernels, generator, first * draws, 0);
-        whole_groups(&r, j, out, few);
+        init_reader(&r, j->kernels, generator, first * draws, 0);
+        fill_groups(&r, j, out, few);
         out += few * bytes;
         first += few;
         groups -= few;
     }
     if (groups) {
-        seat_reader(&r, j->kernels, generator, first * draws, groups * draws);
-        whole_groups(&r, j, out, groups);
+        init_reader(&r, j->kernels, generator, first * draws, groups * draws);
+        fill_groups(&r, j, out, groups);
     }
     if (rest) {
-        seat_reader(&r, j->kernels, generator, (first + groups) * draws, draws);
+        init_reader(&r, j->kernels, generator, (first + groups) * draws, draws);
         part_of_group(&r, j, out + groups * bytes, 0, rest);
     }
 }
@@ -189,19 +180,16 @@ void fi_fill(const fi_kernels *kernels, const fi_pcg64 *generator, enum fi_dist 
     job j = job_of(kernels, dist, dtype, params);
     fi_raw *const *random = kernels->random[generator->variant][dtype];
     if (dist == FI_UNIFORM && params->loc == 0 && params->scale == 1 && random[0]) j.random = random;
-    uint64_t saved = fi_enter_default_fp();
-    fill(&j, generator, out, start, n);
-    fi_leave_default_fp(saved);
+    FI_UNDER_DEFAULT_FP(fill(&j, generator, out, start, n));
 }
 
-static __attribute__((noinline)) void fill_doubles(const fi_source *source, const fi_params *params,
-                                                   double *out, size_t n) {
+FI_NOT_INLINED void fill_doubles(const fi_source *source, const fi_params *params, double *out, size_t n) {
     for (size_t i = 0; i < n; i++) out[i] = params->loc + params->scale * source->next_double(source->state);
 }
 
-static __attribute__((noinline)) void fill_from(reader *r, const job *j, char *out, size_t n) {
+FI_NOT_INLINED void fill_from(reader *r, const job *j, char *out, size_t n) {
     const size_t groups = n / j->group.values, rest = n % j->group.values;
-    whole_groups(r, j, out, groups);
+    fill_groups(r, j, out, groups);
     if (rest) part_of_group(r, j, out + groups * j->group.values * j->itemsize, 0, rest);
 }
 
@@ -209,16 +197,14 @@ void fi_fill_from(const fi_kernels *kernels, const fi_source *source, enum fi_di
                   const fi_params *params, void *out, size_t n) {
     job j = job_of(kernels, dist, dtype, params);
     reader r = {.read = j.group.buffered ? read_uint32 : read_uint64, .source = source, .words = n};
-    uint64_t saved = fi_enter_default_fp();
     if (dist == FI_UNIFORM && dtype == FI_F64)
-        fill_doubles(source, params, out, n);
+        FI_UNDER_DEFAULT_FP(fill_doubles(source, params, out, n));
     else
-        fill_from(&r, &j, out, n);
-    fi_leave_default_fp(saved);
+        FI_UNDER_DEFAULT_FP(fill_from(&r, &j, out, n));
 }
 
 void fi_consume(fi_pcg64 *generator, enum fi_dist dist, enum fi_dtype dtype, size_t n) {
-    const group g = group_of(dist, dtype);
+    const fi_group g = group_of(dist, dtype);
     if (!g.buffered) {
         if (n) fi_advance(generator, (n + g.values - 1) / g.values * g.draws);
         return;
@@ -227,7 +213,7 @@ void fi_consume(fi_pcg64 *generator, enum fi_dist dist, enum fi_dtype dtype, siz
         generator->has_uint32 = 0;
         n--;
     }
-    if (n) { /* the last draw as NumPy makes it, so that the states are equal */
+    if (n) { /* the last word as NumPy draws it, so that the states are equal */
         fi_advance(generator, (n - 1) / 2);
         fi_next32(generator);
         generator->has_uint32 = n % 2;
@@ -237,7 +223,7 @@ void fi_consume(fi_pcg64 *generator, enum fi_dist dist, enum fi_dtype dtype, siz
 void fi_draws(const fi_kernels *kernels, const fi_pcg64 *generator, uint64_t *out, size_t start, size_t n) {
     _Alignas(LINE) uint64_t draws[FI_BLOCK];
     reader r;
-    seat_reader(&r, kernels, generator, start, n);
+    init_reader(&r, kernels, generator, start, n);
     for (size_t i; n; n -= i, out += i) {
         i = n < FI_BLOCK ? n : FI_BLOCK;
         r.read(&r, draws, i);

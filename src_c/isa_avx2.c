@@ -1,8 +1,8 @@
-#include "isa.h"
-#if defined __AVX2__ && defined __FMA__ && defined __BMI2__ && defined __LZCNT__
-#define FI_NAME "avx2"
-#include "kernels.inc.h"
-const fi_kernels *const fi_table_avx2 = &kernels;
-#else
-const fi_kernels *const fi_table_avx2 = NULL;
+#define FI_NAME avx2
+#if defined __AVX2__ && defined __FMA__ && defined __F16C__ && defined __BMI2__ && defined __LZCNT__
+#include <immintrin.h>
+#define FI_WIDTH 8
+#define FI_F16C 1
+#define FI_NT_STORE(to, x) _mm256_stream_si256((void *)(to), (__m256i)(x))
 #endif
+#include "kernels.inc.h"

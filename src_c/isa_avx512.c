@@ -1,8 +1,10 @@
-#include "isa.h"
+#define FI_NAME avx512
 #if defined __AVX512F__ && defined __AVX512BW__ && defined __AVX512DQ__ && defined __AVX512VL__
-#define FI_NAME "avx512"
-#include "kernels.inc.h"
-const fi_kernels *const fi_table_avx512 = &kernels;
-#else
-const fi_kernels *const fi_table_avx512 = NULL;
+#include <immintrin.h>
+#define FI_WIDTH 16
+#define FI_F16C 1
+#define FI_CONVERT_U64 1
+#define FI_NT_STORE(to, x) _mm512_stream_si512((void *)(to), (__m512i)(x))
+#define FI_RAW FI_RAW_WIDE
 #endif
+#include "kernels.inc.h"

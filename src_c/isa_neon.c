@@ -1,8 +1,5 @@
-#include "isa.h"
+#define FI_NAME neon
 #if defined __aarch64__ && defined __ARM_NEON
-#define FI_NAME "neon"
-#include "kernels.inc.h"
-const fi_kernels *const fi_table_neon = &kernels;
-#else
-const fi_kernels *const fi_table_neon = NULL;
+#define FI_WIDTH 4
 #endif
+#include "kernels.inc.h"

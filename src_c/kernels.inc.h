@@ -1,46 +1,62 @@
-/* The template of one instruction set: included by each isa_*.c, whose compile flags are its parameters, and
- * which defines FI_NAME (and FI_IFMA) first. Ends in `kernels`, the table. */
+/* Template: the kernels of one instruction set. Each isa_*.c includes it; the flags that the file is compiled
+ * with let the compiler use the instructions, and these say what intrinsics may:
+ *
+ *   FI_NAME             the instruction set's name
+ *   FI_WIDTH            floats in a vector: 4, 8 or 16; 8 and 16 have the intrinsics of AVX2 and AVX-512.
+ *                       Undefined: the target or the compiler's flags cannot do it
+ *   FI_NT_STORE(to, x)  stores a vector past the cache (if defined, and so on below)
+ *   FI_F16C             float16 has conversions
+ *   FI_CONVERT_U64      a 64-bit integer becomes a double in one instruction
+ *   FI_RAW              FI_RAW_WIDE or FI_RAW_IFMA, if it has a raw generator of its own (raw.inc.h)
+ *
+ * It ends in fi_table_NAME, a pointer to the table. If a row of a .def file asks for what no header makes, it
+ * does not compile. */
+#include "fastinit.h"
+
+#define CAT_(a, b) a##_##b
+#define CAT(a, b) CAT_(a, b)
+#define TEXT_(a) #a
+#define TEXT(a) TEXT_(a)
+
+#ifndef FI_WIDTH
+const fi_kernels *const CAT(fi_table, FI_NAME) = NULL;
+#else
+#include "vmath.inc.h"
+#include "vector.inc.h"
+#include "convert.inc.h"
 #include "raw.inc.h"
 #include "sampling.inc.h"
 #include "truncated.inc.h"
 #include "activations.inc.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#ifdef __AVX512F__
-#include <immintrin.h>
-#endif
-static void stream(void *restrict dst, const void *restrict src, size_t bytes) {
-    char *out = dst;
-    const char *in = src;
-#ifdef __AVX512F__
-    for (size_t i = 0; i < bytes; i += 64) _mm512_stream_si512((void *)(out + i), _mm512_loadu_si512(in + i));
-#else
-    for (size_t i = 0; i < bytes; i += 16)
-        _mm_stream_si128((__m128i *)(out + i), _mm_loadu_si128((const __m128i *)(in + i)));
-#endif
-}
-static void fence(void) { _mm_sfence(); }
-#else
-static void stream(void *restrict dst, const void *restrict src, size_t bytes) { memcpy(dst, src, bytes); }
-static void fence(void) {}
-#endif
+#define OF_DTYPE(kernel, NAME, tag, T, F) [FI_##NAME] = kernel##_##tag,
+#define BY_DTYPE(kernel) {FI_EACH_DTYPE(OF_DTYPE, kernel)}
 
 static const fi_kernels kernels = {
-    .name = FI_NAME,
-    .seat = seat,
-    .raw = {raw_xsl_rr, raw_dxsm},
-    .transform = {{uniform_f16, uniform_bf16, uniform_f32, uniform_f64},
-                  {normal_f16, normal_bf16, normal_f32, normal_f64},
-                  {truncated_f16, truncated_bf16, truncated_f32, truncated_f64}},
-#ifdef __AVX512F__
-    .streamed[FI_NORMAL] = {NULL, NULL, stream_normal_f32, stream_normal_f64},
+    .name = TEXT(FI_NAME),
+    .init_lanes = init_lanes,
+    .raw = {[FI_XSL_RR] = raw_xsl_rr, [FI_DXSM] = raw_dxsm},
+    .transform =
+        {
+#define X(NAME, name, parameters, draws) [FI_##NAME] = BY_DTYPE(name),
+#include "distributions.def"
+        },
+#if FI_WIDTH == 16
+    .nontemporal[FI_NORMAL] = {[FI_F32] = nontemporal_normal_f32, [FI_F64] = nontemporal_normal_f64},
 #endif
-#ifdef FI_IFMA
-    .random = {{{0}, {0}, {random_f32_xsl_rr, stream_f32_xsl_rr}, {random_f64_xsl_rr, stream_f64_xsl_rr}},
-               {{0}, {0}, {random_f32_dxsm, stream_f32_dxsm}, {random_f64_dxsm, stream_f64_dxsm}}},
+#if FI_RAW == FI_RAW_IFMA
+    .random[FI_XSL_RR] = {[FI_F32] = {random_f32_xsl_rr, nontemporal_random_f32_xsl_rr},
+                          [FI_F64] = {random_f64_xsl_rr, nontemporal_random_f64_xsl_rr}},
+    .random[FI_DXSM] = {[FI_F32] = {random_f32_dxsm, nontemporal_random_f32_dxsm},
+                        [FI_F64] = {random_f64_dxsm, nontemporal_random_f64_dxsm}},
 #endif
-    .activation = {FI_EACH_ACTIVATION(FI_ACTIVATION_ROW)},
-    .stream = stream,
+    .activation =
+        {
+#define X(NAME, name, operands, extra, sums) [FI_##NAME] = BY_DTYPE(name##_kernel),
+#include "activations.def"
+        },
+    .copy_nontemporal = copy_nontemporal,
     .fence = fence,
 };
+const fi_kernels *const CAT(fi_table, FI_NAME) = &kernels;
+#endif

@@ -1,36 +1,35 @@
 /* Parameters of a fill: checked, rounded to the working precision, and the dtype's values that results are
- * clamped to. */
+ * clamped to. And the floating-point modes that all values are computed under. */
 #include "params.h"
 
-#include "vmath.inc.h"
-
-static double value_of_f16(uint16_t h) {
-    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, a = h & 0x7fffu;
-    float magnitude = a < 0x400u    ? (float)a * 0x1p-24f
-                      : a < 0x7c00u ? float_of((a << 13) + (112u << 23))
-                                    : float_of(0x7f800000u | (a & 0x3ffu) << 13);
-    return float_of(bits_f32(magnitude) | sign);
-}
+#include "dtypes.inc.h"
 
 /* The dtype's value nearest to x. */
 static double round_to(enum fi_dtype dtype, double x) {
-    if (dtype == FI_F64) return x;
-    if (dtype == FI_F32) return (float)x;
-    if (dtype == FI_F16) return value_of_f16(round_f16((float)x));
-    return float_of((uint32_t)round_bf16((float)x) << 16);
+#define ROUND_TO(x, NAME, tag, T, F)                                                                         \
+    case FI_##NAME: return (double)widen_##tag(narrow_##tag((F)(x)));
+    switch (dtype) {
+        FI_EACH_DTYPE(ROUND_TO, x)
+    default: return x;
+    }
 }
 
-/* The dtype's next value above x, one of its finite values. */
+/* The dtype's next value above x, one of its finite values: as an integer, its bits grow and shrink with its
+ * magnitude. */
 static double next_above(enum fi_dtype dtype, double x) {
-    static const double smallest[FI_DTYPES] = {0x1p-24, 0x1p-133, 0x1p-149, 0x1p-1074};
-    if (x == 0) return smallest[dtype];
-    if (dtype == FI_F64) return double_of(bits_f64(x) + (x > 0 ? 1u : -(uint64_t)1));
-    if (dtype == FI_F16) {
-        uint16_t h = round_f16((float)x);
-        return value_of_f16((uint16_t)(x > 0 ? h + 1 : h - 1));
+#define NEXT_ABOVE(x, NAME, tag, T, F)                                                                       \
+    case FI_##NAME: {                                                                                        \
+        T v = narrow_##tag((F)(x == 0 ? 0 : x)); /* not -0 */                                                \
+        memcpy(&bits, &v, sizeof v);                                                                         \
+        bits += x < 0 ? -(uint64_t)1 : 1;                                                                    \
+        memcpy(&v, &bits, sizeof v);                                                                         \
+        return (double)widen_##tag(v);                                                                       \
     }
-    uint32_t unit = dtype == FI_BF16 ? 0x10000u : 1u;
-    return float_of(bits_f32((float)x) + (x > 0 ? unit : -unit));
+    uint64_t bits = 0;
+    switch (dtype) {
+        FI_EACH_DTYPE(NEXT_ABOVE, x)
+    default: return x;
+    }
 }
 
 double fi_not_below(enum fi_dtype dtype, double x) {
@@ -52,26 +51,34 @@ void fi_clamp_between(fi_params *params, enum fi_dtype dtype, double least, doub
     params->most = some ? most : params->least;
 }
 
-static __attribute__((noinline)) int uniform(fi_params *params, enum fi_dtype dtype, double low,
-                                             double high) {
-    const double range = high - low;
+int fi_prepare_uniform(fi_params *params, const fi_params *like, enum fi_dtype dtype,
+                       const double *arguments) {
+    const double low = arguments[0], high = arguments[1], range = high - low;
     const double finite =
         dtype == FI_F64 ? range - range : (float)range - (float)range + ((float)low - (float)low);
+    (void)like;
     if (!(finite == 0)) return -1;
     *params = (fi_params){.loc = low, .scale = range};
     fi_clamp_between(params, dtype, fi_not_below(dtype, low), -fi_above(dtype, -high), low);
     return 0;
 }
 
-int fi_uniform(fi_params *params, enum fi_dtype dtype, double low, double high) {
-    uint64_t saved = fi_enter_default_fp();
-    int status = uniform(params, dtype, low, high);
-    fi_leave_default_fp(saved);
-    return status;
+int fi_prepare_normal(fi_params *params, const fi_params *like, enum fi_dtype dtype,
+                      const double *arguments) {
+    (void)like, (void)dtype;
+    *params = (fi_params){.loc = arguments[0], .scale = arguments[1]};
+    return 0;
 }
 
-void fi_normal(fi_params *params, double loc, double scale) {
-    *params = (fi_params){.loc = loc, .scale = scale};
+int fi_prepare(fi_params *params, const fi_params *like, enum fi_dist dist, enum fi_dtype dtype,
+               const double *arguments) {
+    static fi_prepare_one *const prepare[] = {
+#define X(NAME, name, parameters, draws) [FI_##NAME] = fi_prepare_##name,
+#include "distributions.def"
+    };
+    int status;
+    FI_UNDER_DEFAULT_FP(status = prepare[dist](params, like, dtype, arguments));
+    return status;
 }
 
 #if defined(__SSE2__)

@@ -1,11 +1,16 @@
-/* What params.c and truncated.c share. */
+/* What fi_prepare calls, under the default floating-point modes, and what those functions share. */
 #ifndef FI_PARAMS_H
 #define FI_PARAMS_H
 #include "fastinit.h"
 
-double fi_not_below(enum fi_dtype dtype, double x); /* the smallest value of the dtype >= x */
-double fi_not_above(enum fi_dtype dtype, double x); /* the largest <= x */
-double fi_above(enum fi_dtype dtype, double x);     /* the smallest > x */
-/* Sets the clamp, to `otherwise` in the dtype where no value lies between. */
+typedef int fi_prepare_one(fi_params *params, const fi_params *like, enum fi_dtype dtype,
+                           const double *arguments);
+#define X(NAME, name, parameters, draws) fi_prepare_one fi_prepare_##name;
+#include "distributions.def"
+
+double fi_not_below(enum fi_dtype dtype, double x); /* the dtype's smallest value >= x */
+double fi_not_above(enum fi_dtype dtype, double x); /* its largest value <= x */
+double fi_above(enum fi_dtype dtype, double x);     /* its smallest value > x */
+/* Sets the clamp; if no value lies between the bounds, to the dtype's value nearest to `otherwise`. */
 void fi_clamp_between(fi_params *params, enum fi_dtype dtype, double least, double most, double otherwise);
 #endif

@@ -1,32 +1,26 @@
-/* Raw 64-bit draws by leapfrog: lane k holds position k of the stream, and all lanes step at once by
- * multiplier^lanes.
+/* Template: raw 64-bit draws by leapfrog. Lane k holds position k of the stream, and all lanes step at once
+ * by multiplier^lanes. Takes FI_RAW, the generator that the instruction set is best at:
  *
- * Three generators, by what the instruction set has:
- *   scalar  4 lanes of 128-bit integers, the specification; under AVX2 it beat every vector form tried
- *   wide    32 lanes of two 64-bit halves in plain C, which gcc vectorises for AVX-512
- *   IFMA    32 lanes of three limbs by AVX-512 IFMA's 52-bit multiply-adds (FI_IFMA, set by isa_avx512ifma.c)
- */
-#include <string.h>
-
+ *   FI_RAW_SCALAR  4 lanes of 128-bit integers, the specification; under AVX2 it beats every vector form
+ * tried FI_RAW_WIDE    32 lanes of two 64-bit halves in plain C, which gcc vectorises for AVX-512 FI_RAW_IFMA
+ * 32 lanes of three limbs, by the 52-bit multiply-adds of AVX-512 IFMA */
 #include "pcg64.h"
 
-#if defined(FI_IFMA) || defined(__AVX512DQ__)
-enum { LANES = FI_LANES };
-#else
-enum { LANES = 4 };
-#endif
-#ifdef FI_IFMA
-enum { LIMB = 52 };
-#else
-enum { LIMB = 64 };
+#define FI_RAW_SCALAR 0
+#define FI_RAW_WIDE 1
+#define FI_RAW_IFMA 2
+#ifndef FI_RAW
+#define FI_RAW FI_RAW_SCALAR
 #endif
 
-static inline void split(fi_u128 x, uint64_t *word, size_t stride) {
+enum { LANES = FI_RAW == FI_RAW_SCALAR ? 4 : FI_LANES, LIMB = FI_RAW == FI_RAW_IFMA ? 52 : 64 };
+
+INLINE void split(fi_u128 x, uint64_t *word, size_t stride) {
     const fi_u128 mask = ((fi_u128)1 << LIMB) - 1;
     for (int i = 0; i * LIMB < 128; i++) word[i * stride] = (uint64_t)(x >> i * LIMB & mask);
 }
 
-static void seat(fi_lanes *lanes, const fi_pcg64 *generator) {
+static void init_lanes(fi_lanes *lanes, const fi_pcg64 *generator) {
     fi_u128 a = fi_multiplier(generator), c = generator->inc, s = generator->state, A = 1, C = 0;
     for (int k = 0; k < LANES; k++) {
         fi_u128 next = s * a + c;
@@ -39,9 +33,8 @@ static void seat(fi_lanes *lanes, const fi_pcg64 *generator) {
     split(C, lanes->increment, 1);
 }
 
-#if !defined(FI_IFMA) && !defined(__AVX512DQ__)
-static inline __attribute__((always_inline)) void raw(void *restrict out, size_t n, fi_lanes *lanes,
-                                                      int dxsm) {
+#if FI_RAW == FI_RAW_SCALAR
+INLINE void raw(void *restrict out, size_t n, fi_lanes *lanes, int dxsm) {
     uint64_t *restrict draws = out;
     const fi_u128 a = FI_U128(lanes->multiplier[1], lanes->multiplier[0]);
     const fi_u128 c = FI_U128(lanes->increment[1], lanes->increment[0]);
@@ -55,17 +48,16 @@ static inline __attribute__((always_inline)) void raw(void *restrict out, size_t
     for (int k = 0; k < LANES; k++) split(s[k], &lanes->word[0][k], FI_LANES);
 }
 
-#elif !defined(FI_IFMA)
+#elif FI_RAW == FI_RAW_WIDE
 /* The high product from 32-bit pieces: no vector unit has it whole. */
-static inline uint64_t multiply_high(uint64_t a, uint64_t b) {
+INLINE uint64_t multiply_high(uint64_t a, uint64_t b) {
     const uint64_t mask = 0xffffffffu;
     uint64_t ll = (a & mask) * (b & mask), lh = (a & mask) * (b >> 32), hl = (a >> 32) * (b & mask);
     uint64_t middle = (ll >> 32) + (lh & mask) + (hl & mask);
     return (a >> 32) * (b >> 32) + (lh >> 32) + (hl >> 32) + (middle >> 32);
 }
 
-static inline __attribute__((always_inline)) void raw(void *restrict out, size_t n, fi_lanes *lanes,
-                                                      int dxsm) {
+INLINE void raw(void *restrict out, size_t n, fi_lanes *lanes, int dxsm) {
     uint64_t *restrict draws = out;
     const uint64_t a0 = lanes->multiplier[0], a1 = lanes->multiplier[1];
     const uint64_t c0 = lanes->increment[0], c1 = lanes->increment[1];
@@ -84,7 +76,6 @@ static inline __attribute__((always_inline)) void raw(void *restrict out, size_t
 }
 
 #else
-#include <immintrin.h>
 #define ADD _mm512_add_epi64
 #define XOR _mm512_xor_si512
 #define SHL _mm512_slli_epi64
@@ -95,8 +86,7 @@ enum finish { DRAWS, UNIT_F32, UNIT_F64 };
 
 /* The 52-bit multiply-adds ignore the bits above 52 of their factors, so limbs carry into the next one and
  * are never masked. A state is s0 + 2^52 s1 + 2^104 s2 with s0's and s1's bits above 52 already carried. */
-static inline __attribute__((always_inline)) void raw(void *restrict out, size_t n, fi_lanes *lanes, int dxsm,
-                                                      enum finish finish, int streamed) {
+INLINE void raw(void *restrict out, size_t n, fi_lanes *lanes, int dxsm, enum finish finish, int where) {
     enum { VECTORS = FI_LANES / 8 };
 #define LO _mm512_madd52lo_epu64
 #define HI _mm512_madd52hi_epu64
@@ -128,11 +118,7 @@ static inline __attribute__((always_inline)) void raw(void *restrict out, size_t
             if (finish == UNIT_F64)
                 x = _mm512_castpd_si512(
                     _mm512_mul_pd(_mm512_cvtepu64_pd(SHR(x, 11)), _mm512_set1_pd(0x1p-53)));
-            void *to = (char *)out + (i + 8 * v) * 8;
-            if (streamed)
-                _mm512_stream_si512(to, x);
-            else
-                _mm512_storeu_si512(to, x);
+            put((char *)out + (i + 8 * v) * 8, (vector)x, where);
             __m512i n0 = LO(c0, s0, a0);
             __m512i n1 = LO(HI(c1, s0, a0), s0, a1), m1 = LO(zero, s1, a0);
             __m512i n2 = LO(HI(c2, s0, a1), s0, a2), m2 = LO(LO(HI(zero, s1, a0), s1, a1), s2, a0);
@@ -146,22 +132,22 @@ static inline __attribute__((always_inline)) void raw(void *restrict out, size_t
 #undef HI
 }
 
-/* Fused with uniform(0, 1), which takes 0.24 ns a float64 so, and 0.27 by raw and transform in turn. */
-#define FI_RAW_KERNEL(name, finish, streamed)                                                                \
+/* Fused with uniform(0, 1): 0.24 ns a float64, against 0.27 by raw and transform in turn. */
+#define FI_RAW_KERNEL(name, finish, where)                                                                   \
     static void name##_xsl_rr(void *restrict out, size_t n, fi_lanes *lanes) {                               \
-        raw(out, n, lanes, 0, finish, streamed);                                                             \
+        raw(out, n, lanes, 0, finish, where);                                                                \
     }                                                                                                        \
     static void name##_dxsm(void *restrict out, size_t n, fi_lanes *lanes) {                                 \
-        raw(out, n, lanes, 1, finish, streamed);                                                             \
+        raw(out, n, lanes, 1, finish, where);                                                                \
     }
-FI_RAW_KERNEL(raw, DRAWS, 0)
-FI_RAW_KERNEL(random_f32, UNIT_F32, 0)
-FI_RAW_KERNEL(random_f64, UNIT_F64, 0)
-FI_RAW_KERNEL(stream_f32, UNIT_F32, 1)
-FI_RAW_KERNEL(stream_f64, UNIT_F64, 1)
+FI_RAW_KERNEL(raw, DRAWS, CACHED)
+FI_RAW_KERNEL(random_f32, UNIT_F32, CACHED)
+FI_RAW_KERNEL(random_f64, UNIT_F64, CACHED)
+FI_RAW_KERNEL(nontemporal_random_f32, UNIT_F32, NONTEMPORAL)
+FI_RAW_KERNEL(nontemporal_random_f64, UNIT_F64, NONTEMPORAL)
 #endif
 
-#ifndef FI_IFMA
+#if FI_RAW != FI_RAW_IFMA
 static void raw_xsl_rr(void *restrict draws, size_t n, fi_lanes *lanes) { raw(draws, n, lanes, 0); }
 static void raw_dxsm(void *restrict draws, size_t n, fi_lanes *lanes) { raw(draws, n, lanes, 1); }
 #endif

@@ -11,7 +11,7 @@ static double exp_minus(double x) {
     double k = (double)(int)(x * 0x1.71547652b82fep+0 + 0.5), sum = 1;
     double r = fma_f64(k, 0x1.62e42fefa39efp-1, -x) + k * 0x1.abc9e3b39803fp-56;
     for (int i = 18; i > 0; i--) sum = fma_f64(r / i, sum, 1);
-    return sum * double_of((uint64_t)(1023 - (int)k) << 52);
+    return sum * of_bits_f64((uint64_t)(1023 - (int)k) << 52);
 }
 
 /* phi(t), to its last digits far out too: t^2 in two parts. */
@@ -88,11 +88,11 @@ static void set_tail(fi_params *p, double low, double high) {
     line[TO] = high;
 }
 
-static int truncated_normal(fi_params *p, const fi_params *like, enum fi_dtype dtype, double low, double high,
-                            double loc, double scale) {
+int fi_prepare_truncated_normal(fi_params *p, const fi_params *like, enum fi_dtype dtype,
+                                const double *arguments) {
+    const double low = arguments[0], high = arguments[1], loc = arguments[2], scale = arguments[3];
     if (!(low <= high) || (low == high && low - low != 0)) return -1; /* infinities: nothing lies between */
-    const double bounds[] = {low, high};
-    if (like && like->branch && memcmp(&like->tail[FROM], bounds, sizeof bounds) == 0)
+    if (like && like->branch && memcmp(&like->tail[FROM], arguments, 2 * sizeof *arguments) == 0)
         *p = *like;
     else
         set_tail(p, low, high);
@@ -101,12 +101,4 @@ static int truncated_normal(fi_params *p, const fi_params *like, enum fi_dtype d
     double least = value_at(low, loc, scale), most = value_at(high, loc, scale);
     fi_clamp_between(p, dtype, fi_not_below(dtype, least), fi_not_above(dtype, most), least);
     return 0;
-}
-
-int fi_truncated_normal(fi_params *params, const fi_params *like, enum fi_dtype dtype, double low,
-                        double high, double loc, double scale) {
-    uint64_t saved = fi_enter_default_fp();
-    int status = truncated_normal(params, like, dtype, low, high, loc, scale);
-    fi_leave_default_fp(saved);
-    return status;
 }

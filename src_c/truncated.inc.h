@@ -10,85 +10,51 @@
 
 /* t from x and v = -2 ln(1 - x^2) in [0, 10.5]. At y = 0, where |t| = 1.73, t is 2 x; what 2 x lacks
  * elsewhere comes last, so that few roundings are of the size of t. */
-static inline float centre_f32(float x, float v) {
+INLINE float centre_f32(float x, float v) {
     float y = v - 0x1.12fc58p+2f, twice = x + x, r = 0x1.017010p-41f;
-    r = fma_f32(r, y, -0x1.04b9aep-36f);
-    r = fma_f32(r, y, 0x1.0487e4p-33f);
-    r = fma_f32(r, y, 0x1.237c10p-29f);
-    r = fma_f32(r, y, -0x1.a746e0p-25f);
-    r = fma_f32(r, y, 0x1.424550p-24f);
-    r = fma_f32(r, y, 0x1.4613dcp-17f);
-    r = fma_f32(r, y, -0x1.21a8dap-13f);
-    r = fma_f32(r, y, -0x1.f30ed6p-12f);
-    r = fma_f32(r, y, 0x1.68b31cp-4f);
+    r = horner3_f32(r, y, -0x1.04b9aep-36f, 0x1.0487e4p-33f, 0x1.237c10p-29f);
+    r = horner3_f32(r, y, -0x1.a746e0p-25f, 0x1.424550p-24f, 0x1.4613dcp-17f);
+    r = horner3_f32(r, y, -0x1.21a8dap-13f, -0x1.f30ed6p-12f, 0x1.68b31cp-4f);
     return fma_f32(twice * y, r, twice);
 }
 
 /* |t| from v = -2 ln q in [11.8, 77]. */
-static inline float tail_f32(float v) {
+INLINE float tail_f32(float v) {
     float s = __builtin_sqrtf(v), y = 1.0f / s, r = 0x1.0b0502p+5f;
-    r = fma_f32(r, y, -0x1.d00562p+5f);
-    r = fma_f32(r, y, 0x1.6af4aap+5f);
-    r = fma_f32(r, y, -0x1.62d3d2p+4f);
-    r = fma_f32(r, y, 0x1.0f962ep+3f);
-    r = fma_f32(r, y, -0x1.558f16p+1f);
-    r = fma_f32(r, y, -0x1.005fb0p-4f);
+    r = horner3_f32(r, y, -0x1.d00562p+5f, 0x1.6af4aap+5f, -0x1.62d3d2p+4f);
+    r = horner3_f32(r, y, 0x1.0f962ep+3f, -0x1.558f16p+1f, -0x1.005fb0p-4f);
     return s * fma_f32(r, y, 0x1.0035eap+0f);
 }
 
 /* As centre_f32, but v = -ln(1 - x^2). */
-static inline double centre_f64(double x, double v) {
+INLINE double centre_f64(double x, double v) {
     double y = v - 0x1.12fc57a4d97b4p+1, twice = x + x, r = -0x1.72345dd5c14dep-65;
-    r = fma_f64(r, y, 0x1.f625643f4b885p-62);
-    r = fma_f64(r, y, 0x1.4a831e681d128p-60);
-    r = fma_f64(r, y, -0x1.45f12462db4e4p-55);
-    r = fma_f64(r, y, 0x1.c39913608b714p-54);
-    r = fma_f64(r, y, 0x1.8e06852395b96p-50);
-    r = fma_f64(r, y, -0x1.85e980fdede54p-47);
-    r = fma_f64(r, y, -0x1.3e994f03ba848p-46);
-    r = fma_f64(r, y, 0x1.4be2b98dd5289p-41);
-    r = fma_f64(r, y, -0x1.ffa74695ebefbp-40);
-    r = fma_f64(r, y, -0x1.5ad60f175b814p-36);
-    r = fma_f64(r, y, 0x1.844643a5c2501p-33);
-    r = fma_f64(r, y, 0x1.2581b434e3b04p-33);
-    r = fma_f64(r, y, -0x1.3a52a349332b4p-27);
-    r = fma_f64(r, y, 0x1.3a4dde1c3b2d9p-25);
-    r = fma_f64(r, y, 0x1.27100ef0dd635p-22);
-    r = fma_f64(r, y, -0x1.abaf95df7a97fp-19);
-    r = fma_f64(r, y, 0x1.42d8f9539bac3p-19);
-    r = fma_f64(r, y, 0x1.4639d460162dfp-13);
-    r = fma_f64(r, y, -0x1.21a9e205e46d5p-10);
-    r = fma_f64(r, y, -0x1.f3129001d37c4p-10);
-    r = fma_f64(r, y, 0x1.68b31cd5b0400p-3);
+    r = horner3_f64(r, y, 0x1.f625643f4b885p-62, 0x1.4a831e681d128p-60, -0x1.45f12462db4e4p-55);
+    r = horner3_f64(r, y, 0x1.c39913608b714p-54, 0x1.8e06852395b96p-50, -0x1.85e980fdede54p-47);
+    r = horner3_f64(r, y, -0x1.3e994f03ba848p-46, 0x1.4be2b98dd5289p-41, -0x1.ffa74695ebefbp-40);
+    r = horner3_f64(r, y, -0x1.5ad60f175b814p-36, 0x1.844643a5c2501p-33, 0x1.2581b434e3b04p-33);
+    r = horner3_f64(r, y, -0x1.3a52a349332b4p-27, 0x1.3a4dde1c3b2d9p-25, 0x1.27100ef0dd635p-22);
+    r = horner3_f64(r, y, -0x1.abaf95df7a97fp-19, 0x1.42d8f9539bac3p-19, 0x1.4639d460162dfp-13);
+    r = horner3_f64(r, y, -0x1.21a9e205e46d5p-10, -0x1.f3129001d37c4p-10, 0x1.68b31cd5b0400p-3);
     return fma_f64(twice * y, r, twice);
 }
 
 /* hazard(t) - t of t in [2.9, 2^30], where hazard(t) = phi(t) / Phi(-t). */
-static inline double hazard_excess(double t) {
+INLINE double hazard_excess(double t) {
     double z = t * t, excess = 0x1.ffffffffffc25p-1, below = z + 0x1.e46a0b51f6023p+5;
-    excess = fma_f64(excess, z, 0x1.d46a0b51fa81dp+5);
-    excess = fma_f64(excess, z, 0x1.2df397807f995p+10);
-    excess = fma_f64(excess, z, 0x1.53103c430a2afp+13);
-    excess = fma_f64(excess, z, 0x1.4b7e8c4252935p+15);
-    excess = fma_f64(excess, z, 0x1.e8dda662996f8p+15);
-    excess = fma_f64(excess, z, 0x1.6223b4953b1dfp+14);
-    below = fma_f64(below, z, 0x1.49ba3835e1224p+10);
-    below = fma_f64(below, z, 0x1.94e2a5d74015fp+13);
-    below = fma_f64(below, z, 0x1.cc6358a69b9ffp+15);
-    below = fma_f64(below, z, 0x1.bcda5e1563dbdp+16);
-    below = fma_f64(below, z, 0x1.1b88fd3f7592fp+16);
-    below = fma_f64(below, z, 0x1.97376fbb77e98p+12);
+    excess = horner3_f64(excess, z, 0x1.d46a0b51fa81dp+5, 0x1.2df397807f995p+10, 0x1.53103c430a2afp+13);
+    excess = horner3_f64(excess, z, 0x1.4b7e8c4252935p+15, 0x1.e8dda662996f8p+15, 0x1.6223b4953b1dfp+14);
+    below = horner3_f64(below, z, 0x1.49ba3835e1224p+10, 0x1.94e2a5d74015fp+13, 0x1.cc6358a69b9ffp+15);
+    below = horner3_f64(below, z, 0x1.bcda5e1563dbdp+16, 0x1.1b88fd3f7592fp+16, 0x1.97376fbb77e98p+12);
     return t * excess / below;
 }
 
 /* |t| in [2.95, 2^30] from c = -ln(q sqrt(pi / 2)) = t^2 / 2 + ln(hazard(t)): a guess good to 2^-16, then one
  * third-order step of Newton's method, which needs no more than the hazard rate since hazard' = hazard
  * (hazard - t). */
-static inline double tail_f64(double c) {
+INLINE double tail_f64(double c) {
     double s = __builtin_sqrt(c + c) + 3.0, y = 1.0 / s, r = 0x1.0ca2fe45a5983p+8;
-    r = fma_f64(r, y, -0x1.7e9077673114fp+6);
-    r = fma_f64(r, y, 0x1.1c4a8d7d6899dp+4);
-    r = fma_f64(r, y, -0x1.e1c5f0c021680p+1);
+    r = horner3_f64(r, y, -0x1.7e9077673114fp+6, 0x1.1c4a8d7d6899dp+4, -0x1.e1c5f0c021680p+1);
     r = fma_f64(r, y, -0x1.81b5d7948f14ap+1);
     double t = s * fma_f64(r, y, 0x1.0000d28e2228fp+0);
     double excess = hazard_excess(t), hazard = t + excess;
@@ -96,19 +62,19 @@ static inline double tail_f64(double c) {
     return t - step * fma_f64(bend, fma_f64(bend, 2.0, 1.0), 1.0);
 }
 
-enum part { LOW_WORD, HIGH_WORD, WHOLE };
+enum part { LOW_WORD, HIGH_WORD, DRAW };
 
 /* u = (k + 1/2) 2^-b in (0, 1), exact: k becomes the fraction of a number in [1, 2). */
-static inline double unit(uint64_t draw, enum part part) {
+INLINE double unit(uint64_t draw, enum part part) {
     uint64_t k = part == LOW_WORD ? draw << 20 : draw >> 12;
-    if (part != WHOLE) k &= 0x000ffffffff00000u;
-    return double_of(k | 0x3ff0000000000000u) - (part == WHOLE ? 1 - 0x1p-53 : 1 - 0x1p-33);
+    if (part != DRAW) k &= 0x000ffffffff00000u;
+    return of_bits_f64(k | 0x3ff0000000000000u) - (part == DRAW ? 1 - 0x1p-53 : 1 - 0x1p-33);
 }
 
-static inline double inside(double u, const double *line) { return fma_f64(u, line[MASS], line[X_LOW]); }
+INLINE double inside(double u, const double *line) { return fma_f64(u, line[MASS], line[X_LOW]); }
 
 /* Each side is reckoned from its own end, where no digit cancels. */
-static inline double outside(double u, const double *line) {
+INLINE double outside(double u, const double *line) {
     double below = fma_f64(u, line[MASS], line[BELOW]), above = fma_f64(1 - u, line[MASS], line[ABOVE]);
     return below < above ? below : above;
 }
@@ -166,30 +132,32 @@ static void quantiles_f32(float *restrict t, const uint64_t *restrict draws, siz
     }
 }
 
-#define FI_TRUNCATED_KERNEL(name, type, round)                                                               \
-    static void name(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *p) {         \
+#define FI_TRUNCATED_KERNEL(tag, T)                                                                          \
+    static void truncated_normal_##tag(void *restrict out, const uint64_t *restrict d, size_t n,             \
+                                       const fi_params *p) {                                                 \
         float low[TRUNCATED_BLOCK], high[TRUNCATED_BLOCK];                                                   \
         const float loc = (float)p->loc, scale = (float)p->scale;                                            \
         const float least = (float)p->least, most = (float)p->most;                                          \
         for (size_t start = 0, m; start < n; start += m) {                                                   \
-            type *restrict v = (type *)out + 2 * start;                                                      \
+            T *restrict v = (T *)out + 2 * start;                                                            \
             m = n - start < TRUNCATED_BLOCK ? n - start : TRUNCATED_BLOCK;                                   \
             quantiles_f32(low, d + start, m, LOW_WORD, p);                                                   \
             quantiles_f32(high, d + start, m, HIGH_WORD, p);                                                 \
             for (size_t i = 0; i < m; i++) {                                                                 \
-                v[2 * i] = round(clamp_f32(loc + scale * low[i], least, most));                              \
-                v[2 * i + 1] = round(clamp_f32(loc + scale * high[i], least, most));                         \
+                v[2 * i] = narrow_##tag(clamp_f32(loc + scale * low[i], least, most));                       \
+                v[2 * i + 1] = narrow_##tag(clamp_f32(loc + scale * high[i], least, most));                  \
             }                                                                                                \
         }                                                                                                    \
     }
-FI_TRUNCATED_KERNEL(truncated_f16, uint16_t, round_f16)
-FI_TRUNCATED_KERNEL(truncated_bf16, uint16_t, round_bf16)
-FI_TRUNCATED_KERNEL(truncated_f32, float, AS_IS)
+FI_TRUNCATED_KERNEL(f16, uint16_t)
+FI_TRUNCATED_KERNEL(bf16, uint16_t)
+FI_TRUNCATED_KERNEL(f32, float)
 
-static void truncated_f64(void *restrict out, const uint64_t *restrict draws, size_t n, const fi_params *p) {
+static void truncated_normal_f64(void *restrict out, const uint64_t *restrict draws, size_t n,
+                                 const fi_params *p) {
     double *restrict v = out;
     const double loc = p->loc, scale = p->scale, least = p->least, most = p->most;
-    quantiles_f64(v, draws, n, WHOLE, p);
+    quantiles_f64(v, draws, n, DRAW, p);
     for (size_t i = 0; i < n; i++) {
         double value = loc + scale * v[i];
         value = value > most ? most : value;

@@ -5,79 +5,47 @@
  * branch, so that a loop around any of it vectorises. Coefficients: tools/coefficients/vmath.py. */
 #ifndef FI_VMATH_INC_H
 #define FI_VMATH_INC_H
-#include <stdint.h>
-#include <string.h>
-
-static inline uint32_t bits_f32(float x) {
-    uint32_t b;
-    memcpy(&b, &x, sizeof b);
-    return b;
-}
-static inline float float_of(uint32_t b) {
-    float x;
-    memcpy(&x, &b, sizeof x);
-    return x;
-}
-static inline uint64_t bits_f64(double x) {
-    uint64_t b;
-    memcpy(&b, &x, sizeof b);
-    return b;
-}
-static inline double double_of(uint64_t b) {
-    double x;
-    memcpy(&x, &b, sizeof x);
-    return x;
-}
+#include "dtypes.inc.h"
 
 #if defined(__FMA__) || defined(__aarch64__) || defined(__FP_FAST_FMAF)
-static inline float fma_f32(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+INLINE float fma_f32(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 #else
 /* Of finite a, b and c. The product of two floats is exact in double; the sum is rounded to odd there, so
  * that rounding it again to float is right (Boldo and Melquiond 2008). libm's fmaf costs 20 ns and more a
  * call. */
-static inline float fma_f32(float a, float b, float c) {
+INLINE float fma_f32(float a, float b, float c) {
     double p = (double)a * b, q = c, s = p + q, back = s - p;
     double error = (p - (s - back)) + (q - back);
     double outward = s < 0 ? -error : error; /* positive where the truth is larger in magnitude */
     uint64_t bits = bits_f64(s), even = ~bits & 1;
-    return (float)double_of(bits + (outward > 0 ? even : 0) - (outward < 0 ? even : 0));
+    return (float)of_bits_f64(bits + (outward > 0 ? even : 0) - (outward < 0 ? even : 0));
 }
 #endif
 
-static inline double fma_f64(double a, double b, double c) { return __builtin_fma(a, b, c); }
+INLINE double fma_f64(double a, double b, double c) { return __builtin_fma(a, b, c); }
 
-/* Nearest even, by integers: vcvtneps2bf16 would flush subnormals. A NaN becomes the canonical one. */
-/* In the upper half of the result; what the lower one holds is nothing. */
-static inline uint32_t round_upper_bf16(float x) {
-    uint32_t b = bits_f32(x), nan = -(uint32_t)((b & 0x7fffffffu) > 0x7f800000u);
-    return ((b + 0x7fffu + (b >> 16 & 1)) & ~nan) | (0x7fc00000u & nan);
+/* Three steps of Horner's scheme. */
+INLINE float horner3_f32(float q, float x, float a, float b, float c) {
+    return fma_f32(fma_f32(fma_f32(q, x, a), x, b), x, c);
 }
-static inline uint16_t round_bf16(float x) { return (uint16_t)(round_upper_bf16(x) >> 16); }
-
-static inline uint16_t round_f16(float x) {
-    uint32_t b = bits_f32(x), a = b & 0x7fffffffu;
-    uint32_t normal = (a + 0xfffu + (a >> 13 & 1) - (112u << 23)) >> 13;
-    uint32_t small = bits_f32(float_of(a) + 0.5f) - 0x3f000000u; /* the sum's unit is a float16 subnormal's */
-    uint32_t h = a < 0x38800000u ? small : normal;
-    h = a >= 0x47800000u ? 0x7c00u : h;
-    h = a > 0x7f800000u ? 0x7e00u : h;
-    return (uint16_t)(h | (b >> 16 & 0x8000u));
+INLINE double horner3_f64(double q, double x, double a, double b, double c) {
+    return fma_f64(fma_f64(fma_f64(q, x, a), x, b), x, c);
 }
 
 /* k as a double, exact: k < 2^52, or -2^51 <= k < 2^51 in two's complement for the signed one. No level below
  * AVX-512 has the instruction. */
-static inline double double_of_u52(uint64_t k) { return double_of(k | 0x4330000000000000u) - 0x1p52; }
-static inline double double_of_s52(uint64_t k) { return double_of(k + 0x4338000000000000u) - 0x1.8p52; }
+INLINE double double_of_u52(uint64_t k) { return of_bits_f64(k | 0x4330000000000000u) - 0x1p52; }
+INLINE double double_of_s52(uint64_t k) { return of_bits_f64(k + 0x4338000000000000u) - 0x1.8p52; }
 
 /* x >> n of a signed x, by a logical shift: below AVX-512 there is no other for 64 bits. */
-static inline uint64_t shift_signed(uint64_t x, unsigned n) {
+INLINE uint64_t shift_signed(uint64_t x, unsigned n) {
     const uint64_t half = 0x8000000000000000u;
     return ((x + half) >> n) - (half >> n);
 }
 
 /* -2 ln(2^k (1 + f)) for 1 + f in [sqrt(1/2), sqrt(2)), relative error 3.0e-8 before rounding. Even and odd
  * powers apart: half the latency. */
-static inline float minus_two_ln_split(int32_t k, float f) {
+INLINE float minus_two_ln_split(int32_t k, float f) {
     float w = f * f;
     float even = fma_f32(0x1.250e9ap-2f, w, 0x1.535b58p-2f);
     even = fma_f32(fma_f32(even, w, 0x1.0004aap-1f), w, 0x1.fffffap-1f);
@@ -87,19 +55,19 @@ static inline float minus_two_ln_split(int32_t k, float f) {
 }
 
 /* u = 2^k (1 + f), a positive normal number. */
-static inline int32_t exponent_f32(float u) { return (int32_t)(bits_f32(u) - 0x3f3504f3u) >> 23; }
-static inline float fraction_f32(float u, int32_t k) {
-    return float_of(bits_f32(u) - ((uint32_t)k << 23)) - 1.0f;
+INLINE int32_t exponent_f32(float u) { return (int32_t)(bits_f32(u) - 0x3f3504f3u) >> 23; }
+INLINE float fraction_f32(float u, int32_t k) {
+    return of_bits_f32(bits_f32(u) - ((uint32_t)k << 23)) - 1.0f;
 }
 
-static inline float minus_two_ln_f32(float u) {
+INLINE float minus_two_ln_f32(float u) {
     int32_t k = exponent_f32(u);
     return minus_two_ln_split(k, fraction_f32(u, k));
 }
 
 /* -2 ln((w + 1/2) 2^-32). Near 1 the float32 u has lost the low bits of the word; 1 - u is the same formula
  * on its complement. */
-static inline float minus_two_ln_u32(uint32_t w, uint32_t complement) {
+INLINE float minus_two_ln_u32(uint32_t w, uint32_t complement) {
     float u = fma_f32((float)w, 0x1p-32f, 0x1p-33f);
     float from_complement = -fma_f32((float)complement, 0x1p-32f, 0x1p-33f);
     int32_t k = exponent_f32(u);
@@ -107,7 +75,7 @@ static inline float minus_two_ln_u32(uint32_t w, uint32_t complement) {
 }
 
 /* r cos and r sin of (a + 1/2) 2^-32 turns; relative error of the sine 2.8e-8, of the cosine 4.0e-8. */
-static inline void polar_f32(float r, uint32_t a, float *restrict r_cos, float *restrict r_sin) {
+INLINE void polar_f32(float r, uint32_t a, float *restrict r_cos, float *restrict r_sin) {
     uint32_t quadrant = a + 0x20000000u; /* in its two high bits */
     float y = fma_f32((float)(int32_t)(a << 2), 0x1p-32f, 0x1p-31f), z = y * y;
     float s = fma_f32(-0x1.31fb24p-8f, z, 0x1.467a54p-4f);
@@ -119,16 +87,16 @@ static inline void polar_f32(float r, uint32_t a, float *restrict r_cos, float *
     c = fma_f32(c, z, 1.0f);
     c = c * r;
     uint32_t swap = quadrant & 0x40000000u;
-    *r_cos = float_of(bits_f32(swap ? s : c) ^ ((quadrant + 0x40000000u) & 0x80000000u));
-    *r_sin = float_of(bits_f32(swap ? c : s) ^ (quadrant & 0x80000000u));
+    *r_cos = of_bits_f32(bits_f32(swap ? s : c) ^ ((quadrant + 0x40000000u) & 0x80000000u));
+    *r_sin = of_bits_f32(bits_f32(swap ? c : s) ^ (quadrant & 0x80000000u));
 }
 
 /* ln u = 2^k (1 + f) likewise; ln(1 + f) = 2 s + s R(s^2), s = f / (2 + f), arranged as fdlibm's e_log.c does
  * to keep f whole. u is a positive normal number. */
-static inline double ln_f64(double u) {
+INLINE double ln_f64(double u) {
     uint64_t b = bits_f64(u);
     uint64_t k = shift_signed(b - 0x3fe6a09e667f3bcdu, 52);
-    double f = double_of(b - (k << 52)) - 1.0, dk = double_of_s52(k);
+    double f = of_bits_f64(b - (k << 52)) - 1.0, dk = double_of_s52(k);
     double s = f / (2.0 + f), z = s * s, half = 0.5 * (f * f);
     double z2 = z * z;
     double even = fma_f64(0x1.2f031072f8dcfp-3, z2, 0x1.74663c328b453p-3);
@@ -141,7 +109,7 @@ static inline double ln_f64(double u) {
 }
 
 /* r cos and r sin of (a + 1/2) 2^-64 turns, but for the 11 lowest bits of the quarter-turn fraction. */
-static inline void polar_f64(double r, uint64_t a, double *restrict r_cos, double *restrict r_sin) {
+INLINE void polar_f64(double r, uint64_t a, double *restrict r_cos, double *restrict r_sin) {
     uint64_t quadrant = a + 0x2000000000000000u;
     double y = (double_of_s52(shift_signed(a << 2, 13)) + 0.5) * 0x1p-51, z = y * y;
     double z2 = z * z;
@@ -156,7 +124,7 @@ static inline void polar_f64(double r, uint64_t a, double *restrict r_cos, doubl
     odd = fma_f64(fma_f64(odd, z2, -0x1.55d3c7e3c00f5p-6), z2, -0x1.3bd3cc9be45dep+0);
     double c = fma_f64(odd, z, even) * r;
     uint64_t swap = quadrant & 0x4000000000000000u;
-    *r_cos = double_of(bits_f64(swap ? s : c) ^ ((quadrant + 0x4000000000000000u) & 0x8000000000000000u));
-    *r_sin = double_of(bits_f64(swap ? c : s) ^ (quadrant & 0x8000000000000000u));
+    *r_cos = of_bits_f64(bits_f64(swap ? s : c) ^ ((quadrant + 0x4000000000000000u) & 0x8000000000000000u));
+    *r_sin = of_bits_f64(bits_f64(swap ? c : s) ^ (quadrant & 0x8000000000000000u));
 }
 #endif

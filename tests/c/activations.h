@@ -4,33 +4,7 @@
 #define FASTINIT_CHECK_ACTIVATIONS_H
 #include "harness.h"
 
-static const char *const op_name[] = {"relu",
-                                      "leaky_relu",
-                                      "selu",
-                                      "sigmoid",
-                                      "tanh",
-                                      "alpha_dropout",
-                                      "selu_dropout",
-                                      "bias_leaky_relu",
-                                      "bias_selu",
-                                      "relu_backward",
-                                      "leaky_relu_backward",
-                                      "selu_backward",
-                                      "selu_backward_x",
-                                      "sigmoid_backward",
-                                      "tanh_backward",
-                                      "alpha_dropout_backward",
-                                      "selu_dropout_backward",
-                                      "selu_dropout_backward_x",
-                                      "bias_leaky_relu_backward",
-                                      "bias_selu_backward"};
-_Static_assert(COUNT(op_name) == FI_ACTIVATIONS, "a name for each");
-
-enum { MOST_ELEMENTS = 3000, MOST_PERIOD = 300, NEXT_PERIOD = 64 };
-
-static bool sums_up(enum fi_activation_op op) {
-    return op == FI_BIAS_LEAKY_RELU_BACKWARD || op == FI_BIAS_SELU_BACKWARD;
-}
+enum { MOST_ELEMENTS = 3000, MOST_PERIOD = 300 };
 
 /* A value in [-8, 8), or any bits. */
 static void any_value(unsigned char *to, enum fi_dtype dtype) {
@@ -58,19 +32,22 @@ static void one_nan(unsigned char *values, size_t n, enum fi_dtype dtype) {
 }
 
 static void check_activation(const fi_kernels *k, enum fi_activation_op op, enum fi_dtype dtype,
-                             bool streamed, guarded in, guarded out) {
+                             bool nontemporal, guarded in, guarded out) {
     static unsigned char more[2][MOST_ELEMENTS * 8], wanted[MOST_ELEMENTS * 8];
     static uint32_t words[MOST_ELEMENTS];
     static union {
         float f32[MOST_ELEMENTS];
         double f64[MOST_ELEMENTS];
     } sums, wanted_sums;
+    const int extra = fi_activation_info[op].extra, sums_up = fi_activation_info[op].sums;
+    const char *name = fi_activation_info[op].name;
     const size_t size = fi_itemsize(dtype), n = timing ? MOST_ELEMENTS : any_size(MOST_ELEMENTS);
-    const size_t working = dtype == FI_F64 ? 8 : 4;
-    const enum fi_dtype sums_dtype = dtype == FI_F64 ? FI_F64 : FI_F32;
-    fi_activation p = {.slope = timing ? 0.01 : any_real(1e30), .period = NEXT_PERIOD + below(MOST_PERIOD)};
-    fi_alpha_dropout(&p, unit());
-    checking(k, op_name[op], streamed ? "streamed" : "", dtype_name[dtype], n);
+    const size_t working = fi_dtype_info[dtype].working_size;
+    const enum fi_dtype sums_dtype = working == 8 ? FI_F64 : FI_F32;
+    fi_activation p = {.slope = timing ? 0.01 : any_real(1e30),
+                       .period = FI_BIAS_OVERLAP + below(MOST_PERIOD)};
+    fi_alpha_dropout(&p, timing ? 0.1 : unit());
+    checking(k, name, nontemporal ? "nontemporal" : "", fi_dtype_info[dtype].tag, n);
     unsigned char *first = place(in, n * size, size);
     for (size_t i = 0; i < n; i++) {
         any_value(first + i * size, dtype);
@@ -79,32 +56,31 @@ static void check_activation(const fi_kernels *k, enum fi_activation_op op, enum
         words[i] = (uint32_t)rnd();
         sums.f64[i] = wanted_sums.f64[i] = 0;
     }
-    if (op == FI_BIAS_LEAKY_RELU || op == FI_BIAS_SELU)
-        memcpy(more[0] + p.period * size, more[0], NEXT_PERIOD * size);
+    if (extra == FI_BIAS) memcpy(more[0] + p.period * size, more[0], FI_BIAS_OVERLAP * size);
     fi_operands o = {
-        wanted, {first, more[0], more[1]}, words, below(p.period), sums_up(op) ? &wanted_sums : NULL};
+        wanted, {first, more[0], more[1]}, words, below(p.period), sums_up ? &wanted_sums : NULL};
     baseline->activation[op][dtype](&o, n, &p, false);
     one_nan(wanted, n, dtype);
 
     unsigned char *result = place(out, n * size, size);
     now.offset = (uintptr_t)result % 64;
-    if (!streamed && below(2)) { /* in place */
+    if (!nontemporal && below(2)) { /* in place */
         memcpy(result, first, n * size);
         o.in[0] = result;
     }
     o.out = result;
-    o.sums = sums_up(op) ? &sums : NULL;
-    k->activation[op][dtype](&o, n, &p, streamed);
+    o.sums = sums_up ? &sums : NULL;
+    k->activation[op][dtype](&o, n, &p, nontemporal);
     k->fence();
     untouched(out, result, n * size);
     one_nan(result, n, dtype);
     same("differs from the baseline", result, wanted, n, size);
-    if (sums_up(op)) {
+    if (sums_up) {
         one_nan((unsigned char *)&sums, n, sums_dtype);
         one_nan((unsigned char *)&wanted_sums, n, sums_dtype);
         same("sums differ from the baseline", &sums, &wanted_sums, n, working);
     }
     o.in[0] = first;
-    if (timing) BENCH(n, k->activation[op][dtype](&o, n, &p, streamed));
+    if (timing) BENCH(n, k->activation[op][dtype](&o, n, &p, nontemporal));
 }
 #endif

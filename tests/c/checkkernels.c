@@ -19,12 +19,12 @@
 /* Values that so many draws make; a normal of float64 takes them in pairs. */
 static size_t values_of(enum fi_dtype dtype, size_t draws) { return dtype == FI_F64 ? draws : 2 * draws; }
 
-/* Seat and raw, in calls of several lengths, against the scalar generator. */
+/* Lanes and raw draws, in calls of several lengths, against the scalar generator. */
 static void check_raw(const fi_kernels *k, enum fi_variant variant, guarded buffer) {
     static uint64_t wanted[4 * FI_BLOCK];
     fi_pcg64 g = any_generator(variant), scalar = g;
     fi_lanes lanes;
-    k->seat(&lanes, &g);
+    k->init_lanes(&lanes, &g);
     uint64_t *draws = NULL;
     for (int call = 0; call < 3; call++) {
         size_t n = below(4 * FI_BLOCK / FI_LANES + 1) * FI_LANES;
@@ -42,20 +42,21 @@ static void check_raw(const fi_kernels *k, enum fi_variant variant, guarded buff
 }
 
 /* Raw and uniform(0, 1) in one against the baseline's in turn. */
-static void check_random(const fi_kernels *k, enum fi_variant variant, enum fi_dtype dtype, bool streamed,
+static void check_random(const fi_kernels *k, enum fi_variant variant, enum fi_dtype dtype, bool nontemporal,
                          guarded out) {
     static uint64_t draws[4 * FI_BLOCK], wanted[4 * FI_BLOCK];
-    fi_raw *random = k->random[variant][dtype][streamed];
+    fi_raw *random = k->random[variant][dtype][nontemporal];
     if (random == NULL) return;
-    size_t size = fi_itemsize(dtype), align = streamed ? LINE : size;
+    size_t size = fi_itemsize(dtype), align = nontemporal ? LINE : size;
     fi_params p = usual_params(FI_UNIFORM, dtype);
     fi_pcg64 g = any_generator(variant);
     fi_lanes lanes, plain;
-    k->seat(&lanes, &g);
-    baseline->seat(&plain, &g);
+    k->init_lanes(&lanes, &g);
+    baseline->init_lanes(&plain, &g);
     for (int call = 0; call < 3; call++) {
         size_t n = below(4 * FI_BLOCK / FI_LANES + 1) * FI_LANES;
-        checking(k, streamed ? "streamed_random" : "random", variant_name[variant], dtype_name[dtype], n);
+        checking(k, nontemporal ? "nontemporal_random" : "random", variant_name[variant],
+                 fi_dtype_info[dtype].tag, n);
         unsigned char *result = place(out, n * 8, align);
         now.offset = (uintptr_t)result % LINE;
         random(result, n, &lanes);
@@ -68,19 +69,19 @@ static void check_random(const fi_kernels *k, enum fi_variant variant, enum fi_d
     if (timing) BENCH(FI_BLOCK * 8 / size, random(out.data, FI_BLOCK, &lanes));
 }
 
-static void check_transform(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dtype, bool streamed,
+static void check_transform(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dtype, bool nontemporal,
                             guarded in, guarded out) {
     static _Alignas(64) unsigned char wanted[FI_BLOCK * 8];
-    fi_transform *transform = streamed ? k->streamed[dist][dtype] : k->transform[dist][dtype];
+    fi_transform *transform = nontemporal ? k->nontemporal[dist][dtype] : k->transform[dist][dtype];
     if (transform == NULL) return;
     size_t size = fi_itemsize(dtype), draws = timing ? FI_BLOCK : any_size(FI_BLOCK);
     if (dist == FI_NORMAL && dtype == FI_F64) draws &= ~(size_t)1;
     size_t n = values_of(dtype, draws);
-    checking(k, dist_name[dist], streamed ? "streamed" : "", dtype_name[dtype], n);
+    checking(k, fi_dist_info[dist].name, nontemporal ? "nontemporal" : "", fi_dtype_info[dtype].tag, n);
     now.params = any_params(dist, dtype);
     uint64_t *source = (uint64_t *)place(in, draws * 8, 8);
     for (size_t i = 0; i < draws; i++) source[i] = timing ? rnd() : any_draw();
-    unsigned char *result = place(out, n * size, streamed ? LINE : size);
+    unsigned char *result = place(out, n * size, nontemporal ? LINE : size);
     now.offset = (uintptr_t)result % LINE;
     transform(result, source, draws, &now.params);
     k->fence();
@@ -92,7 +93,7 @@ static void check_transform(const fi_kernels *k, enum fi_dist dist, enum fi_dtyp
 
 /* A normal is loc + scale z, whatever a kernel leaves out where it takes loc for nothing. Which NaN comes out
  * is not promised. */
-static void check_scaled(const fi_kernels *k, enum fi_dtype dtype, bool streamed) {
+static void check_scaled(const fi_kernels *k, enum fi_dtype dtype, bool nontemporal) {
     static const double locs[] = {0, -0.0, 1.5, -0x1p-130, 0x1p-1070, INFINITY, NAN};
     static const double scales[] = {1,       0,        -0.0,     -3,        0x1p-64,  0x1.fffffep-65,
                                     0x1p-66, 0x1p-120, 0x1p-149, 0x1p-1060, INFINITY, NAN};
@@ -100,17 +101,17 @@ static void check_scaled(const fi_kernels *k, enum fi_dtype dtype, bool streamed
         _Alignas(64) float f32[2 * FI_LANES];
         double f64[FI_LANES];
     } z, got, wanted;
-    fi_transform *transform = streamed ? k->streamed[FI_NORMAL][dtype] : k->transform[FI_NORMAL][dtype];
+    fi_transform *transform = nontemporal ? k->nontemporal[FI_NORMAL][dtype] : k->transform[FI_NORMAL][dtype];
     if (transform == NULL) return;
     uint64_t draws[FI_LANES];
     size_t n = values_of(dtype, FI_LANES);
     for (size_t i = 0; i < FI_LANES; i++) draws[i] = any_draw();
     fi_params p = usual_params(FI_NORMAL, dtype);
     baseline->transform[FI_NORMAL][dtype](&z, draws, FI_LANES, &p);
-    checking(k, "scaled_normal", streamed ? "streamed" : "", dtype_name[dtype], n);
+    checking(k, "scaled_normal", nontemporal ? "nontemporal" : "", fi_dtype_info[dtype].tag, n);
     for (size_t a = 0; a < COUNT(locs) * COUNT(scales); a++) {
         double loc = locs[a % COUNT(locs)], scale = scales[a / COUNT(locs)];
-        fi_normal(&now.params, loc, scale);
+        now.params = params_of(FI_NORMAL, dtype, (double[]){loc, scale});
         transform(&got, draws, FI_LANES, &now.params);
         k->fence();
 #define SCALE(type, member)                                                                                  \
@@ -127,15 +128,15 @@ static void check_scaled(const fi_kernels *k, enum fi_dtype dtype, bool streamed
     }
 }
 
-static void check_stream(const fi_kernels *k, guarded in, guarded out) {
+static void check_copy(const fi_kernels *k, guarded in, guarded out) {
     size_t n = below(BUFFER / 2 / 64) * 64;
-    checking(k, "stream", "", "", n);
+    checking(k, "copy_nontemporal", "", "", n);
     unsigned char *source = place(in, n, 1), *result = place(out, n, 64);
     for (size_t i = 0; i < n; i++) source[i] = (unsigned char)rnd();
-    k->stream(result, source, n);
+    k->copy_nontemporal(result, source, n);
     untouched(out, result, n);
     same("is not a copy", result, source, n, 1);
-    if (timing) BENCH(BUFFER, k->stream(out.data, in.data, BUFFER));
+    if (timing) BENCH(BUFFER, k->copy_nontemporal(out.data, in.data, BUFFER));
 }
 
 /* ---- whole fills ---- */
@@ -146,7 +147,7 @@ static void check_fill(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dty
     size_t size = fi_itemsize(dtype), n = any_size(BUFFER / 2 / size),
            start = (size_t)(rnd() >> (8 + below(56)));
     fi_pcg64 g = any_generator((enum fi_variant)below(FI_VARIANTS)), before = g;
-    checking(k, "fill", dist_name[dist], dtype_name[dtype], n);
+    checking(k, "fill", fi_dist_info[dist].name, fi_dtype_info[dtype].tag, n);
     fi_params p = now.params = any_params(dist, dtype);
     fi_fill(baseline, &g, dist, dtype, &p, wanted, start, n);
 
@@ -179,7 +180,7 @@ static void check_consume(const fi_kernels *k, enum fi_dist dist, enum fi_dtype 
     static _Alignas(64) unsigned char wanted[BUFFER];
     size_t size = fi_itemsize(dtype), n = below(2000), skip = below(2000);
     fi_pcg64 g = any_generator((enum fi_variant)below(FI_VARIANTS)), moved = g;
-    checking(k, "consume", dist_name[dist], dtype_name[dtype], skip);
+    checking(k, "consume", fi_dist_info[dist].name, fi_dtype_info[dtype].tag, skip);
     fi_params p = now.params = any_params(dist, dtype);
     fi_consume(&moved, dist, dtype, skip);
     unsigned char *result = place(out, n * size, size);
@@ -198,7 +199,7 @@ static void check_fill_from(const fi_kernels *k, enum fi_dist dist, enum fi_dtyp
     size_t size = fi_itemsize(dtype), n = any_size(3000);
     fi_pcg64 g = any_generator((enum fi_variant)below(FI_VARIANTS)), foreign = g;
     fi_source source = {&foreign, source64, source32, source_double};
-    checking(k, "fill_from", dist_name[dist], dtype_name[dtype], n);
+    checking(k, "fill_from", fi_dist_info[dist].name, fi_dtype_info[dtype].tag, n);
     fi_params p = now.params = any_params(dist, dtype);
     fi_fill(baseline, &g, dist, dtype, &p, wanted, 0, n);
     unsigned char *result = place(out, n * size, size);
@@ -232,13 +233,13 @@ static void check_plain(const fi_kernels *k, guarded out) {
     same("differ from the scalar generator", result, wanted.u64, n, 8);
 
     checking(k, "random", "", "f64", n);
-    fi_uniform(&p, FI_F64, 0, 1);
+    p = usual_params(FI_UNIFORM, FI_F64);
     fi_fill(k, &g, FI_UNIFORM, FI_F64, &p, result, start, n);
     for (size_t i = 0; i < n; i++) wanted.f64[i] = (double)(wanted.u64[i] >> 11) * 0x1p-53;
     same("differs from NumPy's", result, wanted.f64, n, 8);
 
     checking(k, "random", "", "f32", n);
-    fi_uniform(&p, FI_F32, 0, 1);
+    p = usual_params(FI_UNIFORM, FI_F32);
     fi_fill(k, &g, FI_UNIFORM, FI_F32, &p, result, start, n);
     scalar = g;
     for (size_t i = 0; i < start + n; i++) {
@@ -257,9 +258,10 @@ static void check_large(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dt
     unsigned char *wanted = malloc((n + 1) * size);
     fi_pcg64 g = any_generator((enum fi_variant)below(FI_VARIANTS));
     if (wanted == NULL) exit(2);
-    const bool straight = k->streamed[dist][dtype] || (dist == FI_UNIFORM && k->random[g.variant][dtype][1]);
+    const bool straight =
+        k->nontemporal[dist][dtype] || (dist == FI_UNIFORM && k->random[g.variant][dtype][1]);
     const size_t first = straight ? 0 : below(LINE / size) * size, step = straight ? size : LINE;
-    checking(k, "large", dist_name[dist], dtype_name[dtype], n);
+    checking(k, "large", fi_dist_info[dist].name, fi_dtype_info[dtype].tag, n);
     fi_params p = now.params = usual_params(dist, dtype);
     for (size_t done = 0, piece; done <= n; done += piece) { /* pieces too small to go past the cache */
         piece = n + 1 - done < 9999 ? n + 1 - done : 9999;
@@ -305,7 +307,7 @@ static void check_modes(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dt
     size_t size = fi_itemsize(dtype), n = any_size(3000), start = below(3000);
     fi_pcg64 g = any_generator((enum fi_variant)below(FI_VARIANTS)), foreign = g;
     fi_source source = {&foreign, source64, source32, source_double};
-    checking(k, "modes", dist_name[dist], dtype_name[dtype], n);
+    checking(k, "modes", fi_dist_info[dist].name, fi_dtype_info[dtype].tag, n);
     fi_params p = now.params = any_params(dist, dtype);
     fi_fill(baseline, &g, dist, dtype, &p, wanted, 0, start + n);
     unsigned char *result = place(out, n * size, size), *whole = place(out, (start + n) * size, size);
@@ -335,20 +337,21 @@ static void check_isa(const fi_kernels *k, int rounds, guarded in, guarded out, 
             enum fi_variant variant = (enum fi_variant)v;
             check_raw(k, variant, out);
             for (int t = 0; t < FI_DTYPES; t++)
-                for (int streamed = 0; streamed < 2; streamed++)
-                    check_random(k, variant, (enum fi_dtype)t, streamed, out);
+                for (int nontemporal = 0; nontemporal < 2; nontemporal++)
+                    check_random(k, variant, (enum fi_dtype)t, nontemporal, out);
         }
-        for (int streamed = 0; streamed < 2; streamed++) {
-            check_scaled(k, FI_F32, streamed);
-            check_scaled(k, FI_F64, streamed);
+        for (int nontemporal = 0; nontemporal < 2; nontemporal++) {
+            check_scaled(k, FI_F32, nontemporal);
+            check_scaled(k, FI_F64, nontemporal);
         }
-        check_stream(k, in, out);
+        check_copy(k, in, out);
         check_plain(k, out);
         for (int op = 0; op < FI_ACTIVATIONS; op++)
             for (int t = 0; t < FI_DTYPES; t++)
-                for (int streamed = 0; streamed < 2; streamed++)
+                for (int nontemporal = 0; nontemporal < 2; nontemporal++)
                     if (round == 0 || below(8) == 0)
-                        check_activation(k, (enum fi_activation_op)op, (enum fi_dtype)t, streamed, in, out);
+                        check_activation(k, (enum fi_activation_op)op, (enum fi_dtype)t, nontemporal, in,
+                                         out);
         for (int d = 0; d < FI_DISTS; d++)
             for (int t = 0; t < FI_DTYPES; t++) {
                 enum fi_dist dist = (enum fi_dist)d;
@@ -385,7 +388,8 @@ int main(int argc, char **argv) {
     signal(SIGSEGV, caught);
     signal(SIGILL, caught);
     printf("checkkernels --seed %" PRIu64 " --rounds %d\n", seed, rounds);
-    int built, supported;
+    const fi_kernels *built;
+    int supported;
     const char *name;
     for (int i = 0; (name = fi_isa(i, &built, &supported)) != NULL; i++) {
         if (!built || !supported) {

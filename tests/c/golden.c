@@ -12,29 +12,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const dists[] = {"uniform", "normal", "truncated_normal"};
-static const char *const dtypes[] = {"f16", "bf16", "f32", "f64"};
 static const char *const variants[] = {"PCG64", "PCG64DXSM"};
 
-static int find(const char *word, const char *const *words, int n) {
+/* The first i below n for which names[i], `stride` bytes apart, is the word. */
+static int find(const char *word, const void *names, size_t stride, int n) {
     for (int i = 0; i < n; i++)
-        if (strcmp(word, words[i]) == 0) return i;
+        if (strcmp(word, *(const char *const *)((const char *)names + (size_t)i * stride)) == 0) return i;
     fprintf(stderr, "golden: what is %s?\n", word);
     exit(2);
 }
+#define FIND(word, first, table, n) find(word, &(first), sizeof *(table), n)
 
 static fi_u128 hex128(const char *digits) {
     char high[17] = {0};
     memcpy(high, digits, 16);
     return (fi_u128)strtoull(high, NULL, 16) << 64 | strtoull(digits + 16, NULL, 16);
-}
-
-static int make_params(fi_params *params, enum fi_dist dist, enum fi_dtype dtype, const double p[4]) {
-    switch (dist) {
-    case FI_UNIFORM: return fi_uniform(params, dtype, p[0], p[1]);
-    case FI_NORMAL: fi_normal(params, p[0], p[1]); return 0;
-    default: return fi_truncated_normal(params, NULL, dtype, p[0], p[1], p[2], p[3]);
-    }
 }
 
 static void print(const unsigned char *values, size_t n, size_t size) {
@@ -47,7 +39,8 @@ static void print(const unsigned char *values, size_t n, size_t size) {
 }
 
 static int list(void) {
-    int built, supported;
+    const fi_kernels *built;
+    int supported;
     const char *name;
     for (int i = 0; (name = fi_isa(i, &built, &supported)) != NULL; i++)
         if (built && supported) puts(name);
@@ -73,16 +66,16 @@ int main(int argc, char **argv) {
             fprintf(stderr, "golden: not a case\n");
             return 2;
         }
-        enum fi_dist dist = (enum fi_dist)find(dist_word, dists, FI_DISTS);
-        enum fi_dtype dtype = (enum fi_dtype)find(dtype_word, dtypes, FI_DTYPES);
-        g.variant = (uint16_t)find(variant_word, variants, FI_VARIANTS);
+        enum fi_dist dist = (enum fi_dist)FIND(dist_word, fi_dist_info->name, fi_dist_info, FI_DISTS);
+        enum fi_dtype dtype = (enum fi_dtype)FIND(dtype_word, fi_dtype_info->tag, fi_dtype_info, FI_DTYPES);
+        g.variant = (uint16_t)FIND(variant_word, *variants, variants, FI_VARIANTS);
         g.state = hex128(state);
         g.inc = hex128(inc);
         g.has_uint32 = (uint16_t)has_uint32;
         double p[4];
         for (int i = 0; i < 4; i++) p[i] = strtod(p_word[i], NULL);
         fi_params params;
-        if (make_params(&params, dist, dtype, p) != 0) {
+        if (fi_prepare(&params, NULL, dist, dtype, p) != 0) {
             fprintf(stderr, "golden: parameters refused\n");
             return 1;
         }

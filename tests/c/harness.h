@@ -20,8 +20,6 @@
 #define BUFFER ((size_t)1 << 17)
 
 static const fi_kernels *baseline;
-static const char *const dist_name[] = {"uniform", "normal", "truncated_normal"};
-static const char *const dtype_name[] = {"f16", "bf16", "f32", "f64"};
 static const char *const variant_name[] = {"xsl_rr", "dxsm"};
 /* ---- randomness: splitmix64, so that --seed gives a run back ---- */
 
@@ -80,15 +78,24 @@ static double any_real(double most) {
     return fabs(x) > most ? most * (2 * unit() - 1) : x;
 }
 
-/* What users ask for. */
-static fi_params usual_params(enum fi_dist dist, enum fi_dtype dtype) {
+static const double usual_arguments[FI_DISTS][FI_PARAMETERS] = {
+    [FI_UNIFORM] = {0, 1}, [FI_NORMAL] = {0, 1}, [FI_TRUNCATED_NORMAL] = {-2, 2, 0, 1}};
+
+static fi_params params_of(enum fi_dist dist, enum fi_dtype dtype, const double *arguments) {
     fi_params p;
-    switch (dist) {
-    case FI_UNIFORM: fi_uniform(&p, dtype, 0, 1); break;
-    case FI_NORMAL: fi_normal(&p, 0, 1); break;
-    default: fi_truncated_normal(&p, NULL, dtype, -2, 2, 0, 1);
+    if (fi_prepare(&p, NULL, dist, dtype, arguments)) {
+        printf("FAIL %s_%s: parameters %a, %a refused\n", fi_dist_info[dist].name, fi_dtype_info[dtype].tag,
+               arguments[0], arguments[1]);
+        exit(1);
     }
     return p;
+}
+
+/* What users ask for; 0 and 1 for a distribution that is not listed above. */
+static fi_params usual_params(enum fi_dist dist, enum fi_dtype dtype) {
+    static const double standard[FI_PARAMETERS] = {0, 1};
+    const double *usual = usual_arguments[dist];
+    return params_of(dist, dtype, usual[0] == 0 && usual[1] == 0 ? standard : usual);
 }
 
 static fi_params any_params(enum fi_dist dist, enum fi_dtype dtype) {
@@ -96,9 +103,7 @@ static fi_params any_params(enum fi_dist dist, enum fi_dtype dtype) {
         {-2, 2},       {8, 9},   {-9, -8},   {-INFINITY, 3}, {3, 3.0000001}, {-INFINITY, INFINITY},
         {0, INFINITY}, {30, 31}, {-40, -39}, {-0.01, 0.02},  {1, 1},         {-6, 12}};
     static const double most[] = {65504, 0x1.fep127, 0x1.fffffep127, 0x1.fffffffffffffp1023};
-    fi_params p;
     double a = any_real(most[dtype]), b = any_real(most[dtype]);
-    int refused = 0;
     if (timing) return usual_params(dist, dtype); /* so that two runs compare */
     switch (dist) {
     case FI_UNIFORM:
@@ -109,24 +114,18 @@ static fi_params any_params(enum fi_dist dist, enum fi_dtype dtype) {
         case 3: a = 0, b = ldexp(unit(), -140); break; /* subnormal */
         default: break;
         }
-        refused = fi_uniform(&p, dtype, (a < b ? a : b) / 2, (a < b ? b : a) / 2);
-        break;
-    case FI_NORMAL: fi_normal(&p, below(2) ? 0 : a, below(2) ? 1 : fabs(b)); break;
-    default: {
+        return params_of(dist, dtype, (double[]){(a < b ? a : b) / 2, (a < b ? b : a) / 2});
+    case FI_TRUNCATED_NORMAL: {
         const double *w = bounds[below(COUNT(bounds))];
         double low = w[0], high = w[1];
         if (below(2)) {
             low = (unit() * 2 - 1) * 12;
             high = low + ldexp(unit(), 3 - (int)below(20));
         }
-        refused = fi_truncated_normal(&p, NULL, dtype, low, high, below(2) ? 0 : a, below(2) ? 1 : fabs(b));
+        return params_of(dist, dtype, (double[]){low, high, below(2) ? 0 : a, below(2) ? 1 : fabs(b)});
     }
+    default: return params_of(dist, dtype, (double[FI_PARAMETERS]){below(2) ? 0 : a, below(2) ? 1 : fabs(b)});
     }
-    if (refused) {
-        printf("FAIL %s_%s: parameters %a, %a refused\n", dist_name[dist], dtype_name[dtype], a, b);
-        exit(1);
-    }
-    return p;
 }
 
 /* ---- buffers between guard pages ---- */

@@ -1,0 +1,73 @@
+/* Template: one vector of each dtype to its working precision and back. Takes vector.inc.h, and FI_F16C if
+ * the instruction set converts float16.
+ *
+ * widen_vector_tag and narrow_vector_tag keep the elements in order. If order is of no matter,
+ * widen_pairs_tag and narrow_pairs_tag do, which leave those of bfloat16 in the lanes of their pairs: leaky
+ * ReLU takes half the time so. */
+#define CONVERT_EACH(tag, T, F)                                                                              \
+    INLINE void widen_vector_##tag(F *restrict to, const T *restrict from) {                                 \
+        VECTORISE                                                                                            \
+        for (size_t k = 0; k < sizeof(vector) / sizeof(T); k++) to[k] = widen_##tag(from[k]);                \
+    }                                                                                                        \
+    INLINE void narrow_vector_##tag(T *restrict to, const F *restrict from) {                                \
+        VECTORISE                                                                                            \
+        for (size_t k = 0; k < sizeof(vector) / sizeof(T); k++) to[k] = narrow_##tag(from[k]);               \
+    }
+/* Nothing to convert: a loop becomes a copy in halves, which under AVX2 the next load waits for. */
+#define CONVERT_NOTHING(tag, T)                                                                              \
+    INLINE void widen_vector_##tag(T *restrict to, const T *restrict from) { store(to, load(from)); }        \
+    INLINE void narrow_vector_##tag(T *restrict to, const T *restrict from) { store(to, load(from)); }
+CONVERT_NOTHING(f32, float)
+CONVERT_NOTHING(f64, double)
+
+CONVERT_EACH(bf16, uint16_t, float)
+INLINE void widen_pairs_bf16(float *restrict to, const uint16_t *restrict from) {
+    uint32_t pairs[WIDTH];
+    store(pairs, load(from));
+    VECTORISE
+    for (size_t k = 0; k < WIDTH; k++) {
+        to[k] = of_bits_f32(pairs[k] << 16);
+        to[WIDTH + k] = of_bits_f32(pairs[k] & 0xffff0000u);
+    }
+}
+INLINE void narrow_pairs_bf16(uint16_t *restrict to, const float *restrict from) {
+    uint32_t pairs[WIDTH];
+    VECTORISE
+    for (size_t k = 0; k < WIDTH; k++)
+        pairs[k] = narrow_upper_bf16(from[k]) >> 16 | (narrow_upper_bf16(from[WIDTH + k]) & 0xffff0000u);
+    store(to, load(pairs));
+}
+
+#ifdef FI_F16C
+/* In one store: the load that follows is given its data at once, but would wait for two. */
+#if FI_WIDTH == 16
+INLINE void widen_vector_f16(float *restrict to, const uint16_t *restrict from) {
+    for (int k = 0; k < 2 * WIDTH; k += WIDTH)
+        _mm512_storeu_ps(to + k, _mm512_cvtph_ps(_mm256_loadu_si256((const void *)(from + k))));
+}
+INLINE void narrow_vector_f16(uint16_t *restrict to, const float *restrict from) {
+    __m256i low = _mm512_cvtps_ph(_mm512_loadu_ps(from), 0);
+    __m256i high = _mm512_cvtps_ph(_mm512_loadu_ps(from + WIDTH), 0);
+    _mm512_storeu_si512(to, _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
+}
+#else
+INLINE void widen_vector_f16(float *restrict to, const uint16_t *restrict from) {
+    for (int k = 0; k < 2 * WIDTH; k += WIDTH)
+        _mm256_storeu_ps(to + k, _mm256_cvtph_ps(_mm_loadu_si128((const void *)(from + k))));
+}
+INLINE void narrow_vector_f16(uint16_t *restrict to, const float *restrict from) {
+    __m128i low = _mm256_cvtps_ph(_mm256_loadu_ps(from), 0);
+    __m128i high = _mm256_cvtps_ph(_mm256_loadu_ps(from + WIDTH), 0);
+    _mm256_storeu_si256((void *)to, _mm256_set_m128i(high, low));
+}
+#endif
+#else
+CONVERT_EACH(f16, uint16_t, float)
+#endif
+
+#define widen_pairs_f16 widen_vector_f16
+#define widen_pairs_f32 widen_vector_f32
+#define widen_pairs_f64 widen_vector_f64
+#define narrow_pairs_f16 narrow_vector_f16
+#define narrow_pairs_f32 narrow_vector_f32
+#define narrow_pairs_f64 narrow_vector_f64
