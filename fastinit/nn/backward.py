@@ -1,0 +1,259 @@
+"""Gradients of the activations, from the gradient of their output and from their input or their output."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastinit import _activations as _a
+
+from .dropout import run_dropout
+
+__all__ = [
+    "alpha_dropout_backward",
+    "bias_leaky_relu_backward",
+    "bias_selu_backward",
+    "leaky_relu_backward",
+    "relu_backward",
+    "selu_backward",
+    "sigmoid_backward",
+    "tanh_backward",
+]
+
+
+def relu_backward(grad: Any, x: Any, *, out: Any = None) -> Any:
+    """Return the gradient of `relu`'s input.
+
+    Parameters
+    ----------
+    grad : array_like
+        The gradient of its output.
+    x : array_like
+        Its input or its output, of the dtype and shape of `grad`.
+    out : array, optional
+        As for `relu`; may be an operand.
+
+    Returns
+    -------
+    ndarray, or `out`
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `relu`, and where `grad` and `x` differ in dtype or shape.
+
+    Examples
+    --------
+    >>> from fastinit import nn
+    >>> nn.relu_backward([5.0, 5.0], [-2.0, 3.0])
+    array([0., 5.])
+    """
+    return _a.elementwise(_a.RELU_BACKWARD, grad, x, out)
+
+
+def leaky_relu_backward(grad: Any, x: Any, negative_slope: float = 0.01, *, out: Any = None) -> Any:
+    """Return the gradient of `leaky_relu`'s input.
+
+    Parameters
+    ----------
+    grad : array_like
+        The gradient of its output.
+    x : array_like
+        Its input; for a positive slope its output does too.
+    negative_slope : float, optional
+    out : array, optional
+        As for `relu_backward`.
+
+    Returns
+    -------
+    ndarray, or `out`
+
+    Examples
+    --------
+    >>> from fastinit import nn
+    >>> nn.leaky_relu_backward([5.0, 5.0], [-2.0, 3.0], 0.1)
+    array([0.5, 5. ])
+    """
+    return _a.elementwise(_a.LEAKY_RELU_BACKWARD, grad, x, out, negative_slope)
+
+
+def selu_backward(
+    grad: Any, y: Any = None, *, x: Any = None, out: Any = None, dropout_p: float = 0.0, rng: Any = None
+) -> Any:
+    """Return the gradient of `selu`'s input, from its output or its input.
+
+    Parameters
+    ----------
+    grad : array_like
+        The gradient of its output.
+    y : array_like, optional
+        Its output, the dropout included.
+    x : array_like, optional
+        Its input. One of `y` and `x` is given. After dropout, `y` no longer tells on which side of zero an
+        x stood that is smaller than the rounding of y; `x` does.
+    out : array, optional
+        As for `relu_backward`.
+    dropout_p : float, optional
+        What `selu` was given.
+    rng : Generator or seed, optional
+        Standing where that of `selu` stood before it; it does not move.
+
+    Returns
+    -------
+    ndarray, or `out`
+
+    Raises
+    ------
+    TypeError
+        Both `y` and `x` are given, or neither.
+
+    Examples
+    --------
+    >>> from fastinit import nn
+    >>> nn.selu_backward([1.0, 1.0], x=[-1.0, 1.0]).round(4)
+    array([0.6468, 1.0507])
+    >>> nn.selu_backward([1.0, 1.0], nn.selu([-1.0, 1.0])).round(4)
+    array([0.6468, 1.0507])
+    """
+    if (y is None) == (x is None):
+        raise TypeError("selu_backward takes one of y, the output, and x, the input")
+    if dropout_p == 0:
+        op = _a.SELU_BACKWARD if x is None else _a.SELU_BACKWARD_X
+        return _a.elementwise(op, grad, y if x is None else x, out)
+    op = _a.SELU_DROPOUT_BACKWARD if x is None else _a.SELU_DROPOUT_BACKWARD_X
+    return run_dropout(op, grad, y if x is None else x, out, dropout_p, rng, False)
+
+
+def sigmoid_backward(grad: Any, y: Any, *, out: Any = None) -> Any:
+    """Return the gradient of `sigmoid`'s input from its output y.
+
+    Parameters
+    ----------
+    grad, y : array_like
+        The gradient of the output, and the output.
+    out : array, optional
+        As for `relu_backward`.
+
+    Returns
+    -------
+    ndarray, or `out`
+
+    Examples
+    --------
+    >>> from fastinit import nn
+    >>> nn.sigmoid_backward([1.0], [0.5])
+    array([0.25])
+    """
+    return _a.elementwise(_a.SIGMOID_BACKWARD, grad, y, out)
+
+
+def tanh_backward(grad: Any, y: Any, *, out: Any = None) -> Any:
+    """Return the gradient of `tanh`'s input from its output y.
+
+    Parameters
+    ----------
+    grad, y : array_like
+        The gradient of the output, and the output.
+    out : array, optional
+        As for `relu_backward`.
+
+    Returns
+    -------
+    ndarray, or `out`
+
+    Examples
+    --------
+    >>> from fastinit import nn
+    >>> nn.tanh_backward([1.0], [0.5])
+    array([0.75])
+    """
+    return _a.elementwise(_a.TANH_BACKWARD, grad, y, out)
+
+
+def alpha_dropout_backward(grad: Any, p: float, rng: Any, *, out: Any = None) -> Any:
+    """Return the gradient of `alpha_dropout`'s input.
+
+    Parameters
+    ----------
+    grad : array_like
+        The gradient of its output.
+    p : float
+        What `alpha_dropout` was given.
+    rng : Generator or seed
+        Standing where that of `alpha_dropout` stood before it; it does not move.
+    out : array, optional
+        As for `relu_backward`.
+
+    Returns
+    -------
+    ndarray, or `out`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastinit import nn
+    >>> x = np.linspace(-1, 1, 1000)
+    >>> slope = nn.alpha_dropout(x + 1, 0.5, 7) - nn.alpha_dropout(x, 0.5, 7)
+    >>> np.allclose(nn.alpha_dropout_backward(np.ones(1000), 0.5, 7), slope)
+    True
+    """
+    return run_dropout(_a.ALPHA_DROPOUT_BACKWARD, grad, None, out, p, rng, False)
+
+
+def bias_leaky_relu_backward(
+    grad: Any, x: Any, bias: Any, negative_slope: float = 0.01, *, out: Any = None
+) -> tuple[Any, Any]:
+    """Return the gradients of `bias_leaky_relu`'s input and bias, in one pass over memory.
+
+    Parameters
+    ----------
+    grad : array_like
+        The gradient of its output.
+    x, bias : array_like
+        What it was given.
+    negative_slope : float, optional
+    out : array, optional
+        For the gradient of x; as for `relu_backward`.
+
+    Returns
+    -------
+    grad_x : ndarray, or `out`
+    grad_bias : ndarray
+        Of shape (n,): the sum of grad_x over all rows, in an order that depends on the shape alone; of a half
+        type, the sum of what grad_x was before it was rounded.
+
+    Examples
+    --------
+    >>> from fastinit import nn
+    >>> grad_x, grad_bias = nn.bias_leaky_relu_backward([[1.0], [1.0]], [[-2.0], [3.0]], [1.0], 0.1)
+    >>> grad_bias
+    array([1.1])
+    """
+    return _a.with_bias_backward(_a.BIAS_LEAKY_RELU_BACKWARD, grad, x, bias, out, negative_slope)
+
+
+def bias_selu_backward(grad: Any, y: Any, *, out: Any = None) -> tuple[Any, Any]:
+    """Return the gradients of `bias_selu`'s input and bias from its output y, in one pass over memory.
+
+    Parameters
+    ----------
+    grad : array_like
+        The gradient of its output.
+    y : array_like
+        Its output.
+    out : array, optional
+        For the gradient of x; as for `relu_backward`.
+
+    Returns
+    -------
+    grad_x : ndarray, or `out`
+    grad_bias : ndarray
+        As for `bias_leaky_relu_backward`.
+
+    Examples
+    --------
+    >>> from fastinit import nn
+    >>> grad_x, grad_bias = nn.bias_selu_backward([[1.0], [1.0]], nn.bias_selu([[-2.0], [0.0]], [1.0]))
+    >>> grad_bias.round(4)
+    array([1.6975])
+    """
+    return _a.with_bias_backward(_a.BIAS_SELU_BACKWARD, grad, y, None, out)

@@ -1,0 +1,262 @@
+"""Activations, alone or fused with the bias before them and the dropout after them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastinit import _activations as _a
+
+from .dropout import run_dropout
+
+__all__ = [
+    "alpha_dropout",
+    "bias_leaky_relu",
+    "bias_selu",
+    "leaky_relu",
+    "relu",
+    "selu",
+    "sigmoid",
+    "tanh",
+]
+
+
+def relu(x: Any, *, out: Any = None) -> Any:
+    """Return x where it is positive, else 0.
+
+    Parameters
+    ----------
+    x : array_like
+        Of float16, bfloat16, float32 or float64.
+    out : array, optional
+        Of x's dtype and shape, to write to; may be x.
+
+    Returns
+    -------
+    ndarray, or `out`
+
+    Raises
+    ------
+    TypeError
+        x is of another dtype, or `out` is not of x's.
+    ValueError
+        `out` has another shape, is read-only, or is an expanded tensor, whose elements share memory.
+    RuntimeError
+        A torch tensor requires grad.
+
+    Examples
+    --------
+    >>> from fastinit import nn
+    >>> nn.relu([-2.0, 3.0])
+    array([0., 3.])
+    """
+    return _a.elementwise(_a.RELU, x, None, out)
+
+
+def leaky_relu(x: Any, negative_slope: float = 0.01, *, out: Any = None) -> Any:
+    """Return x where it is positive, else ``negative_slope * x``.
+
+    Parameters
+    ----------
+    x : array_like
+        As for `relu`.
+    negative_slope : float, optional
+        Any number, NaN and infinities included.
+    out : array, optional
+        As for `relu`.
+
+    Returns
+    -------
+    ndarray, or `out`
+
+    Raises
+    ------
+    OverflowError
+        `negative_slope` is finite and float32 can't hold it, of any dtype but float64.
+
+    Examples
+    --------
+    >>> from fastinit import nn
+    >>> nn.leaky_relu([-2.0, 3.0], 0.1)
+    array([-0.2,  3. ])
+    """
+    return _a.elementwise(_a.LEAKY_RELU, x, None, out, negative_slope)
+
+
+def selu(x: Any, *, out: Any = None, dropout_p: float = 0.0, rng: Any = None) -> Any:
+    """Return ``lambda * x`` where x is positive, else ``lambda * alpha * (exp(x) - 1)``.
+
+    Within 2 units in the last place of the exact value, near zero included.
+
+    Parameters
+    ----------
+    x : array_like
+        As for `relu`.
+    out : array, optional
+        As for `relu`.
+    dropout_p : float, optional
+        Follow with `alpha_dropout` of this probability, in the same pass over memory.
+    rng : Generator or seed, optional
+        As for `alpha_dropout`; needed where `dropout_p` is not 0.
+
+    Returns
+    -------
+    ndarray, or `out`
+
+    References
+    ----------
+    Klambauer et al., "Self-Normalizing Neural Networks", 2017.
+
+    Examples
+    --------
+    >>> from fastinit import nn
+    >>> nn.selu([-1.0, 1.0]).round(4)
+    array([-1.1113,  1.0507])
+    """
+    if dropout_p == 0:
+        return _a.elementwise(_a.SELU, x, None, out)
+    return run_dropout(_a.SELU_DROPOUT, x, None, out, dropout_p, rng, True)
+
+
+def sigmoid(x: Any, *, out: Any = None) -> Any:
+    """Return ``1 / (1 + exp(-x))``, within 2 units in the last place.
+
+    Parameters
+    ----------
+    x : array_like
+        As for `relu`.
+    out : array, optional
+        As for `relu`.
+
+    Returns
+    -------
+    ndarray, or `out`
+
+    Examples
+    --------
+    >>> from fastinit import nn
+    >>> nn.sigmoid([0.0, 2.0]).round(4)
+    array([0.5   , 0.8808])
+    """
+    return _a.elementwise(_a.SIGMOID, x, None, out)
+
+
+def tanh(x: Any, *, out: Any = None) -> Any:
+    """Return the hyperbolic tangent, within 2 units in the last place.
+
+    Parameters
+    ----------
+    x : array_like
+        As for `relu`.
+    out : array, optional
+        As for `relu`.
+
+    Returns
+    -------
+    ndarray, or `out`
+
+    Examples
+    --------
+    >>> from fastinit import nn
+    >>> nn.tanh([0.0, 1.0]).round(4)
+    array([0.    , 0.7616])
+    """
+    return _a.elementwise(_a.TANH, x, None, out)
+
+
+def alpha_dropout(x: Any, p: float, rng: Any, *, out: Any = None) -> Any:
+    """Drop to what SELU gives far below zero, then move and scale all, so that mean 0 and variance 1 stay.
+
+    Element i, in C order, is dropped where the i-th 32-bit word of the generator's stream is below
+    ``round(p * 2**32)``: a pure function of (`rng`, i), so the backward functions make the mask again. NaN
+    stays NaN even where it would be dropped; a dropped infinity is dropped as all others are.
+
+    Parameters
+    ----------
+    x : array_like
+        As for `relu`.
+    p : float
+        The probability of being dropped, from 0 to 1. Nothing is drawn for 0; all is 0 for 1.
+    rng : Generator or seed
+        A generator of fastinit, or of NumPy over PCG64 or PCG64DXSM; it moves past one word an element. Give
+        `alpha_dropout_backward` one that stands where this one stood: the same seed, the same ``fold_in``, or
+        a copy made before.
+    out : array, optional
+        As for `relu`.
+
+    Returns
+    -------
+    ndarray, or `out`
+
+    Raises
+    ------
+    ValueError
+        `p` is not in [0, 1].
+
+    References
+    ----------
+    Klambauer et al., "Self-Normalizing Neural Networks", 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastinit import nn
+    >>> x = np.random.default_rng(0).standard_normal(100_000)
+    >>> y = nn.alpha_dropout(x, 0.1, 7)
+    >>> bool(abs(y.mean()) < 0.02 and abs(y.std() - 1) < 0.02)
+    True
+    """
+    return run_dropout(_a.ALPHA_DROPOUT, x, None, out, p, rng, True)
+
+
+def bias_leaky_relu(x: Any, bias: Any, negative_slope: float = 0.01, *, out: Any = None) -> Any:
+    """Return ``leaky_relu(x + bias)`` in one pass over memory.
+
+    Parameters
+    ----------
+    x : array_like
+        Of shape (..., n).
+    bias : array_like
+        Of shape (n,) and x's dtype.
+    negative_slope : float, optional
+    out : array, optional
+        As for `relu`.
+
+    Returns
+    -------
+    ndarray, or `out`
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `relu`, and where `x` and `bias` do not fit.
+
+    Examples
+    --------
+    >>> from fastinit import nn
+    >>> nn.bias_leaky_relu([[-2.0, 3.0]], [1.0, 1.0], 0.1)
+    array([[-0.1,  4. ]])
+    """
+    return _a.with_bias(_a.BIAS_LEAKY_RELU, x, bias, out, negative_slope)
+
+
+def bias_selu(x: Any, bias: Any, *, out: Any = None) -> Any:
+    """Return ``selu(x + bias)`` in one pass over memory.
+
+    Parameters
+    ----------
+    x, bias : array_like
+        As for `bias_leaky_relu`.
+    out : array, optional
+        As for `relu`.
+
+    Returns
+    -------
+    ndarray, or `out`
+
+    Examples
+    --------
+    >>> from fastinit import nn
+    >>> nn.bias_selu([[-2.0, 0.0]], [1.0, 1.0]).round(4)
+    array([[-1.1113,  1.0507]])
+    """
+    return _a.with_bias(_a.BIAS_SELU, x, bias, out)
