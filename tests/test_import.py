@@ -123,12 +123,12 @@ def includes(path):
 
 
 def test_c_includes_run_one_way_and_know_nothing_of_python():
-    sources = {path.name: path for path in (ROOT / "src_c").glob("*.[ch]")}
+    sources = {path.name: path for path in (ROOT / "src_c").iterdir()}
     graph = {
         name: {found for quote, found in includes(path) if quote == '"'} for name, path in sources.items()
     }
     assert {*TopologicalSorter(graph).static_order()} == {*sources}, "an #include of a file outside src_c"
-    assert graph["fastinit.h"] == set()
+    assert all(found.endswith(".def") for found in graph["fastinit.h"])
     assert not [found for below in graph.values() for found in below if found.endswith(".c")]
     assert {
         found for path in sources.values() for quote, found in includes(path) if quote == "<"
