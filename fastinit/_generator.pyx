@@ -2,203 +2,21 @@
 
 import numpy as np
 
-cimport numpy as cnp
-from cpython.float cimport PyFloat_Check
-from cpython.long cimport PyLong_Check
-from libc.math cimport INFINITY, NAN, isfinite, isnan, signbit
-from libc.stdint cimport uint16_t, uint32_t
-from libc.string cimport memcpy
+from libc.math cimport isfinite, isnan
 
-from fastinit._kernels cimport (
-    FI_BF16, FI_F16, FI_F32, FI_F64, FI_NORMAL, FI_TRUNCATED_NORMAL, FI_UNIFORM, fi_dist, fi_dtype, fi_params,
+from fastinit._broadcast cimport (
+    affine, broadcast, check_bounds, check_scale, check_scales, is_scalar, least, sample_each,
 )
+from fastinit._kernels cimport FI_F64, FI_NORMAL, FI_TRUNCATED_NORMAL, FI_UNIFORM, fi_dtype, fi_params
+from fastinit._output cimport check_out, code_of, dtype_of, sample
 from fastinit._sampling cimport Source, set_params
 
-from fastinit import _dtypes
 from fastinit._bit_generator import PCG64
 from fastinit._dispatch import default_fp
-
-cnp.import_array()
 
 __all__ = ["Generator", "default_rng"]
 
 cdef object FLOAT64 = np.float64
-_TAGS = {"f16": FI_F16, "bf16": FI_BF16, "f32": FI_F32, "f64": FI_F64}
-_WORKING = {FI_F16: np.float32, FI_BF16: np.float32, FI_F32: np.float32, FI_F64: np.float64}
-cdef dict asked_for = {}  # fi_dtype of each dtype, as it was written
-cdef dict dtypes = {}  # the dtype of each fi_dtype
-
-
-cdef fi_dtype dtype_of(dtype, name) except *:
-    if dtype is FLOAT64 or dtype is None:
-        return FI_F64
-    try:
-        return asked_for[dtype]
-    except (KeyError, TypeError):
-        pass
-    try:
-        tag = _dtypes.tag(dtype)
-    except TypeError:
-        raise TypeError(f"Unsupported dtype {np.dtype(dtype)!r} for {name}") from None
-    dtypes[_TAGS[tag]] = _dtypes.dtype(tag)
-    asked_for[dtype] = _TAGS[tag]
-    return _TAGS[tag]
-
-
-dtypes[FI_F64] = np.dtype(np.float64)
-
-
-cdef bint is_scalar(x) except -1:
-    if PyFloat_Check(x) or PyLong_Check(x) or cnp.PyArray_CheckScalar(x):
-        return True
-    return not cnp.PyArray_Check(x) and np.ndim(x) == 0
-
-
-cdef object new_array(size, fi_dtype known):
-    cdef cnp.npy_intp n
-    if known == FI_F64 and type(size) is int:
-        try:
-            n = size
-        except OverflowError:
-            raise ValueError("Maximum allowed dimension exceeded") from None
-        return cnp.PyArray_EMPTY(1, &n, cnp.NPY_DOUBLE, 0)
-    return np.empty(size, dtypes[known])
-
-
-cdef int check_out(out, fi_dtype known, size, bint fortran) except -1:
-    """NumPy's conditions and error classes for an `out` array."""
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
-    if not (cnp.PyArray_ISCARRAY(out) or fortran and cnp.PyArray_ISFARRAY(out)):
-        kind = "" if fortran else "C-"
-        raise ValueError(
-            f"Supplied output array must be {kind}contiguous, writable, aligned, and in machine byte-order."
-        )
-    expected = dtypes[known]
-    if out.dtype != expected:
-        raise TypeError(f"Supplied output array has the wrong type. Expected {expected}, got {out.dtype}")
-    if size is not None:
-        wanted = (size,) if np.ndim(size) == 0 else tuple(size)
-        if wanted != out.shape:
-            raise ValueError(f"size must match out.shape when used together: {wanted} and {out.shape}")
-    return 0
-
-
-cdef object as_float(const void *value, fi_dtype dtype):
-    """A Python float of one value as the kernels store it."""
-    cdef uint16_t half
-    cdef uint32_t bits
-    cdef float single
-    cdef double wide
-    if dtype == FI_F64:
-        memcpy(&wide, value, sizeof(wide))
-        return wide
-    if dtype == FI_F32:
-        memcpy(&bits, value, sizeof(bits))
-    else:
-        memcpy(&half, value, sizeof(half))
-        if dtype == FI_F16:
-            return float(np.uint16(half).view(np.float16))
-        bits = <uint32_t>half << 16
-    if bits & 0x7fffffff < 0x800000:  # subnormal: a conversion would flush it in some modes of the caller
-        wide = (bits & 0x7fffffff) * 1.401298464324817e-45  # 2^-149
-        return -wide if bits >> 31 else wide
-    memcpy(&single, &bits, sizeof(single))
-    return single
-
-
-cdef object sample(Source source, fi_dist dist, fi_dtype known, const fi_params *params, size, out):
-    """One value, a new array, or `out`: the same parameters for each element."""
-    cdef double wide = 0
-    if out is None:
-        if size is None:
-            source.fill(&wide, 1, dist, known, params)
-            return as_float(&wide, known)
-        out = new_array(size, known)
-    else:
-        check_out(out, known, size, True)
-    source.fill(cnp.PyArray_DATA(out), cnp.PyArray_SIZE(out), dist, known, params)
-    return out
-
-
-cdef tuple broadcast(arguments, size, out):
-    """The arguments as float64 arrays, and the shape of the result."""
-    arrays = [np.asarray(x, np.float64) for x in arguments]
-    shape = np.broadcast(*arrays).shape
-    if out is not None:
-        size = out.shape
-    if size is None:
-        return arrays, shape
-    size = (size,) if np.ndim(size) == 0 else tuple(size)
-    try:
-        fits = shape == size or np.broadcast_shapes(shape, size) == size
-    except ValueError:
-        fits = False
-    if not fits:
-        raise ValueError(f"Output size {size} is not compatible with broadcast dimensions of inputs {shape}.")
-    return arrays, size
-
-
-cdef object sample_each(Source source, fi_dist dist, fi_dtype known, arguments, shape, out):
-    """Each element with its own parameters."""
-    cdef const double *columns[4]
-    if out is None:
-        out = np.empty(shape, dtypes[known])
-    flat = [np.ascontiguousarray(np.broadcast_to(x, shape)) for x in arguments]
-    for i in range(4):
-        columns[i] = <const double *>cnp.PyArray_DATA(flat[min(i, len(flat) - 1)])
-    source.fill_each(cnp.PyArray_DATA(out), cnp.PyArray_SIZE(out), dist, known, columns)
-    return out
-
-
-cdef object affine(loc, scale, units, dtype, out):
-    """loc + scale * units in the dtype of `units`, each operation rounded once, then rounded to `dtype`."""
-    with default_fp(), np.errstate(all="ignore"):
-        values = units
-        np.multiply(values, scale.astype(values.dtype, copy=False), values)
-        np.add(values, loc.astype(values.dtype, copy=False), values)
-        if out is None:
-            return values.astype(dtype, copy=False)
-        out[...] = values
-        return out
-
-
-cdef int check_scale(double scale) except -1:
-    if signbit(scale) and not isnan(scale):
-        raise ValueError("scale < 0")
-    return 0
-
-
-cdef double least(array, bint single) except? -1:
-    """The smallest of float64 values; NaN where one is not finite, as a float32 if `single`."""
-    flat = np.ascontiguousarray(array)
-    cdef const double *values = <const double *>cnp.PyArray_DATA(flat)
-    cdef double smallest = INFINITY
-    cdef cnp.npy_intp i
-    for i in range(cnp.PyArray_SIZE(flat)):
-        if not isfinite(<float>values[i] if single else values[i]):
-            return NAN
-        smallest = min(smallest, values[i])
-    return smallest
-
-
-cdef int check_scales(scales) except -1:
-    flat = np.ascontiguousarray(scales)
-    cdef const double *scale = <const double *>cnp.PyArray_DATA(flat)
-    cdef cnp.npy_intp i
-    for i in range(cnp.PyArray_SIZE(flat)):
-        check_scale(scale[i])
-    return 0
-
-
-cdef int check_bounds(lows, highs) except -1:
-    """truncated_normal's, as `set_params` does."""
-    cdef fi_params params
-    with default_fp():
-        wrong = ~(lows <= highs) | (lows == np.inf) | (highs == -np.inf)
-    for low, high in zip(*(np.broadcast_to(x, wrong.shape)[wrong][:1] for x in (lows, highs))):
-        set_params(&params, FI_TRUNCATED_NORMAL, FI_F64, [low, high, 0.0, 1.0])
-    return 0
 
 
 class Generator(np.random.Generator):
@@ -268,13 +86,13 @@ class Generator(np.random.Generator):
         """
         cdef Source source = self._source
         cdef fi_params params
-        cdef fi_dtype known
+        cdef fi_dtype code
         if size is None and out is None and dtype is FLOAT64:
             with source.lock:
                 return source.bitgen.next_double(source.bitgen.state)
-        known = dtype_of(dtype, "random")
-        set_params(&params, FI_UNIFORM, known, [0.0, 1.0])
-        return sample(source, FI_UNIFORM, known, &params, size, out)
+        code = code_of(dtype, "random")
+        set_params(&params, FI_UNIFORM, code, [0.0, 1.0])
+        return sample(source, FI_UNIFORM, code, &params, size, out)
 
     def uniform(self, low=0.0, high=1.0, size=None, dtype=np.float64, out=None):
         """Uniform values in [low, high).
@@ -306,7 +124,7 @@ class Generator(np.random.Generator):
         True
         """
         cdef fi_params params
-        cdef fi_dtype known = dtype_of(dtype, "uniform")
+        cdef fi_dtype code = code_of(dtype, "uniform")
         cdef double a = 0.0, b = 0.0
         if is_scalar(low) and is_scalar(high):
             a, b = float(low), float(high)
@@ -314,21 +132,21 @@ class Generator(np.random.Generator):
                 raise OverflowError("high - low range exceeds valid bounds")
             if b < a:
                 raise ValueError("high - low < 0")
-            set_params(&params, FI_UNIFORM, known, [a, b])
-            return sample(self._source, FI_UNIFORM, known, &params, size, out)
+            set_params(&params, FI_UNIFORM, code, [a, b])
+            return sample(self._source, FI_UNIFORM, code, &params, size, out)
         if out is not None:
-            check_out(out, known, size, False)
+            check_out(out, code, size, False)
         (lows, highs), shape = broadcast((low, high), size, out)
         with default_fp(), np.errstate(all="ignore"):
             spans = highs - lows
-            a, b = least(lows, known != FI_F64), least(spans, known != FI_F64)
+            a, b = least(lows, code != FI_F64), least(spans, code != FI_F64)
         if isnan(a) or isnan(b):
             raise OverflowError("Range exceeds valid bounds")
         if b < 0:
             raise ValueError("high - low < 0")
-        if known == FI_F64:
-            return affine(lows, spans, self.random(shape), dtypes[FI_F64], out)
-        return sample_each(self._source, FI_UNIFORM, known, (lows, highs), shape, out)
+        if code == FI_F64:
+            return affine(lows, spans, self.random(shape), dtype_of(FI_F64), out)
+        return sample_each(self._source, FI_UNIFORM, code, (lows, highs), shape, out)
 
     def standard_normal(self, size=None, dtype=np.float64, out=None):
         """Normal values of mean 0 and standard deviation 1, by the Box-Muller transform [1]_.
@@ -361,9 +179,9 @@ class Generator(np.random.Generator):
         1.0
         """
         cdef fi_params params
-        cdef fi_dtype known = dtype_of(dtype, "standard_normal")
-        set_params(&params, FI_NORMAL, known, [0.0, 1.0])
-        return sample(self._source, FI_NORMAL, known, &params, size, out)
+        cdef fi_dtype code = code_of(dtype, "standard_normal")
+        set_params(&params, FI_NORMAL, code, [0.0, 1.0])
+        return sample(self._source, FI_NORMAL, code, &params, size, out)
 
     def normal(self, loc=0.0, scale=1.0, size=None, dtype=np.float64, out=None):
         """Normal values: ``loc + scale * standard_normal()``.
@@ -392,19 +210,19 @@ class Generator(np.random.Generator):
         array([  0., 100.])
         """
         cdef fi_params params
-        cdef fi_dtype known = dtype_of(dtype, "normal")
+        cdef fi_dtype code = code_of(dtype, "normal")
         cdef double a, b
         if is_scalar(loc) and is_scalar(scale):
             a, b = float(loc), float(scale)
             check_scale(b)
-            set_params(&params, FI_NORMAL, known, [a, b])
-            return sample(self._source, FI_NORMAL, known, &params, size, out)
+            set_params(&params, FI_NORMAL, code, [a, b])
+            return sample(self._source, FI_NORMAL, code, &params, size, out)
         if out is not None:
-            check_out(out, known, size, False)
+            check_out(out, code, size, False)
         (locs, scales), shape = broadcast((loc, scale), size, out)
         check_scales(scales)
-        units = self.standard_normal(shape, _WORKING[known])
-        return affine(locs, scales, units, dtypes[known], out)
+        units = self.standard_normal(shape, np.float64 if code == FI_F64 else np.float32)
+        return affine(locs, scales, units, dtype_of(code), out)
 
     def truncated_normal(self, low, high, loc=0.0, scale=1.0, size=None, dtype=np.float64, out=None):
         """Normal values that lie between two bounds: ``loc + scale * t`` with t in [low, high].
@@ -437,20 +255,20 @@ class Generator(np.random.Generator):
         True
         """
         cdef fi_params params
-        cdef fi_dtype known = dtype_of(dtype, "truncated_normal")
+        cdef fi_dtype code = code_of(dtype, "truncated_normal")
         cdef double a, b
         arguments = (low, high, loc, scale)
         if is_scalar(low) and is_scalar(high) and is_scalar(loc) and is_scalar(scale):
             a, b = float(loc), float(scale)
             check_scale(b)
-            set_params(&params, FI_TRUNCATED_NORMAL, known, [float(low), float(high), a, b])
-            return sample(self._source, FI_TRUNCATED_NORMAL, known, &params, size, out)
+            set_params(&params, FI_TRUNCATED_NORMAL, code, [float(low), float(high), a, b])
+            return sample(self._source, FI_TRUNCATED_NORMAL, code, &params, size, out)
         if out is not None:
-            check_out(out, known, size, False)
+            check_out(out, code, size, False)
         arrays, shape = broadcast(arguments, size, out)
         check_scales(arrays[3])
         check_bounds(arrays[0], arrays[1])
-        return sample_each(self._source, FI_TRUNCATED_NORMAL, known, arrays, shape, out)
+        return sample_each(self._source, FI_TRUNCATED_NORMAL, code, arrays, shape, out)
 
     def fold_in(self, key):
         """The generator of a named thing: a tensor, a layer, a worker.

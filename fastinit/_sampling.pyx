@@ -240,13 +240,14 @@ cdef class Source:
                        const double *const *arguments) except -1:
         """Fill element i, from its own part of the stream, with its own parameters, arguments[.][i].
 
-        Of a distribution that takes one draw or word for each element, with arguments that `set_params` takes.
+        The distribution takes one draw or word for each element, and `set_params` takes the arguments.
         """
         cdef fi_pcg64 before
         cdef fi_source foreign
         cdef fi_params params = latest[<int>dist]
         cdef double own[FI_PARAMETERS]
-        cdef size_t start, stop, i, j, itemsize = fi_itemsize(dtype), count = fi_dist_info[<int>dist].parameters
+        cdef size_t start, stop, i, j, count = fi_dist_info[<int>dist].parameters
+        cdef size_t itemsize = fi_itemsize(dtype)
         cdef char *target = <char *>out
         cdef bint anywhere = self.own != NULL or self.numpy_variant >= 0
         lock = nullcontext() if anywhere else self.lock

@@ -1,0 +1,107 @@
+"""The values of a Generator's method: one float, a new array, or the caller's `out`."""
+
+import numpy as np
+
+cimport numpy as cnp
+from libc.stdint cimport uint16_t, uint32_t
+from libc.string cimport memcpy
+
+from fastinit._kernels cimport FI_F16, FI_F32, FI_F64, fi_dist, fi_dtype, fi_params
+from fastinit._sampling cimport Source
+
+from fastinit import _dtypes
+from fastinit._dispatch import DTYPES
+
+cnp.import_array()
+
+cdef object FLOAT64 = np.float64
+cdef dict codes = {}  # the fi_dtype of each dtype, as callers write it
+cdef dict dtypes = {FI_F64: np.dtype(np.float64)}  # the NumPy dtype of each fi_dtype that was asked for
+
+
+cdef fi_dtype code_of(dtype, name) except *:
+    """The fi_dtype of the argument `dtype` of the method `name`."""
+    if dtype is FLOAT64 or dtype is None:
+        return FI_F64
+    try:
+        return codes[dtype]
+    except (KeyError, TypeError):
+        pass
+    try:
+        tag = _dtypes.tag(dtype)
+    except TypeError:
+        raise TypeError(f"Unsupported dtype {np.dtype(dtype)!r} for {name}") from None
+    codes[dtype] = DTYPES[tag]
+    dtypes[DTYPES[tag]] = _dtypes.dtype(tag)
+    return DTYPES[tag]
+
+
+cdef object dtype_of(fi_dtype code):
+    return dtypes[code]
+
+
+cdef object new_array(size, fi_dtype code):
+    cdef cnp.npy_intp n
+    if code == FI_F64 and type(size) is int:
+        try:
+            n = size
+        except OverflowError:
+            raise ValueError("Maximum allowed dimension exceeded") from None
+        return cnp.PyArray_EMPTY(1, &n, cnp.NPY_DOUBLE, 0)
+    return np.empty(size, dtypes[code])
+
+
+cdef int check_out(out, fi_dtype code, size, bint fortran) except -1:
+    """NumPy's conditions and error classes for an `out` array."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
+    if not (cnp.PyArray_ISCARRAY(out) or fortran and cnp.PyArray_ISFARRAY(out)):
+        kind = "" if fortran else "C-"
+        raise ValueError(
+            f"Supplied output array must be {kind}contiguous, writable, aligned, and in machine byte-order."
+        )
+    expected = dtypes[code]
+    if out.dtype != expected:
+        raise TypeError(f"Supplied output array has the wrong type. Expected {expected}, got {out.dtype}")
+    if size is not None:
+        wanted = (size,) if np.ndim(size) == 0 else tuple(size)
+        if wanted != out.shape:
+            raise ValueError(f"size must match out.shape when used together: {wanted} and {out.shape}")
+    return 0
+
+
+cdef object as_float(const void *value, fi_dtype dtype):
+    """A Python float of one value as the kernels store it."""
+    cdef uint16_t half
+    cdef uint32_t bits
+    cdef float single
+    cdef double wide
+    if dtype == FI_F64:
+        memcpy(&wide, value, sizeof(wide))
+        return wide
+    if dtype == FI_F32:
+        memcpy(&bits, value, sizeof(bits))
+    else:
+        memcpy(&half, value, sizeof(half))
+        if dtype == FI_F16:
+            return float(np.uint16(half).view(np.float16))
+        bits = <uint32_t>half << 16
+    if bits & 0x7fffffff < 0x800000:  # subnormal: a conversion would flush it in some modes of the caller
+        wide = (bits & 0x7fffffff) * 1.401298464324817e-45  # 2^-149
+        return -wide if bits >> 31 else wide
+    memcpy(&single, &bits, sizeof(single))
+    return single
+
+
+cdef object sample(Source source, fi_dist dist, fi_dtype code, const fi_params *params, size, out):
+    """One value, a new array, or `out`: the same parameters for each element."""
+    cdef double wide = 0
+    if out is None:
+        if size is None:
+            source.fill(&wide, 1, dist, code, params)
+            return as_float(&wide, code)
+        out = new_array(size, code)
+    else:
+        check_out(out, code, size, True)
+    source.fill(cnp.PyArray_DATA(out), cnp.PyArray_SIZE(out), dist, code, params)
+    return out
