@@ -20,6 +20,7 @@ cdef extern from "fastinit.h" nogil:
         FI_XSL_RR
         FI_DXSM
         FI_PARAMETERS
+        FI_NOTHING
         FI_WORDS
         FI_BIAS
         FI_BIAS_OVERLAP

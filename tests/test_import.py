@@ -25,6 +25,7 @@ LAYERS = [
         "fastinit._sampling",
     },
     {"fastinit._activations"},
+    {"fastinit._fused_bias"},
     {"fastinit.fans", "fastinit.random"},
     {"fastinit.nn"},
     {"fastinit.init", "fastinit._initializer", "fastinit._inplace", "fastinit._laws", "fastinit._plan"},

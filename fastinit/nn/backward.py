@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastinit import _activations as _a
+from fastinit import _fused_bias
 
 from .dropout import run_dropout
 
@@ -228,7 +229,7 @@ def bias_leaky_relu_backward(
     >>> grad_bias
     array([1.1])
     """
-    return _a.with_bias_backward(_a.BIAS_LEAKY_RELU_BACKWARD, grad, x, bias, out, negative_slope)
+    return _fused_bias.with_bias_backward(_a.BIAS_LEAKY_RELU_BACKWARD, grad, x, bias, out, negative_slope)
 
 
 def bias_selu_backward(grad: Any, y: Any, *, out: Any = None) -> tuple[Any, Any]:
@@ -256,4 +257,4 @@ def bias_selu_backward(grad: Any, y: Any, *, out: Any = None) -> tuple[Any, Any]
     >>> grad_bias.round(4)
     array([1.6975])
     """
-    return _a.with_bias_backward(_a.BIAS_SELU_BACKWARD, grad, y, None, out)
+    return _fused_bias.with_bias_backward(_a.BIAS_SELU_BACKWARD, grad, y, None, out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastinit import _activations as _a
+from fastinit import _fused_bias
 
 from .dropout import run_dropout
 
@@ -236,7 +237,7 @@ def bias_leaky_relu(x: Any, bias: Any, negative_slope: float = 0.01, *, out: Any
     >>> nn.bias_leaky_relu([[-2.0, 3.0]], [1.0, 1.0], 0.1)
     array([[-0.1,  4. ]])
     """
-    return _a.with_bias(_a.BIAS_LEAKY_RELU, x, bias, out, negative_slope)
+    return _fused_bias.with_bias(_a.BIAS_LEAKY_RELU, x, bias, out, negative_slope)
 
 
 def bias_selu(x: Any, bias: Any, *, out: Any = None) -> Any:
@@ -259,4 +260,4 @@ def bias_selu(x: Any, bias: Any, *, out: Any = None) -> Any:
     >>> nn.bias_selu([[-2.0, 0.0]], [1.0, 1.0]).round(4)
     array([[-1.1113,  1.0507]])
     """
-    return _a.with_bias(_a.BIAS_SELU, x, bias, out)
+    return _fused_bias.with_bias(_a.BIAS_SELU, x, bias, out)

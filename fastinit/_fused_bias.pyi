@@ -1,0 +1,6 @@
+from typing import Any
+
+def with_bias(op: int, x: Any, bias: Any, out: Any, slope: float = 0.0) -> Any: ...
+def with_bias_backward(
+    op: int, grad: Any, y: Any, bias: Any, out: Any, slope: float = 0.0
+) -> tuple[Any, Any]: ...
