@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from activations import DTYPES, EPSILON, SLOPE, assert_same, values
-from test_nn_layouts import READABLE
+from test_layouts import READABLE
 
 import fastinit
 from fastinit import _dispatch, nn

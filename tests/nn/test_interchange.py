@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from activations import DTYPES, FUNCTIONS, assert_same
-from test_nn_layouts import READABLE
+from test_layouts import READABLE
 
 from fastinit import nn
 
