@@ -29,7 +29,7 @@ bench-quick:
 
 # bench/conftest.py loads the peers, which headline.py doesn't need, in every process again.
 compare: .venv/installed-test
-	PYTEST_ADDOPTS=--noconftest $(BIN)/python -m bench.track compare --suite bench/headline.py --threshold 20 --launches 8
+	PYTEST_ADDOPTS=--noconftest $(BIN)/track compare --suite bench/headline.py --threshold 20 --launches 8
 
 lint: .venv/installed-lint
 	$(BIN)/ruff check .
@@ -56,6 +56,13 @@ $(BIN)/python:
 
 .venv/build-requires: pyproject.toml | $(BIN)/python
 	$(PIP) $$($(BIN)/python -c '$(BUILD_REQUIRES)')
+	touch $@
+
+# bench/track is a project of its own, and what it depends on comes with it.
+.venv/installed-test .venv/installed-bench: .venv/installed-track
+
+.venv/installed-track: bench/track/pyproject.toml .venv/build-requires
+	$(PIP) --no-build-isolation --editable ./bench/track
 	touch $@
 
 # Built in place first, so that pip finds nothing left to compile.

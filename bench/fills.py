@@ -46,7 +46,7 @@ class Workload(NamedTuple):
             "truncated_normal": lambda out: rng.truncated_normal(-BOUND, BOUND, out=out, dtype=dtype),
         }[self.distribution]
 
-    def peers(self, out: np.ndarray, names: tuple[str, ...] = tuple(peers.PACKAGES)) -> dict[str, Way | None]:
+    def peers(self, out: np.ndarray, names: tuple[str, ...] = tuple(peers.WAYS)) -> dict[str, Way | None]:
         """Of these, those that have this distribution and dtype; None for one that is missing.
 
         Where one has several ways, the fastest at filling `out`.

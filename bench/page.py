@@ -9,8 +9,8 @@ from math import log10
 from pathlib import Path
 
 import plotly.graph_objects as go
+from trackbench.page import Section, write
 
-from .track.page import Section, write
 
 #: The same colour for the same contender in every chart.
 COLOURS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import platform
 import subprocess
@@ -16,10 +17,19 @@ from rich.table import Table
 
 import fastinit
 
-from . import peers
-
 #: The floors are for this instruction set.
 HEADLINE_ISA = "avx512ifma"
+
+#: The peers' packages by the names that they have in tables.
+PACKAGES = {
+    "NumPy": "numpy",
+    "torch": "torch",
+    "oneMKL": "mkl",
+    "randomgen": "randomgen",
+    "mkl_random": "mkl_random",
+    "JAX": "jax",
+    "numba": "numba",
+}
 
 
 class Line(NamedTuple):
@@ -83,7 +93,7 @@ def machine() -> dict[str, object]:
         "compiler": config["compiler"],
         "Python": config["python"],
         "commit": _commit(),
-        **{name: version or "missing" for name, version in peers.versions()},
+        **{name: _version(package) for name, package in PACKAGES.items()},
     }
 
 
@@ -143,6 +153,13 @@ def _commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return done.stdout.strip()
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "missing"
 
 
 def _read(path: str) -> str | None:
