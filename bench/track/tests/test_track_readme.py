@@ -21,7 +21,7 @@ INSTALL, COMPARE, RECORD = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE
 def shell(tmp_path):
     """A function that runs a block of commands in a folder: its exit status, its output.
 
-    The commands find a new environment first, which has this one's packages less `trackbench`, and no network.
+    The commands find a new environment first: this one's packages less `trackbench`, and no network.
     """
     environment = tmp_path / "environment"
     venv.create(environment, symlinks=True)
