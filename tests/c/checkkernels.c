@@ -2,13 +2,11 @@
  * themselves cut into pieces. Buffers lie between guard pages, and what lies around the result must stay as
  * it was.
  *
- *     checkkernels [--seed N] [--rounds N] [--bench]
+ *     checkkernels [--seed N] [--rounds N] [--isa NAME] [--kernel PATTERN] [--bench]
  *
- * The first difference ends the run with exit status 1. --bench times the calls that were just checked. */
+ * The first difference ends the run with exit status 1. --isa leaves out all others but the baseline.
+ * --kernel takes a shell's pattern for the names that --bench prints. --bench times what was just checked. */
 #include "activations.h"
-#if defined(__x86_64__)
-#include <xmmintrin.h>
-#endif
 
 /* Past the size from which fills are written around the cache, by more than is written before a line. */
 #define LARGE (((size_t)8 << 20) + 1000)
@@ -28,7 +26,7 @@ static void check_raw(const fi_kernels *k, enum fi_variant variant, guarded buff
     uint64_t *draws = NULL;
     for (int call = 0; call < 3; call++) {
         size_t n = below(4 * FI_BLOCK / FI_LANES + 1) * FI_LANES;
-        checking(k, "raw", variant_name[variant], "", n);
+        if (!checking(k, "raw", variant_name[variant], "", n)) return;
         draws = (uint64_t *)place(buffer, n * 8, 64);
         for (size_t i = 0; i < n; i++) wanted[i] = fi_next64(&scalar);
         k->raw[variant](draws, n, &lanes);
@@ -55,7 +53,9 @@ static void check_random(const fi_kernels *k, enum fi_variant variant, enum fi_d
     baseline->seat(&plain, &g);
     for (int call = 0; call < 3; call++) {
         size_t n = below(4 * FI_BLOCK / FI_LANES + 1) * FI_LANES;
-        checking(k, streamed ? "streamed_random" : "random", variant_name[variant], dtype_name[dtype], n);
+        if (!checking(k, streamed ? "streamed_random" : "random", variant_name[variant], dtype_name[dtype],
+                      n))
+            return;
         unsigned char *result = place(out, n * 8, align);
         now.offset = (uintptr_t)result % LINE;
         random(result, n, &lanes);
@@ -76,7 +76,7 @@ static void check_transform(const fi_kernels *k, enum fi_dist dist, enum fi_dtyp
     size_t size = fi_itemsize(dtype), draws = timing ? FI_BLOCK : any_size(FI_BLOCK);
     if (dist == FI_NORMAL && dtype == FI_F64) draws &= ~(size_t)1;
     size_t n = values_of(dtype, draws);
-    checking(k, dist_name[dist], streamed ? "streamed" : "", dtype_name[dtype], n);
+    if (!checking(k, dist_name[dist], streamed ? "streamed" : "", dtype_name[dtype], n)) return;
     now.params = any_params(dist, dtype);
     uint64_t *source = (uint64_t *)place(in, draws * 8, 8);
     for (size_t i = 0; i < draws; i++) source[i] = timing ? rnd() : any_draw();
@@ -107,7 +107,7 @@ static void check_scaled(const fi_kernels *k, enum fi_dtype dtype, bool streamed
     for (size_t i = 0; i < FI_LANES; i++) draws[i] = any_draw();
     fi_params p = usual_params(FI_NORMAL, dtype);
     baseline->transform[FI_NORMAL][dtype](&z, draws, FI_LANES, &p);
-    checking(k, "scaled_normal", streamed ? "streamed" : "", dtype_name[dtype], n);
+    if (!checking(k, "scaled_normal", streamed ? "streamed" : "", dtype_name[dtype], n)) return;
     for (size_t a = 0; a < COUNT(locs) * COUNT(scales); a++) {
         double loc = locs[a % COUNT(locs)], scale = scales[a / COUNT(locs)];
         fi_normal(&now.params, loc, scale);
@@ -129,7 +129,7 @@ static void check_scaled(const fi_kernels *k, enum fi_dtype dtype, bool streamed
 
 static void check_stream(const fi_kernels *k, guarded in, guarded out) {
     size_t n = below(BUFFER / 2 / 64) * 64;
-    checking(k, "stream", "", "", n);
+    if (!checking(k, "stream", "", "", n)) return;
     unsigned char *source = place(in, n, 1), *result = place(out, n, 64);
     for (size_t i = 0; i < n; i++) source[i] = (unsigned char)rnd();
     k->stream(result, source, n);
@@ -146,7 +146,7 @@ static void check_fill(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dty
     size_t size = fi_itemsize(dtype), n = any_size(BUFFER / 2 / size),
            start = (size_t)(rnd() >> (8 + below(56)));
     fi_pcg64 g = any_generator((enum fi_variant)below(FI_VARIANTS)), before = g;
-    checking(k, "fill", dist_name[dist], dtype_name[dtype], n);
+    if (!checking(k, "fill", dist_name[dist], dtype_name[dtype], n)) return;
     fi_params p = now.params = any_params(dist, dtype);
     fi_fill(baseline, &g, dist, dtype, &p, wanted, start, n);
 
@@ -179,7 +179,7 @@ static void check_consume(const fi_kernels *k, enum fi_dist dist, enum fi_dtype 
     static _Alignas(64) unsigned char wanted[BUFFER];
     size_t size = fi_itemsize(dtype), n = below(2000), skip = below(2000);
     fi_pcg64 g = any_generator((enum fi_variant)below(FI_VARIANTS)), moved = g;
-    checking(k, "consume", dist_name[dist], dtype_name[dtype], skip);
+    if (!checking(k, "consume", dist_name[dist], dtype_name[dtype], skip)) return;
     fi_params p = now.params = any_params(dist, dtype);
     fi_consume(&moved, dist, dtype, skip);
     unsigned char *result = place(out, n * size, size);
@@ -198,7 +198,7 @@ static void check_fill_from(const fi_kernels *k, enum fi_dist dist, enum fi_dtyp
     size_t size = fi_itemsize(dtype), n = any_size(3000);
     fi_pcg64 g = any_generator((enum fi_variant)below(FI_VARIANTS)), foreign = g;
     fi_source source = {&foreign, source64, source32, source_double};
-    checking(k, "fill_from", dist_name[dist], dtype_name[dtype], n);
+    if (!checking(k, "fill_from", dist_name[dist], dtype_name[dtype], n)) return;
     fi_params p = now.params = any_params(dist, dtype);
     fi_fill(baseline, &g, dist, dtype, &p, wanted, 0, n);
     unsigned char *result = place(out, n * size, size);
@@ -222,22 +222,20 @@ static void check_plain(const fi_kernels *k, guarded out) {
         float f32[3000];
     } wanted = {{0}};
 
-    checking(k, "draws", variant_name[g.variant], "", n);
+    if (!checking(k, "plain", "", "", n)) return;
     fi_advance(&scalar, start);
     for (size_t i = 0; i < n; i++) wanted.u64[i] = fi_next64(&scalar);
     unsigned char *result = place(out, n * 8, 8);
     now.offset = (uintptr_t)result % 64;
     fi_draws(k, &g, (uint64_t *)result, start, n);
     untouched(out, result, n * 8);
-    same("differ from the scalar generator", result, wanted.u64, n, 8);
+    same("draws differ from the scalar generator's", result, wanted.u64, n, 8);
 
-    checking(k, "random", "", "f64", n);
     fi_uniform(&p, FI_F64, 0, 1);
     fi_fill(k, &g, FI_UNIFORM, FI_F64, &p, result, start, n);
     for (size_t i = 0; i < n; i++) wanted.f64[i] = (double)(wanted.u64[i] >> 11) * 0x1p-53;
-    same("differs from NumPy's", result, wanted.f64, n, 8);
+    same("random f64 differs from NumPy's", result, wanted.f64, n, 8);
 
-    checking(k, "random", "", "f32", n);
     fi_uniform(&p, FI_F32, 0, 1);
     fi_fill(k, &g, FI_UNIFORM, FI_F32, &p, result, start, n);
     scalar = g;
@@ -245,7 +243,7 @@ static void check_plain(const fi_kernels *k, guarded out) {
         float value = (float)(fi_next32(&scalar) >> 8) * 0x1p-24f;
         if (i >= start) wanted.f32[i - start] = value;
     }
-    same("differs from NumPy's", result, wanted.f32, n, 4);
+    same("random f32 differs from NumPy's", result, wanted.f32, n, 4);
 }
 
 /* ---- larger than a cache, and under another program's floating-point modes ---- */
@@ -254,12 +252,12 @@ static void check_plain(const fi_kernels *k, guarded out) {
  * every element of a line on where a kernel does the latter. From a foreign source nothing comes first. */
 static void check_large(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dtype, guarded out) {
     const size_t size = fi_itemsize(dtype), n = LARGE / size - below(100);
+    if (!checking(k, "large", dist_name[dist], dtype_name[dtype], n)) return;
     unsigned char *wanted = malloc((n + 1) * size);
     fi_pcg64 g = any_generator((enum fi_variant)below(FI_VARIANTS));
     if (wanted == NULL) exit(2);
     const bool straight = k->streamed[dist][dtype] || (dist == FI_UNIFORM && k->random[g.variant][dtype][1]);
     const size_t first = straight ? 0 : below(LINE / size) * size, step = straight ? size : LINE;
-    checking(k, "large", dist_name[dist], dtype_name[dtype], n);
     fi_params p = now.params = usual_params(dist, dtype);
     for (size_t done = 0, piece; done <= n; done += piece) { /* pieces too small to go past the cache */
         piece = n + 1 - done < 9999 ? n + 1 - done : 9999;
@@ -283,29 +281,13 @@ static void check_large(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dt
     free(wanted);
 }
 
-#if defined(__x86_64__)
-static uint64_t fp_modes(void) { return _mm_getcsr() & ~0x3fu; /* less the sticky flags */ }
-static void set_fp_modes(uint64_t modes) { _mm_setcsr((unsigned)modes); }
-#define HOSTILE                                                                                              \
-    (uint64_t[]) { 0x5fc0 /* up, flush */, 0xffc0 /* towards zero, flush */, 0x3f80 /* down */ }
-#elif defined(__aarch64__)
-static uint64_t fp_modes(void) {
-    uint64_t modes;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(modes));
-    return modes;
-}
-static void set_fp_modes(uint64_t modes) { __asm__ volatile("msr fpcr, %0" ::"r"(modes) : "memory"); }
-#define HOSTILE                                                                                              \
-    (uint64_t[]) { 1u << 22 | 1u << 24, 3u << 22 | 1u << 24, 2u << 22 }
-#endif
-
 static void check_modes(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dtype, guarded out) {
 #ifdef HOSTILE
     static _Alignas(64) unsigned char wanted[BUFFER];
     size_t size = fi_itemsize(dtype), n = any_size(3000), start = below(3000);
     fi_pcg64 g = any_generator((enum fi_variant)below(FI_VARIANTS)), foreign = g;
     fi_source source = {&foreign, source64, source32, source_double};
-    checking(k, "modes", dist_name[dist], dtype_name[dtype], n);
+    if (!checking(k, "modes", dist_name[dist], dtype_name[dtype], n)) return;
     fi_params p = now.params = any_params(dist, dtype);
     fi_fill(baseline, &g, dist, dtype, &p, wanted, 0, start + n);
     unsigned char *result = place(out, n * size, size), *whole = place(out, (start + n) * size, size);
@@ -367,6 +349,7 @@ static void check_isa(const fi_kernels *k, int rounds, guarded in, guarded out, 
 int main(int argc, char **argv) {
     uint64_t seed = (uint64_t)time(NULL);
     int rounds = 200;
+    const char *isa = NULL;
     bool bench = false;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--bench") == 0)
@@ -375,19 +358,30 @@ int main(int argc, char **argv) {
             seed = strtoull(argv[++i], NULL, 0);
         else if (strcmp(argv[i], "--rounds") == 0 && i + 1 < argc)
             rounds = atoi(argv[++i]);
+        else if (strcmp(argv[i], "--isa") == 0 && i + 1 < argc)
+            isa = argv[++i];
+        else if (strcmp(argv[i], "--kernel") == 0 && i + 1 < argc)
+            pattern = argv[++i];
         else {
-            fprintf(stderr, "usage: checkkernels [--seed N] [--rounds N] [--bench]\n");
+            fprintf(
+                stderr,
+                "usage: checkkernels [--seed N] [--rounds N] [--isa NAME] [--kernel PATTERN] [--bench]\n");
             return 2;
         }
+    }
+    if (isa != NULL && fi_select(isa) == NULL) {
+        fprintf(stderr, "checkkernels: %s is not in this build, or not on this CPU\n", isa);
+        return 2;
     }
     baseline = fi_select("baseline");
     guarded in = guard(BUFFER), out = guard(BUFFER), large = guard(LARGE + 2 * LINE);
     signal(SIGSEGV, caught);
     signal(SIGILL, caught);
-    printf("checkkernels --seed %" PRIu64 " --rounds %d\n", seed, rounds);
+    printf("checkkernels --seed %" PRIu64 " --rounds %d --kernel '%s'\n", seed, rounds, pattern);
     int built, supported;
     const char *name;
     for (int i = 0; (name = fi_isa(i, &built, &supported)) != NULL; i++) {
+        if (isa != NULL && strcmp(name, isa) != 0 && strcmp(name, "baseline") != 0) continue;
         if (!built || !supported) {
             printf("%-12s %s\n", name, built ? "not on this CPU" : "not in this build");
             continue;
@@ -395,6 +389,10 @@ int main(int argc, char **argv) {
         splitmix_state = seed;
         timing = bench;
         check_isa(fi_select(name), rounds, in, out, large);
+        if (matched == 0) {
+            fprintf(stderr, "checkkernels: no kernel's name is like %s\n", pattern);
+            return 2;
+        }
         printf("%-12s ok\n", name);
     }
     return 0;
