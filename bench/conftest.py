@@ -45,7 +45,7 @@ class Race:
     def run(self, calls, before: Callable[[], object] = lambda: None, rounds: int | None = None) -> None:
         """Time the calls by name, each after an untimed call of `before`.
 
-        For as many rounds as pytest-benchmark's options say, where it isn't said here.
+        `rounds` is by default what pytest-benchmark's options say.
         """
         times: dict[str, list[float]] = {name: [] for name in calls}
 
@@ -76,7 +76,7 @@ class Race:
             self._benchmark.extra_info["limit"] = float(np.median(times["memset"]))
 
     def ratio(self, slow: str, fast: str) -> np.ndarray:
-        """How many times as long as `fast` `slow` took, in each round; nothing where it didn't run."""
+        """How many times as long as `fast` `slow` took, in each round; empty if it didn't run."""
         return self.times[slow] / self.times[fast] if slow in self.times else np.array([])
 
     def record(self, *line, **bound) -> None:

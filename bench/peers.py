@@ -1,7 +1,7 @@
 """Who else fills arrays with random values: each package's ways to do it, one function a package.
 
 A package that is missing gives None, one that has no such distribution or dtype nothing. A way takes the
-array to fill; where `Way.allocates`, it leaves that alone and returns one of its own, as large.
+array to fill. If `Way.allocates`, it leaves that alone and returns one of its own, as large.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Ways = dict[str, Way] | None
 
 
 def module(name: str) -> ModuleType | None:
-    """The module, or None where its package is missing."""
+    """The module, or None if its package is missing."""
     try:
         return importlib.import_module(name)
     except ImportError:
@@ -56,7 +56,7 @@ def jax() -> ModuleType | None:
 
 
 def ways(peer: str, distribution: str, tag: str) -> Ways:
-    """What the peer of this name has: {} for nothing, None where it is missing."""
+    """What the peer of this name has: {} for nothing, None if it is missing."""
     return WAYS[peer](distribution, tag)
 
 

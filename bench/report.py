@@ -79,7 +79,7 @@ def _quantiles(samples, *which: float) -> tuple[float, ...]:
 
 
 def machine() -> dict[str, object]:
-    """Where and what of it all was measured."""
+    """The machine, and the versions of all that is measured."""
     config = fastinit.show_config(mode="dicts")
     return {
         "CPU": _cpu(),
@@ -116,7 +116,7 @@ def print_table(lines: list[Line], console: Console) -> None:
 
 
 def print_machine(about: dict[str, object], console: Console) -> None:
-    """Where all of it was measured, and whether the bounds are meant for this."""
+    """The machine, and whether the bounds are meant for it."""
     console.print("\n".join(f"{name:<9} {value}" for name, value in about.items()), highlight=False)
     if about["ISA"] != HEADLINE_ISA:
         console.print(f"The bounds are for {HEADLINE_ISA}, not for {about['ISA']}.")

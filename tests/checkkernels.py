@@ -1,4 +1,4 @@
-"""Every kernel of every instruction set of this CPU: checked against the baseline's, and timed in the same call.
+"""Each kernel of each instruction set of this CPU, checked against the baseline's and timed in the same call.
 
 It builds tests/c/checkkernels.c with gcc and prints a table. It needs no package but Python's own.
 """
