@@ -2,6 +2,7 @@
 # make test         all that must hold, the documentation's examples included
 # make bench        speed against NumPy, torch and oneMKL, build/bench.html; bench-quick with fewer rounds
 # make compare      whether this commit made one of six kernels slower than the one before it
+# make check-kernels  every kernel of this CPU against the baseline's, with its time; CHECK="--isa avx2 'normal_*'"
 # make lint         ruff, mypy, cython-lint, clang-format
 # make build        the extension modules, in place
 # make sanitize     the tests of the C core under the address and undefined-behaviour sanitizers
@@ -12,7 +13,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 BUILD_REQUIRES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])
 
-.PHONY: build test bench bench-quick compare lint demo sanitize clean
+.PHONY: build test bench bench-quick compare check-kernels lint demo sanitize clean
 
 build: .venv/build-requires
 	$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
@@ -29,7 +30,10 @@ bench-quick:
 
 # bench/conftest.py loads the peers, which headline.py doesn't need, in every process again.
 compare: .venv/installed-test
-	PYTEST_ADDOPTS=--noconftest $(BIN)/python -m bench.track compare --suite bench/headline.py --threshold 20 --launches 8
+	PYTEST_ADDOPTS=--noconftest $(BIN)/track compare --suite bench/headline.py --threshold 20 --launches 8
+
+check-kernels:
+	@$(PYTHON) tests/checkkernels.py $(CHECK)
 
 lint: .venv/installed-lint
 	$(BIN)/ruff check .
@@ -56,6 +60,13 @@ $(BIN)/python:
 
 .venv/build-requires: pyproject.toml | $(BIN)/python
 	$(PIP) $$($(BIN)/python -c '$(BUILD_REQUIRES)')
+	touch $@
+
+# bench/track is a project of its own, and what it depends on comes with it.
+.venv/installed-test .venv/installed-bench: .venv/installed-track
+
+.venv/installed-track: bench/track/pyproject.toml .venv/build-requires
+	$(PIP) --no-build-isolation --editable ./bench/track
 	touch $@
 
 # Built in place first, so that pip finds nothing left to compile.

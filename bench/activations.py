@@ -24,7 +24,7 @@ aten = torch.ops.aten if torch else None
 
 
 class Activation(NamedTuple):
-    """A function of `tall` arrays of the result's shape and, where it has one, of a bias.
+    """A function of `tall` arrays of the result's shape and, if `bias`, of a row of biases.
 
     `torch` and `torch_out` are what torch has for it, without an array for the result and with one (last).
     """
@@ -42,7 +42,7 @@ class Activation(NamedTuple):
 
 
 def operands_of(name: str, size: int, tag: str) -> list[np.ndarray]:
-    """Normals, in rows where there is a bias."""
+    """Normals, in rows if the function has a bias."""
     each, rng, dtype = ACTIVATIONS[name], np.random.default_rng(SEED), _dtypes.dtype(tag)
     shape = (size,)
     if name.startswith("bias"):
@@ -53,7 +53,7 @@ def operands_of(name: str, size: int, tag: str) -> list[np.ndarray]:
 
 
 def check(name: str, tag: str, operands: list[np.ndarray], found: object) -> None:
-    """Raise where the first values found aren't torch's in float64."""
+    """Raise an AssertionError if the first values found aren't torch's in float64."""
     if torch is None:
         return
     each, first = ACTIVATIONS[name], max(1, CHECKED * len(operands[0]) // operands[0].size)
@@ -63,7 +63,7 @@ def check(name: str, tag: str, operands: list[np.ndarray], found: object) -> Non
 
 
 def _values(found, first):
-    """In float64; of gradients, that of x."""
+    """The first rows in float64; of several gradients, those of x."""
     found = (found[0] if isinstance(found, tuple) else found)[:first]
     return found.double().numpy() if torch and isinstance(found, torch.Tensor) else np.asarray(found, "f8")
 
@@ -163,7 +163,7 @@ def by_torch(name: str, operands: list[np.ndarray], out: np.ndarray) -> dict[str
 
 
 def by_compiled_torch(operands: list[np.ndarray], out: np.ndarray) -> dict[str, Callable]:
-    """``selu(x + b)`` as torch compiles it; None where it has no compiler."""
+    """``selu(x + b)`` as torch compiles it; None if it has no compiler."""
     if torch is None:
         return {"torch.compile": None}
     x, b, into = [tensor(each) for each in (*operands, out)]

@@ -14,6 +14,8 @@ import fastinit
 
 from . import report
 
+collect_ignore = ["track"]  # its tests aren't benchmarks
+
 LINES = pytest.StashKey[list[report.Line]]()
 ISAS = pytest.StashKey[dict[str, dict[str, float]]]()
 MACHINE = pytest.StashKey[dict[str, object]]()
@@ -27,14 +29,6 @@ def pytest_configure(config):
     config.stash[LINES] = []
     config.stash[ISAS] = {}
     config.stash[MACHINE] = report.machine()  # its load is what others make of it, before any benchmark runs
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = fastinit.get_num_threads()
-    fastinit.set_num_threads(1)
-    yield
-    fastinit.set_num_threads(before)
 
 
 class Race:
@@ -51,7 +45,7 @@ class Race:
     def run(self, calls, before: Callable[[], object] = lambda: None, rounds: int | None = None) -> None:
         """Time the calls by name, each after an untimed call of `before`.
 
-        For as many rounds as pytest-benchmark's options say, where it isn't said here.
+        `rounds` is by default what pytest-benchmark's options say.
         """
         times: dict[str, list[float]] = {name: [] for name in calls}
 
@@ -82,7 +76,7 @@ class Race:
             self._benchmark.extra_info["limit"] = float(np.median(times["memset"]))
 
     def ratio(self, slow: str, fast: str) -> np.ndarray:
-        """How many times as long as `fast` `slow` took, in each round; nothing where it didn't run."""
+        """How many times as long as `fast` `slow` took, in each round; empty if it didn't run."""
         return self.times[slow] / self.times[fast] if slow in self.times else np.array([])
 
     def record(self, *line, **bound) -> None:
@@ -99,7 +93,11 @@ class Race:
 
 @pytest.fixture
 def race(benchmark, request):
-    return Race(benchmark, request.config)
+    """Races on one thread, unless the benchmark says otherwise."""
+    before = fastinit.get_num_threads()
+    fastinit.set_num_threads(1)
+    yield Race(benchmark, request.config)
+    fastinit.set_num_threads(before)
 
 
 def pytest_benchmark_update_machine_info(config, machine_info):

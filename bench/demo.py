@@ -1,4 +1,4 @@
-"""The main job, ``make demo``: GPT-2's weights in a file, and the same by torch where it is installed."""
+"""The main job, ``make demo``: GPT-2's weights in a file, and the same by torch if it is installed."""
 
 from __future__ import annotations
 

@@ -46,16 +46,16 @@ class Workload(NamedTuple):
             "truncated_normal": lambda out: rng.truncated_normal(-BOUND, BOUND, out=out, dtype=dtype),
         }[self.distribution]
 
-    def peers(self, out: np.ndarray, names: tuple[str, ...] = tuple(peers.PACKAGES)) -> dict[str, Way | None]:
+    def peers(self, out: np.ndarray, names: tuple[str, ...] = tuple(peers.WAYS)) -> dict[str, Way | None]:
         """Of these, those that have this distribution and dtype; None for one that is missing.
 
-        Where one has several ways, the fastest at filling `out`.
+        If one has several ways, it's the fastest at filling `out`.
         """
         found = {name: peers.ways(name, *self) for name in names}
         return {name: fastest(ways, out) for name, ways in found.items() if ways != {}}
 
     def check(self, values: np.ndarray) -> None:
-        """Raise where `values` can't be draws of this: their moments, or one outside the bounds."""
+        """Raise an AssertionError if `values` can't be draws of this, by their moments or bounds."""
         mean, std, low, high = _MOMENTS[self.distribution]
         unit = 2.0 ** -{"f16": 11, "bf16": 8, "f32": 24, "f64": 53}[self.tag]
         values = np.asarray(values).astype(np.float64)

@@ -1,4 +1,4 @@
-"""The six kernels that matter most, small and quick: for `python -m bench.track compare` and `count`."""
+"""The six kernels that matter most, small and quick: for `track compare` and `count`."""
 
 import numpy as np
 import pytest

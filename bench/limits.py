@@ -72,7 +72,7 @@ void copy(char *out, const char *in, unsigned long n)
 
 
 def clock() -> Callable[[], object] | None:
-    """A call that takes `CYCLES` cycles of the CPU; None where there's no compiler that makes it."""
+    """A call that takes `CYCLES` cycles of the CPU; None if no compiler here makes it."""
     library = _compiled(_CHAIN)
     if library is None:
         return None

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
-from .track.page import Section, write
+from trackbench.page import Section, write
+
+from .report import Line
 
 #: The same colour for the same contender in every chart.
 COLOURS = {
@@ -30,7 +32,7 @@ COLOURS = {
 def sections(record: dict) -> Iterator[Section]:
     """Charts of a record of pytest-benchmark's, then all its figures."""
     extras = [each.get("extra_info", {}) for each in record["benchmarks"]]
-    lines = [line for extra in extras for line in extra.get("lines", [])]
+    lines = [Line(**line) for extra in extras for line in extra.get("lines", [])]
     yield from _ratios(lines)
     yield from _sizes([extra["size"] for extra in extras if "size" in extra])
     yield from _threads([extra["threads"] for extra in extras if "threads" in extra])
@@ -42,29 +44,27 @@ def sections(record: dict) -> Iterator[Section]:
     yield Section("Where", table=[["", ""], *([name, str(value)] for name, value in machine.items())])
 
 
-def _ratios(lines: list[dict]) -> Iterator[Section]:
-    ratios = [
-        line for line in lines if line["unit"] == "x" and line["quartiles"] and line["against"] in COLOURS
-    ]
+def _ratios(lines: list[Line]) -> Iterator[Section]:
+    ratios = [line for line in lines if line.unit == "x" and line.quartiles and line.against in COLOURS]
     if not ratios:
         return
     figure = go.Figure()
-    for peer in dict.fromkeys(line["against"] for line in ratios):
-        against = [line for line in ratios if line["against"] == peer]
+    for peer in dict.fromkeys(line.against for line in ratios):
+        against = [line for line in ratios if line.against == peer]
         figure.add_bar(
-            y=[line["what"] for line in against],
+            y=[line.what for line in against],
             x=[_figure(line) for line in against],
             error_x={
                 "type": "data",
                 "symmetric": False,
-                "array": [line["quartiles"][1] - _figure(line) for line in against],
-                "arrayminus": [_figure(line) - line["quartiles"][0] for line in against],
+                "array": [line.quartiles[1] - _figure(line) for line in against],
+                "arrayminus": [_figure(line) - line.quartiles[0] for line in against],
             },
             name=peer,
             orientation="h",
             marker_color=COLOURS[peer],
         )
-    whats = dict.fromkeys(line["what"] for line in ratios)
+    whats = dict.fromkeys(line.what for line in ratios)
     figure.update_layout(height=160 + 42 * len(whats), barmode="group")
     figure.update_xaxes(type="log", title="times as fast as the peer", dtick="D2")
     figure.update_yaxes(autorange="reversed", automargin=True)
@@ -72,9 +72,9 @@ def _ratios(lines: list[dict]) -> Iterator[Section]:
     yield Section("Times as fast as each peer", "Left of the dotted line the peer wins.", figure)
 
 
-def _figure(line: dict) -> float:
-    """Into an array that was given, or where the peer takes none, into a fresh one."""
-    return line["median"] or line["fresh"]
+def _figure(line: Line) -> float:
+    """Into an array that was given or, if the peer takes none, into a fresh one."""
+    return line.median or line.fresh
 
 
 def _sizes(sizes: list[dict]) -> Iterator[Section]:
@@ -122,21 +122,9 @@ def _isas(works: dict[str, dict[str, float]]) -> Iterator[Section]:
     yield Section("Instruction sets", "The same bits from each; one thread.", figure)
 
 
-def _table(lines: list[dict]) -> list[list[str]]:
-    rows = [["", "fastinit", "against", "", "quartiles", "fresh array"]]
-    for line in lines:
-        show = "{:.3g}{}".format
-        rows.append(
-            [
-                line["what"],
-                line["speed"],
-                line["against"],
-                show(line["median"], line["unit"]) if line["median"] else "" if line["fresh"] else "missing",
-                "{:.3g} to {:.3g}".format(*line["quartiles"]) if line["quartiles"] else "",
-                show(line["fresh"], line["unit"]) if line["fresh"] else "",
-            ]
-        )
-    return rows
+def _table(lines: list[Line]) -> list[list[str]]:
+    heading = ["", "fastinit", "against", "", "quartiles", "fresh array"]
+    return [heading, *([line.what, line.speed, line.against, *line.cells] for line in lines)]
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Who else fills arrays with random values: each package's ways to do it, one function a package.
 
 A package that is missing gives None, one that has no such distribution or dtype nothing. A way takes the
-array to fill; where `Way.allocates`, it leaves that alone and returns one of its own, as large.
+array to fill. If `Way.allocates`, it leaves that alone and returns one of its own, as large.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import importlib.metadata
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from itertools import product
 from types import ModuleType
@@ -21,17 +21,6 @@ SEED = 7
 BOUND = 2.0  # of truncated normals, on both sides
 
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")  # one thread, as for the others
-
-PACKAGES = {
-    "NumPy": "numpy",
-    "torch": "torch",
-    "oneMKL": "mkl",
-    "randomgen": "randomgen",
-    "mkl_random": "mkl_random",
-    "JAX": "jax",
-    "numba": "numba",
-}
-"""The packages by the names that the tables have for them."""
 
 
 class Way(NamedTuple):
@@ -45,7 +34,7 @@ Ways = dict[str, Way] | None
 
 
 def module(name: str) -> ModuleType | None:
-    """The module, or None where its package is missing."""
+    """The module, or None if its package is missing."""
     try:
         return importlib.import_module(name)
     except ImportError:
@@ -66,18 +55,9 @@ def jax() -> ModuleType | None:
     return found
 
 
-def versions() -> Iterator[tuple[str, str | None]]:
-    """Each peer's name and version, None where it's missing."""
-    for name, package in PACKAGES.items():
-        try:
-            yield name, importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            yield name, None
-
-
 def ways(peer: str, distribution: str, tag: str) -> Ways:
-    """What the peer of this name has: {} for nothing, None where it is missing."""
-    return _WAYS[peer](distribution, tag)
+    """What the peer of this name has: {} for nothing, None if it is missing."""
+    return WAYS[peer](distribution, tag)
 
 
 def tensor(array: np.ndarray) -> torch.Tensor:
@@ -222,7 +202,7 @@ def _numba_loop(distribution: str) -> Callable[[np.ndarray], None]:
     return lambda out: loop(rng, out)
 
 
-_WAYS = {
+WAYS = {
     "NumPy": _numpy,
     "torch": _torch,
     "oneMKL": _onemkl,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import platform
 import subprocess
@@ -16,10 +17,19 @@ from rich.table import Table
 
 import fastinit
 
-from . import peers
-
 #: The floors are for this instruction set.
 HEADLINE_ISA = "avx512ifma"
+
+#: The peers' packages by the names that they have in tables.
+PACKAGES = {
+    "NumPy": "numpy",
+    "torch": "torch",
+    "oneMKL": "mkl",
+    "randomgen": "randomgen",
+    "mkl_random": "mkl_random",
+    "JAX": "jax",
+    "numba": "numba",
+}
 
 
 class Line(NamedTuple):
@@ -28,12 +38,12 @@ class Line(NamedTuple):
     what: str
     speed: str
     against: str
-    median: float | None  # None where the peer is missing, or fills no array that it's given
+    median: float | None  # None if the peer is missing, or fills no array that it's given
     quartiles: tuple[float, float] | None  # of `median`, or else of `fresh`
-    fresh: float | None  # the median where each call fills an array of its own
+    fresh: float | None  # the median if each call fills an array of its own
     unit: str
-    at_least: float | None
-    at_most: float | None
+    at_least: float | None = None
+    at_most: float | None = None
 
     @property
     def bound(self) -> str:
@@ -44,21 +54,21 @@ class Line(NamedTuple):
 
     @property
     def kept(self) -> bool | None:
-        """Whether the bound holds; None where there's none, or nothing was measured."""
+        """Whether the bound holds; None if there is none, or nothing was measured."""
         if self.median is None or not self.bound:
             return None
         return self.median >= self.at_least if self.at_most is None else self.median <= self.at_most
 
     @property
-    def missing(self) -> bool:
-        return self.median is None and self.fresh is None
-
-    def show(self, figure: float | None) -> str:
-        return "" if figure is None else f"{figure:.3g}{self.unit}"
+    def cells(self) -> tuple[str, str, str]:
+        """The median, the quartiles and the figure of fresh arrays, as tables show them."""
+        median, fresh = ("" if x is None else f"{x:.3g}{self.unit}" for x in (self.median, self.fresh))
+        quartiles = "{:.3g} to {:.3g}".format(*self.quartiles) if self.quartiles else ""
+        return median or ("" if fresh else "missing"), quartiles, fresh
 
 
 def line(what, speed, against, samples, fresh=(), *, unit="x", at_least=None, at_most=None) -> Line:
-    """The line of a figure's samples, of which there are none where the peer is missing."""
+    """The line of a figure's samples, of which there are none if the peer is missing."""
     quartiles = _quantiles(samples if len(samples) else fresh, 0.25, 0.75) or None
     median, fresh = (next(iter(_quantiles(each, 0.5)), None) for each in (samples, fresh))
     return Line(what, speed, against, median, quartiles, fresh, unit, at_least, at_most)
@@ -69,7 +79,7 @@ def _quantiles(samples, *which: float) -> tuple[float, ...]:
 
 
 def machine() -> dict[str, object]:
-    """Where and what of it all was measured."""
+    """The machine, and the versions of all that is measured."""
     config = fastinit.show_config(mode="dicts")
     return {
         "CPU": _cpu(),
@@ -83,7 +93,7 @@ def machine() -> dict[str, object]:
         "compiler": config["compiler"],
         "Python": config["python"],
         "commit": _commit(),
-        **{name: version or "missing" for name, version in peers.versions()},
+        **{name: _version(package) for name, package in PACKAGES.items()},
     }
 
 
@@ -96,23 +106,17 @@ def print_table(lines: list[Line], console: Console) -> None:
     for what, group in groupby(lines, key=lambda each: each.what):
         first = what
         for each in group:
-            table.add_row(
-                first,
-                each.speed if first else "",
-                each.against,
-                "missing" if each.missing else each.show(each.median),
-                "{:.3g} to {:.3g}".format(*each.quartiles) if each.quartiles else "",
-                f"({each.show(each.fresh)})" if each.fresh else "",
-                each.bound,
-                style={None: "", True: "green", False: "red"}[each.kept],
-            )
+            median, quartiles, fresh = each.cells
+            row = each.against, median, quartiles, fresh and f"({fresh})", each.bound
+            style = {None: "", True: "green", False: "red"}[each.kept]
+            table.add_row(first, each.speed if first else "", *row, style=style)
             first = ""
         table.add_section()
     console.print(table)
 
 
 def print_machine(about: dict[str, object], console: Console) -> None:
-    """Where all of it was measured, and whether the bounds are meant for this."""
+    """The machine, and whether the bounds are meant for it."""
     console.print("\n".join(f"{name:<9} {value}" for name, value in about.items()), highlight=False)
     if about["ISA"] != HEADLINE_ISA:
         console.print(f"The bounds are for {HEADLINE_ISA}, not for {about['ISA']}.")
@@ -143,6 +147,13 @@ def _commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return done.stdout.strip()
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "missing"
 
 
 def _read(path: str) -> str | None:

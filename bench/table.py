@@ -1,6 +1,6 @@
-"""``python -m bench.table RECORD.json --readme README.md``: the README's tables, from a recorded run.
+"""``python -m bench.table RECORD.json --pages README.md bench/README.md``: their tables, from a recorded run.
 
-Each stands between two comments, the first of which names record and table (fills, bounds or activations):
+Each table stands between two comments. The first names a record and a table: fills, bounds or activations.
 
     <!-- figures: bench/records/zen4.json fills -->
     <!-- end of figures -->
@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
+from .report import Line
+
 PEERS = "NumPy", "torch", "oneMKL"
 _SECTION = re.compile(r"(<!-- figures: (\S+) (\w+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
 _ACTIVATION = re.compile(r"(\w+) (f16|bf16|f32|f64), (16 Ki|16 Mi(?:, 2 threads)?|64)")
@@ -30,54 +32,50 @@ def shrink(record: dict) -> dict:
     }
 
 
-def fills(record: dict) -> Iterator[list[str]]:
+def fills(lines: list[Line]) -> Iterator[list[str]]:
     """The large fills: speeds, and how many times each peer's."""
     yield ["16 Mi values, one thread", "Gvalues/s", *PEERS]
-    lines = [line for line in record["lines"] if re.fullmatch(r"\S+ (f|bf)\d+", line["what"])]
-    for (what, speed), group in groupby(lines, key=lambda line: (line["what"], line["speed"])):
-        medians = {line["against"]: line["median"] for line in group}
+    large = (line for line in lines if re.fullmatch(r"\S+ (f|bf)\d+", line.what))
+    for (what, speed), group in groupby(large, key=lambda line: (line.what, line.speed)):
+        medians = {line.against: line.median for line in group}
         ratios = [_figure(medians[peer], "x") if peer in medians else "" for peer in PEERS]
         yield [_name(what), speed.split()[0], *ratios]
 
 
-def bounds(record: dict) -> Iterator[list[str]]:
+def bounds(lines: list[Line]) -> Iterator[list[str]]:
     """What has a bound and no place in `activations`, and whether it's kept; the limits of uniforms."""
     yield ["", "against", "measured", "fresh", "bound", ""]
-    for line in record["lines"]:
-        elsewhere = _ACTIVATION.fullmatch(line["what"]) and line["against"].partition(",")[0] == "torch"
-        bounded = (line["at_least"] or line["at_most"]) and not elsewhere
-        limit = re.fullmatch(r"uniform f\d+", line["what"]) and line["against"].startswith(
-            ("memset", "the clock")
-        )
-        if bounded or limit:
-            fresh = _figure(line["fresh"], line["unit"]) if line["fresh"] else ""
-            measured = _figure(line["median"], line["unit"])
-            yield [line["what"], line["against"], measured, fresh, *_kept(line)]
+    for line in lines:
+        elsewhere = _ACTIVATION.fullmatch(line.what) and line.against.partition(",")[0] == "torch"
+        limit = re.fullmatch(r"uniform f\d+", line.what) and line.against.startswith(("memset", "the clock"))
+        if (line.bound and not elsewhere) or limit:
+            fresh = _figure(line.fresh, line.unit) if line.fresh else ""
+            yield [line.what, line.against, _figure(line.median, line.unit), fresh, line.bound, _missed(line)]
 
 
-def activations(record: dict) -> Iterator[list[str]]:
+def activations(lines: list[Line]) -> Iterator[list[str]]:
     """How many times torch's speed each activation has, and its share of a copy's."""
-    found: dict[str, dict[tuple[str, ...], dict]] = {}
-    for line in record["lines"]:
-        if match := _ACTIVATION.fullmatch(line["what"]):
-            name, *where = match.groups()
-            found.setdefault(name, {})[(*where, line["against"])] = line
+    found: dict[str, dict[tuple[str, ...], Line]] = {}
+    for line in lines:
+        if match := _ACTIVATION.fullmatch(line.what):
+            name, *measured = match.groups()
+            found.setdefault(name, {})[(*measured, line.against)] = line
     yield ["", "16 Ki", "16 Mi", "fresh", "of a copy", "2 threads", "f16", "bf16", "64: time"]
-    for name, lines in found.items():
-        large = lines["f32", "16 Mi", "torch"]
+    for name, by in found.items():
+        large = by["f32", "16 Mi", "torch"]
         halves = (
-            "; ".join(_figure(lines[tag, size, "torch"]["median"], "x") for size in ("16 Ki", "16 Mi"))
+            "; ".join(_figure(by[tag, size, "torch"].median, "x") for size in ("16 Ki", "16 Mi"))
             for tag in ("f16", "bf16")
         )
         yield [
             f"`{name}`",
-            _with_bound(lines["f32", "16 Ki", "torch"]),
+            _with_bound(by["f32", "16 Ki", "torch"]),
             _with_bound(large),
-            _figure(large["fresh"], "x"),
-            _figure(lines["f32", "16 Mi", "copy"]["median"], "%"),
-            _figure(lines["f32", "16 Mi, 2 threads", "torch"]["median"], "x"),
+            _figure(large.fresh, "x"),
+            _figure(by["f32", "16 Mi", "copy"].median, "%"),
+            _figure(by["f32", "16 Mi, 2 threads", "torch"].median, "x"),
             *halves,
-            _figure(lines["f32", "64", "torch, time"]["median"], "x"),
+            _figure(by["f32", "64", "torch, time"].median, "x"),
         ]
 
 
@@ -86,7 +84,7 @@ TABLES = {"fills": fills, "bounds": bounds, "activations": activations}
 
 def render(record: dict, table: str) -> str:
     """A table of Markdown, and the machine that it was measured on."""
-    heading, *rows = TABLES[table](record)
+    heading, *rows = TABLES[table]([Line(**line) for line in record["lines"]])
     about = record["machine"]
     versions = ", ".join(f"{peer} {about[peer]}" for peer in PEERS)
     machine = (
@@ -97,7 +95,7 @@ def render(record: dict, table: str) -> str:
 
 
 def replace(text: str, name: str, record: dict) -> str:
-    """`text` with the tables in each section of the record `name`; a ValueError where it has none."""
+    """`text` with the tables in each section of the record `name`; a ValueError if it has none."""
     if name not in sections(text):
         raise ValueError(f"there's no <!-- figures: {name} TABLE --> ... <!-- end of figures -->")
 
@@ -116,18 +114,13 @@ def _figure(value: float | None, unit: str) -> str:
     return "missing" if value is None else f"{value:.3g}{unit}" if value < 10 else f"{value:.0f}{unit}"
 
 
-def _with_bound(line: dict) -> str:
-    bound = ", ".join(filter(None, _kept(line)))
-    return _figure(line["median"], "x") + (f" ({bound})" if bound else "")
+def _with_bound(line: Line) -> str:
+    bound = ", ".join(filter(None, (line.bound, _missed(line))))
+    return _figure(line.median, "x") + (f" ({bound})" if bound else "")
 
 
-def _kept(line: dict) -> tuple[str, str]:
-    if line["at_least"] is line["at_most"] is None:
-        return "", ""
-    word, limit = ("≥", line["at_least"]) if line["at_least"] is not None else ("≤", line["at_most"])
-    median = line["median"]
-    missed = median is not None and (median < limit if word == "≥" else median > limit)
-    return f"{word} {limit:g}{line['unit']}", "missed" if missed else ""
+def _missed(line: Line) -> str:
+    return "missed" if line.kept is False else ""
 
 
 def _name(what: str) -> str:
@@ -142,7 +135,7 @@ def main() -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("record", type=Path, help="a run of make bench, or what --keep wrote")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="write what the table needs there")
-    parser.add_argument("--readme", type=Path, help="put the tables into this file")
+    parser.add_argument("--pages", type=Path, nargs="+", metavar="FILE", help="put the tables into these")
     options = parser.parse_args()
     record = json.loads(options.record.read_text())
     if "benchmarks" in record:
@@ -150,10 +143,10 @@ def main() -> None:
     if options.keep:
         options.keep.parent.mkdir(parents=True, exist_ok=True)
         options.keep.write_text(json.dumps(record, indent=1) + "\n")
-    if options.readme:
+    for page in options.pages or []:
         name = (options.keep or options.record).as_posix()
-        options.readme.write_text(replace(options.readme.read_text(), name, record))
-    else:
+        page.write_text(replace(page.read_text(), name, record))
+    if not options.pages:
         print(*(render(record, table) for table in TABLES), sep="\n", end="")
 
 

@@ -1,40 +1,18 @@
-"""The C core alone, from several compilers: golden values, and every kernel against the baseline's.
+"""The C core alone, from several compilers: golden values, and every kernel against the baseline's."""
 
-``python tests/test_c.py --bench`` builds the harness with gcc and passes its arguments on to checkkernels.
-"""
-
-import ast
 import functools
 import hashlib
 import json
 import os
+import re
 import shutil
-import subprocess
-import sys
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
+from checkkernels import ROOT, build, run
 
-ROOT = Path(__file__).parents[1]
-HARNESS = ROOT / "tests" / "c"
 VECTORS = json.loads((ROOT / "tests" / "vectors.json").read_text())
 SANITIZERS = os.environ.get("FASTINIT_SANITIZE") or "address,undefined"
 
-
-def setup_flags(*names):
-    """The flags that setup.py builds the core with, read from its text: importing it would run it."""
-    tree = ast.parse((ROOT / "setup.py").read_text())
-    values = {
-        node.targets[0].id: node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-    }
-    return [ast.literal_eval(values[name]) for name in names]
-
-
-FLAGS, SAFE_MATH, ISA_FLAGS = setup_flags("FLAGS", "SAFE_MATH", "ISA_FLAGS")
 
 # name: compiler, what it adds to setup.py's flags, what runs the result
 BUILDS = {
@@ -47,44 +25,18 @@ BUILDS = {
 }
 
 
-def run(*command, **kwargs):
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **kwargs)
-    assert done.returncode == 0, (
-        f"{' '.join(map(str, command))}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
-    )
-    return done.stdout
-
-
-def build(name, folder):
-    """The harness's programs in the folder, from the flags of setup.py and this build's own."""
-    compiler, extra, _ = BUILDS[name]
-    common = [*FLAGS, "-Wall", "-Wextra", "-Werror", *SAFE_MATH, *extra]
-    x86 = run(compiler, "-dumpmachine").startswith("x86_64")
-
-    def compile_one(source):
-        isa = ISA_FLAGS.get(source.stem, []) if x86 else []
-        run(compiler, *isa, *common, "-c", source, "-o", folder / f"{source.stem}.o")
-        return folder / f"{source.stem}.o"
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(compile_one, sorted((ROOT / "src_c").glob("*.c"))))
-    for program in ["golden", "checkkernels"]:
-        source, options = HARNESS / f"{program}.c", ["-D_GNU_SOURCE", "-I", ROOT / "src_c"]
-        run(compiler, *common, *options, source, *objects, "-lm", "-o", folder / program)
-
-
 @pytest.fixture(scope="session")
 def built(tmp_path_factory):
     """A function from a build's name to the folder of its programs and the command that runs them."""
 
     @functools.cache
     def once(name):
-        compiler, _, runner = BUILDS[name]
+        compiler, extra, runner = BUILDS[name]
         for tool in [compiler, *runner]:
             if shutil.which(tool) is None:
                 pytest.skip(f"{tool} is not installed")
         folder = tmp_path_factory.mktemp(name)
-        build(name, folder)
+        build(folder, ["golden", "checkkernels"], compiler, extra)
         return folder, runner
 
     return once
@@ -132,7 +84,11 @@ def test_every_kernel_against_the_baseline(built, name):
     assert "baseline     ok" in run(*runner, folder / "checkkernels", "--rounds", ROUNDS[name])
 
 
-if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder:
-        build("gcc", Path(folder))
-        sys.exit(subprocess.call([Path(folder) / "checkkernels", *sys.argv[1:]]))
+def test_kernels_are_chosen_by_name_and_instruction_set(built):
+    folder, _ = built("gcc")
+    said = run(folder / "checkkernels", "--isa", "baseline", "--kernel", "relu_*", "--rounds", 1, "--bench")
+    timed = re.findall(r"^(\w+) +(\w+) +\d+\.\d+ ns/value$", said, re.MULTILINE)
+    assert {kernel.partition("_")[0] for kernel, _ in timed} == {"relu"}
+    assert {isa for _, isa in timed} == {"baseline"}
+    with pytest.raises(AssertionError, match="no kernel's name is like gone"):
+        run(folder / "checkkernels", "--kernel", "gone")

@@ -11,7 +11,7 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1]))  # bench is no part of what is installed
 
 from bench.page import sections
-from bench.track.page import write
+from trackbench.page import write
 
 BROWSER = shutil.which("chromium")
 SPEEDS = {"fastinit": 9.0, "NumPy": 0.8, "torch": 0.4, "memset": 20.0}

@@ -1,4 +1,4 @@
-"""The README's figures are those of a recorded run."""
+"""The figures of the README and of bench/README.md are those of a recorded run."""
 
 import json
 import sys
@@ -11,13 +11,14 @@ sys.path.append(str(ROOT))  # bench is no part of what is installed
 
 from bench import table  # noqa: E402
 
-README = (ROOT / "README.md").read_text()
+#: The tables that each page has.
+PAGES = {"README.md": ["fills"], "bench/README.md": ["bounds", "activations"]}
 SIZES = "16 Ki", "16 Mi", "16 Mi, 2 threads"
 
 
 def line(what, speed, against, median, *, fresh=None, unit="x", at_least=None, at_most=None):
     figures = {"median": median, "fresh": fresh, "unit": unit, "at_least": at_least, "at_most": at_most}
-    return {"what": what, "speed": speed, "against": against, **figures}
+    return {"what": what, "speed": speed, "against": against, "quartiles": None, **figures}
 
 
 RECORD = {
@@ -44,14 +45,19 @@ RECORD = {
 }
 
 
-@pytest.mark.parametrize("name", [*table.sections(README)])
-def test_readme_has_the_records_figures(name):
-    expected = table.replace(README, name, json.loads((ROOT / name).read_text()))
-    assert expected == README, f"python -m bench.table {name} --readme README.md"
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_has_the_records_figures(page):
+    text = (ROOT / page).read_text()
+    names = table.sections(text)
+    assert names
+    for name in names:
+        expected = table.replace(text, name, json.loads((ROOT / name).read_text()))
+        assert expected == text, f"python -m bench.table {name} --pages {page}"
 
 
-def test_the_readme_has_tables():
-    assert table.sections(README)
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_has_its_tables(page):
+    assert [match[3] for match in table._SECTION.finditer((ROOT / page).read_text())] == PAGES[page]
 
 
 ABOUT = "A CPU, avx2, gcc 12, NumPy 2.4, torch missing, oneMKL 2026; fastinit at abc."

@@ -47,7 +47,7 @@ static void check_activation(const fi_kernels *k, enum fi_activation_op op, enum
     fi_activation p = {.slope = timing ? 0.01 : any_real(1e30),
                        .period = FI_BIAS_OVERLAP + below(MOST_PERIOD)};
     fi_alpha_dropout(&p, timing ? 0.1 : unit());
-    checking(k, name, nontemporal ? "nontemporal" : "", fi_dtype_info[dtype].tag, n);
+    if (!checking(k, name, nontemporal ? "nontemporal" : "", fi_dtype_info[dtype].tag, n)) return;
     unsigned char *first = place(in, n * size, size);
     for (size_t i = 0; i < n; i++) {
         any_value(first + i * size, dtype);

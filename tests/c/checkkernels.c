@@ -2,21 +2,14 @@
  * themselves cut into pieces. Buffers lie between guard pages, and what lies around the result must stay as
  * it was.
  *
- *     checkkernels [--seed N] [--rounds N] [--bench]
+ *     checkkernels [--seed N] [--rounds N] [--isa NAME] [--kernel PATTERN] [--bench]
  *
- * The first difference ends the run with exit status 1. --bench times the calls that were just checked. */
+ * The first difference ends the run with exit status 1. --isa leaves out all others but the baseline.
+ * --kernel takes a shell's pattern for the names that --bench prints. --bench times what was just checked. */
 #include "activations.h"
-#if defined(__x86_64__)
-#include <xmmintrin.h>
-#endif
+#include "fills.h"
 
-/* Past the size from which fills are written around the cache, by more than is written before a line. */
-#define LARGE (((size_t)8 << 20) + 1000)
-#define LINE ((size_t)64)
-
-/* ---- one kernel at a time ---- */
-
-/* Values that so many draws make; a normal of float64 takes them in pairs. */
+/* The values that n draws make. */
 static size_t values_of(enum fi_dtype dtype, size_t draws) { return dtype == FI_F64 ? draws : 2 * draws; }
 
 /* Lanes and raw draws, in calls of several lengths, against the scalar generator. */
@@ -28,7 +21,7 @@ static void check_raw(const fi_kernels *k, enum fi_variant variant, guarded buff
     uint64_t *draws = NULL;
     for (int call = 0; call < 3; call++) {
         size_t n = below(4 * FI_BLOCK / FI_LANES + 1) * FI_LANES;
-        checking(k, "raw", variant_name[variant], "", n);
+        if (!checking(k, "raw", variant_name[variant], "", n)) return;
         draws = (uint64_t *)place(buffer, n * 8, 64);
         for (size_t i = 0; i < n; i++) wanted[i] = fi_next64(&scalar);
         k->raw[variant](draws, n, &lanes);
@@ -55,8 +48,9 @@ static void check_random(const fi_kernels *k, enum fi_variant variant, enum fi_d
     baseline->init_lanes(&plain, &g);
     for (int call = 0; call < 3; call++) {
         size_t n = below(4 * FI_BLOCK / FI_LANES + 1) * FI_LANES;
-        checking(k, nontemporal ? "nontemporal_random" : "random", variant_name[variant],
-                 fi_dtype_info[dtype].tag, n);
+        if (!checking(k, nontemporal ? "nontemporal_random" : "random", variant_name[variant],
+                      fi_dtype_info[dtype].tag, n))
+            return;
         unsigned char *result = place(out, n * 8, align);
         now.offset = (uintptr_t)result % LINE;
         random(result, n, &lanes);
@@ -75,9 +69,10 @@ static void check_transform(const fi_kernels *k, enum fi_dist dist, enum fi_dtyp
     fi_transform *transform = nontemporal ? k->nontemporal[dist][dtype] : k->transform[dist][dtype];
     if (transform == NULL) return;
     size_t size = fi_itemsize(dtype), draws = timing ? FI_BLOCK : any_size(FI_BLOCK);
-    if (dist == FI_NORMAL && dtype == FI_F64) draws &= ~(size_t)1;
+    draws -= draws % group_of(dist, dtype).draws;
     size_t n = values_of(dtype, draws);
-    checking(k, fi_dist_info[dist].name, nontemporal ? "nontemporal" : "", fi_dtype_info[dtype].tag, n);
+    if (!checking(k, fi_dist_info[dist].name, nontemporal ? "nontemporal" : "", fi_dtype_info[dtype].tag, n))
+        return;
     now.params = any_params(dist, dtype);
     uint64_t *source = (uint64_t *)place(in, draws * 8, 8);
     for (size_t i = 0; i < draws; i++) source[i] = timing ? rnd() : any_draw();
@@ -108,7 +103,7 @@ static void check_scaled(const fi_kernels *k, enum fi_dtype dtype, bool nontempo
     for (size_t i = 0; i < FI_LANES; i++) draws[i] = any_draw();
     fi_params p = usual_params(FI_NORMAL, dtype);
     baseline->transform[FI_NORMAL][dtype](&z, draws, FI_LANES, &p);
-    checking(k, "scaled_normal", nontemporal ? "nontemporal" : "", fi_dtype_info[dtype].tag, n);
+    if (!checking(k, "scaled_normal", nontemporal ? "nontemporal" : "", fi_dtype_info[dtype].tag, n)) return;
     for (size_t a = 0; a < COUNT(locs) * COUNT(scales); a++) {
         double loc = locs[a % COUNT(locs)], scale = scales[a / COUNT(locs)];
         now.params = params_of(FI_NORMAL, dtype, (double[]){loc, scale});
@@ -130,204 +125,13 @@ static void check_scaled(const fi_kernels *k, enum fi_dtype dtype, bool nontempo
 
 static void check_copy(const fi_kernels *k, guarded in, guarded out) {
     size_t n = below(BUFFER / 2 / 64) * 64;
-    checking(k, "copy_nontemporal", "", "", n);
+    if (!checking(k, "copy_nontemporal", "", "", n)) return;
     unsigned char *source = place(in, n, 1), *result = place(out, n, 64);
     for (size_t i = 0; i < n; i++) source[i] = (unsigned char)rnd();
     k->copy_nontemporal(result, source, n);
     untouched(out, result, n);
     same("is not a copy", result, source, n, 1);
     if (timing) BENCH(BUFFER, k->copy_nontemporal(out.data, in.data, BUFFER));
-}
-
-/* ---- whole fills ---- */
-
-/* A fill in one go by the baseline is what every other way of asking must give. */
-static void check_fill(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dtype, guarded out) {
-    static _Alignas(64) unsigned char wanted[BUFFER];
-    size_t size = fi_itemsize(dtype), n = any_size(BUFFER / 2 / size),
-           start = (size_t)(rnd() >> (8 + below(56)));
-    fi_pcg64 g = any_generator((enum fi_variant)below(FI_VARIANTS)), before = g;
-    checking(k, "fill", fi_dist_info[dist].name, fi_dtype_info[dtype].tag, n);
-    fi_params p = now.params = any_params(dist, dtype);
-    fi_fill(baseline, &g, dist, dtype, &p, wanted, start, n);
-
-    unsigned char *result = place(out, n * size, size);
-    now.offset = (uintptr_t)result % 64;
-    fi_fill(k, &g, dist, dtype, &p, result, start, n);
-    untouched(out, result, n * size);
-    same("differs from the baseline", result, wanted, n, size);
-
-    result = place(out, n * size, size);
-    for (size_t done = 0; done < n;) {
-        size_t piece = 1 + below(below(2) ? 7 : n - done);
-        piece = piece > n - done ? n - done : piece;
-        fi_fill(k, &g, dist, dtype, &p, result + done * size, start + done, piece);
-        done += piece;
-    }
-    untouched(out, result, n * size);
-    same("cut into pieces differs from one fill", result, wanted, n, size);
-
-    if (memcmp(&g, &before, sizeof g) != 0) fail("moved the generator", 0, NULL, NULL, 0);
-    if (timing) {
-        n = BUFFER / 2 / size;
-        result = place(out, n * size, 64);
-        BENCH(n, fi_fill(k, &g, dist, dtype, &p, result, 0, n));
-    }
-}
-
-/* Where fi_consume leaves the generator, the next values go on. */
-static void check_consume(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dtype, guarded out) {
-    static _Alignas(64) unsigned char wanted[BUFFER];
-    size_t size = fi_itemsize(dtype), n = below(2000), skip = below(2000);
-    fi_pcg64 g = any_generator((enum fi_variant)below(FI_VARIANTS)), moved = g;
-    checking(k, "consume", fi_dist_info[dist].name, fi_dtype_info[dtype].tag, skip);
-    fi_params p = now.params = any_params(dist, dtype);
-    fi_consume(&moved, dist, dtype, skip);
-    unsigned char *result = place(out, n * size, size);
-    fi_fill(k, &moved, dist, dtype, &p, result, 0, n);
-    fi_fill(k, &g, dist, dtype, &p, wanted, dist == FI_NORMAL ? skip + skip % 2 : skip, n);
-    same("does not go on where the fill ended", result, wanted, n, size);
-}
-
-static uint64_t source64(void *g) { return fi_next64(g); }
-static uint32_t source32(void *g) { return fi_next32(g); }
-static double source_double(void *g) { return fi_next_double(g); }
-
-/* A foreign source that happens to be a PCG64 gives a PCG64's values, and stands where it would. */
-static void check_fill_from(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dtype, guarded out) {
-    static _Alignas(64) unsigned char wanted[BUFFER];
-    size_t size = fi_itemsize(dtype), n = any_size(3000);
-    fi_pcg64 g = any_generator((enum fi_variant)below(FI_VARIANTS)), foreign = g;
-    fi_source source = {&foreign, source64, source32, source_double};
-    checking(k, "fill_from", fi_dist_info[dist].name, fi_dtype_info[dtype].tag, n);
-    fi_params p = now.params = any_params(dist, dtype);
-    fi_fill(baseline, &g, dist, dtype, &p, wanted, 0, n);
-    unsigned char *result = place(out, n * size, size);
-    fi_fill_from(k, &source, dist, dtype, &p, result, n);
-    untouched(out, result, n * size);
-    same("differs from the fill", result, wanted, n, size);
-    fi_consume(&g, dist, dtype, n);
-    if (foreign.state != g.state || foreign.has_uint32 != g.has_uint32 ||
-        (g.has_uint32 && foreign.uinteger != g.uinteger))
-        fail("leaves its source elsewhere than fi_consume", 0, NULL, NULL, 0);
-}
-
-/* Raw draws at any position, and the rows that are NumPy's own, against the scalar generator. */
-static void check_plain(const fi_kernels *k, guarded out) {
-    fi_pcg64 g = any_generator((enum fi_variant)below(FI_VARIANTS)), scalar = g;
-    size_t n = any_size(3000), start = below(3000);
-    fi_params p;
-    union {
-        uint64_t u64[3000];
-        double f64[3000];
-        float f32[3000];
-    } wanted = {{0}};
-
-    checking(k, "draws", variant_name[g.variant], "", n);
-    fi_advance(&scalar, start);
-    for (size_t i = 0; i < n; i++) wanted.u64[i] = fi_next64(&scalar);
-    unsigned char *result = place(out, n * 8, 8);
-    now.offset = (uintptr_t)result % 64;
-    fi_draws(k, &g, (uint64_t *)result, start, n);
-    untouched(out, result, n * 8);
-    same("differ from the scalar generator", result, wanted.u64, n, 8);
-
-    checking(k, "random", "", "f64", n);
-    p = usual_params(FI_UNIFORM, FI_F64);
-    fi_fill(k, &g, FI_UNIFORM, FI_F64, &p, result, start, n);
-    for (size_t i = 0; i < n; i++) wanted.f64[i] = (double)(wanted.u64[i] >> 11) * 0x1p-53;
-    same("differs from NumPy's", result, wanted.f64, n, 8);
-
-    checking(k, "random", "", "f32", n);
-    p = usual_params(FI_UNIFORM, FI_F32);
-    fi_fill(k, &g, FI_UNIFORM, FI_F32, &p, result, start, n);
-    scalar = g;
-    for (size_t i = 0; i < start + n; i++) {
-        float value = (float)(fi_next32(&scalar) >> 8) * 0x1p-24f;
-        if (i >= start) wanted.f32[i - start] = value;
-    }
-    same("differs from NumPy's", result, wanted.f32, n, 4);
-}
-
-/* ---- larger than a cache, and under another program's floating-point modes ---- */
-
-/* Whole fills: first up to the end of a line, then past the cache, by way of a block in it or straight. From
- * every element of a line on where a kernel does the latter. From a foreign source nothing comes first. */
-static void check_large(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dtype, guarded out) {
-    const size_t size = fi_itemsize(dtype), n = LARGE / size - below(100);
-    unsigned char *wanted = malloc((n + 1) * size);
-    fi_pcg64 g = any_generator((enum fi_variant)below(FI_VARIANTS));
-    if (wanted == NULL) exit(2);
-    const bool straight =
-        k->nontemporal[dist][dtype] || (dist == FI_UNIFORM && k->random[g.variant][dtype][1]);
-    const size_t first = straight ? 0 : below(LINE / size) * size, step = straight ? size : LINE;
-    checking(k, "large", fi_dist_info[dist].name, fi_dtype_info[dtype].tag, n);
-    fi_params p = now.params = usual_params(dist, dtype);
-    for (size_t done = 0, piece; done <= n; done += piece) { /* pieces too small to go past the cache */
-        piece = n + 1 - done < 9999 ? n + 1 - done : 9999;
-        fi_fill(baseline, &g, dist, dtype, &p, wanted + done * size, done, piece);
-    }
-    for (now.offset = first; now.offset < LINE; now.offset += step) {
-        const size_t start = below(2);
-        unsigned char *result = out.data + LINE + now.offset;
-        memset(out.data, CANARY, out.bytes);
-        fi_fill(k, &g, dist, dtype, &p, result, start, n);
-        untouched(out, result, n * size);
-        same("differs from the baseline", result, wanted + start * size, n, size);
-        if (now.offset > first + size) continue;
-        fi_pcg64 foreign = g;
-        memset(out.data, CANARY, out.bytes);
-        fi_fill_from(k, &(fi_source){&foreign, source64, source32, source_double}, dist, dtype, &p, result,
-                     n);
-        untouched(out, result, n * size);
-        same("from a source differs from the baseline", result, wanted, n, size);
-    }
-    free(wanted);
-}
-
-#if defined(__x86_64__)
-static uint64_t fp_modes(void) { return _mm_getcsr() & ~0x3fu; /* less the sticky flags */ }
-static void set_fp_modes(uint64_t modes) { _mm_setcsr((unsigned)modes); }
-#define HOSTILE                                                                                              \
-    (uint64_t[]) { 0x5fc0 /* up, flush */, 0xffc0 /* towards zero, flush */, 0x3f80 /* down */ }
-#elif defined(__aarch64__)
-static uint64_t fp_modes(void) {
-    uint64_t modes;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(modes));
-    return modes;
-}
-static void set_fp_modes(uint64_t modes) { __asm__ volatile("msr fpcr, %0" ::"r"(modes) : "memory"); }
-#define HOSTILE                                                                                              \
-    (uint64_t[]) { 1u << 22 | 1u << 24, 3u << 22 | 1u << 24, 2u << 22 }
-#endif
-
-static void check_modes(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dtype, guarded out) {
-#ifdef HOSTILE
-    static _Alignas(64) unsigned char wanted[BUFFER];
-    size_t size = fi_itemsize(dtype), n = any_size(3000), start = below(3000);
-    fi_pcg64 g = any_generator((enum fi_variant)below(FI_VARIANTS)), foreign = g;
-    fi_source source = {&foreign, source64, source32, source_double};
-    checking(k, "modes", fi_dist_info[dist].name, fi_dtype_info[dtype].tag, n);
-    fi_params p = now.params = any_params(dist, dtype);
-    fi_fill(baseline, &g, dist, dtype, &p, wanted, 0, start + n);
-    unsigned char *result = place(out, n * size, size), *whole = place(out, (start + n) * size, size);
-
-    uint64_t quiet = fp_modes(), hostile = HOSTILE[below(3)];
-    set_fp_modes(hostile);
-    fi_fill(k, &g, dist, dtype, &p, result, start, n);
-    bool kept = fp_modes() == hostile;
-    set_fp_modes(quiet);
-    same("depends on the floating-point modes", result, wanted + start * size, n, size);
-
-    set_fp_modes(hostile);
-    fi_fill_from(k, &source, dist, dtype, &p, whole, start + n);
-    kept &= fp_modes() == hostile;
-    set_fp_modes(quiet);
-    same("from a source depends on the floating-point modes", whole, wanted, start + n, size);
-    if (!kept) fail("left the floating-point modes changed", 0, NULL, NULL, 0);
-#else
-    (void)k, (void)dist, (void)dtype, (void)out;
-#endif
 }
 
 static void check_isa(const fi_kernels *k, int rounds, guarded in, guarded out, guarded large) {
@@ -370,6 +174,7 @@ static void check_isa(const fi_kernels *k, int rounds, guarded in, guarded out, 
 int main(int argc, char **argv) {
     uint64_t seed = (uint64_t)time(NULL);
     int rounds = 200;
+    const char *isa = NULL;
     bool bench = false;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--bench") == 0)
@@ -378,20 +183,31 @@ int main(int argc, char **argv) {
             seed = strtoull(argv[++i], NULL, 0);
         else if (strcmp(argv[i], "--rounds") == 0 && i + 1 < argc)
             rounds = atoi(argv[++i]);
+        else if (strcmp(argv[i], "--isa") == 0 && i + 1 < argc)
+            isa = argv[++i];
+        else if (strcmp(argv[i], "--kernel") == 0 && i + 1 < argc)
+            pattern = argv[++i];
         else {
-            fprintf(stderr, "usage: checkkernels [--seed N] [--rounds N] [--bench]\n");
+            fprintf(
+                stderr,
+                "usage: checkkernels [--seed N] [--rounds N] [--isa NAME] [--kernel PATTERN] [--bench]\n");
             return 2;
         }
+    }
+    if (isa != NULL && fi_select(isa) == NULL) {
+        fprintf(stderr, "checkkernels: %s is not in this build, or not on this CPU\n", isa);
+        return 2;
     }
     baseline = fi_select("baseline");
     guarded in = guard(BUFFER), out = guard(BUFFER), large = guard(LARGE + 2 * LINE);
     signal(SIGSEGV, caught);
     signal(SIGILL, caught);
-    printf("checkkernels --seed %" PRIu64 " --rounds %d\n", seed, rounds);
+    printf("checkkernels --seed %" PRIu64 " --rounds %d --kernel '%s'\n", seed, rounds, pattern);
     const fi_kernels *built;
     int supported;
     const char *name;
     for (int i = 0; (name = fi_isa(i, &built, &supported)) != NULL; i++) {
+        if (isa != NULL && strcmp(name, isa) != 0 && strcmp(name, "baseline") != 0) continue;
         if (!built || !supported) {
             printf("%-12s %s\n", name, built ? "not on this CPU" : "not in this build");
             continue;
@@ -399,6 +215,10 @@ int main(int argc, char **argv) {
         splitmix_state = seed;
         timing = bench;
         check_isa(fi_select(name), rounds, in, out, large);
+        if (matched == 0) {
+            fprintf(stderr, "checkkernels: no kernel's name is like %s\n", pattern);
+            return 2;
+        }
         printf("%-12s ok\n", name);
     }
     return 0;

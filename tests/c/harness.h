@@ -4,6 +4,7 @@
 #define FASTINIT_HARNESS_H
 #include "fastinit.h"
 #include "pcg64.h"
+#include <fnmatch.h>
 #include <inttypes.h>
 #include <math.h>
 #include <signal.h>
@@ -14,6 +15,9 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define CANARY 0xA5
@@ -161,13 +165,20 @@ static struct {
     fi_params params;
 } now;
 
-static void checking(const fi_kernels *k, const char *kind, const char *what, const char *dtype, size_t n) {
+static const char *pattern = "*"; /* of the kernels to check */
+static size_t matched;
+
+/* Note what is checked next; whether it is to be. */
+static bool checking(const fi_kernels *k, const char *kind, const char *what, const char *dtype, size_t n) {
     now.isa = k->name;
     now.n = n;
     now.offset = 0;
     now.params = (fi_params){0};
     snprintf(now.kernel, sizeof now.kernel, "%s%s%s%s%s", kind, *what ? "_" : "", what, *dtype ? "_" : "",
              dtype);
+    bool chosen = fnmatch(pattern, now.kernel, 0) == 0;
+    matched += chosen;
+    return chosen;
 }
 
 static void fail(const char *why, size_t element, const void *got, const void *wanted, size_t size) {
@@ -203,6 +214,26 @@ static void untouched(guarded g, const unsigned char *out, size_t bytes) {
         if (g.data[i] != CANARY)
             fail("wrote outside its output, at byte", (size_t)(g.data + i - out), NULL, NULL, 0);
 }
+
+/* ---- another program's floating-point modes ---- */
+
+#if defined(__x86_64__)
+static uint64_t fp_modes(void) { return _mm_getcsr() & ~0x3fu; /* less the sticky flags */ }
+static void set_fp_modes(uint64_t modes) { _mm_setcsr((unsigned)modes); }
+#define HOSTILE                                                                                              \
+    (uint64_t[]) { 0x5fc0 /* up, flush */, 0xffc0 /* towards zero, flush */, 0x3f80 /* down */ }
+#elif defined(__aarch64__)
+static uint64_t fp_modes(void) {
+    uint64_t modes;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(modes));
+    return modes;
+}
+static void set_fp_modes(uint64_t modes) { __asm__ volatile("msr fpcr, %0" ::"r"(modes) : "memory"); }
+#define HOSTILE                                                                                              \
+    (uint64_t[]) { 1u << 22 | 1u << 24, 3u << 22 | 1u << 24, 2u << 22 }
+#endif
+
+/* ---- the stopwatch ---- */
 
 static double seconds(void) {
     struct timespec t;

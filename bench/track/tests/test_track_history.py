@@ -5,16 +5,12 @@ import re
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[1]
-sys.path.append(str(ROOT))  # bench is no part of what is installed
-
-from bench.track import history, report, verdicts  # noqa: E402
-from bench.track.__main__ import main  # noqa: E402
+from trackbench import history, report, verdicts
+from trackbench.__main__ import main
 
 # Verdicts and changes
 
@@ -134,7 +130,7 @@ def test_what_is_unlike_is_another_machine(tmp_path, other):
 APPEND_FOREVER = """
 import json, sys
 from pathlib import Path
-from bench.track import history
+from trackbench import history
 line = json.loads(sys.argv[2])
 print("ready", flush=True)
 for number in range(int(sys.argv[3])):
@@ -144,7 +140,7 @@ for number in range(int(sys.argv[3])):
 
 def start_recorder(path, times, name):
     command = [sys.executable, "-c", APPEND_FOREVER, path, json.dumps(document()), str(times), name]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
     return process
 

@@ -19,7 +19,7 @@ from . import TrackError
 TURN = 0.01  # seconds that a turn takes at least: long beside what starts and stops the clock
 SHARE = 0.25  # seconds that a benchmark has for all turns of a launch
 BLOCKS = 5  # and at least so many times A B B A
-MOST_TIMES = 3  # as many launches where the first say too little
+MOST_TIMES = 3  # as many launches at most, if the first say too little
 SETTINGS = "pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg"
 
 
@@ -177,7 +177,7 @@ def compare(
 ) -> Result:
     """Let the two take turns at every benchmark of the suite that both have.
 
-    Those of which so many launches say too little go on for as many more, up to `MOST_TIMES` in all.
+    Benchmarks of which `launches` launches say too little get as many more, up to `MOST_TIMES` times as many.
     """
     result, open_ = Result(), None
     for launch in range(launches * MOST_TIMES):

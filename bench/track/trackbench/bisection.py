@@ -30,13 +30,13 @@ def first_slow(
         raise TrackError("between wheels there are no commits to find one among")
     if first.commit not in git(repository, "rev-list", last.commit).split():
         raise TrackError(f"{good} is no ancestor of {bad}")
-    whole = judge(first, last)
-    if whole.verdict(threshold) != "slower":
-        word = whole.verdict(threshold)
+    both_ends = judge(first, last)
+    if both_ends.verdict(threshold) != "slower":
+        word = both_ends.verdict(threshold)
         raise TrackError(
-            f"{bad} takes {whole.estimate:.3f} of {good}'s time ({word}): there's no step to find"
+            f"{bad} takes {both_ends.estimate:.3f} of {good}'s time ({word}): there's no step to find"
         )
-    middle = sqrt(whole.estimate)
+    middle = sqrt(both_ends.estimate)
     clone = folder / "bisect"  # what git writes down while it looks stays out of the repository
     make_clone(repository, clone)
     said = git(clone, "bisect", "start", "--no-checkout", last.commit, first.commit)

@@ -1,6 +1,6 @@
 """The history: one line of JSON a benchmark, each a document in pytest-benchmark's own format.
 
-A line is there whole or not at all: recorders lock the file, append with one write, and remove what a killed
+A line is complete or absent: recorders lock the file, append with one write, and remove what a killed
 one left unfinished. Nothing else is ever changed.
 """
 
@@ -15,7 +15,7 @@ from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
 
-#: Schema 1 had a whole run in a line, as pytest-benchmark saves it, and neither `schema` nor `run`.
+#: In schema 1 a line had all benchmarks of a run, as pytest-benchmark saves it, and no `schema` and no `run`.
 SCHEMA = 2
 
 
@@ -34,7 +34,7 @@ class Entry(NamedTuple):
 
     @property
     def cost(self) -> float:
-        """The value as a multiple of the machine's limit where there's one."""
+        """The value, as a multiple of the machine's limit if there is one."""
         return self.value / self.limit if self.limit else self.value
 
 
@@ -50,13 +50,13 @@ def append(path: Path, lines: Iterable[dict]) -> None:
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
     try:
         fcntl.flock(file, fcntl.LOCK_EX)  # the kernel lets go of it when the process ends, however it does
-        end, whole = os.fstat(file).st_size, _end_of_last_line(file)
-        if _parses(os.pread(file, end - whole, whole)):  # nothing but the end of its line is missing
-            whole, data = end, b"\n" + data
-        os.ftruncate(file, whole)
+        end, kept = os.fstat(file).st_size, _end_of_last_line(file)
+        if _parses(os.pread(file, end - kept, kept)):  # nothing but the end of its line is missing
+            kept, data = end, b"\n" + data
+        os.ftruncate(file, kept)
         written = os.write(file, data)
         if written < len(data):  # the disk is full
-            os.ftruncate(file, whole)
+            os.ftruncate(file, kept)
             raise OSError(f"{path}: only {written} of {len(data)} bytes could be written; none were kept")
         os.fsync(file)
     finally:

@@ -1,6 +1,6 @@
 """Which commit made it slower: benchmarks recorded, compared, counted, drawn and bisected.
 
-It serves any project with pytest-benchmark suites; it knows none. ``python -m bench.track --help``.
+It serves any project with pytest-benchmark suites; it knows none. ``track --help``.
 """
 
 

@@ -1,4 +1,4 @@
-"""``python -m bench.track``: record, compare, count, report, bisect, selftest."""
+"""The command ``track``: record, compare, count, report, bisect, selftest."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     about = f"pairs of processes (default: 10; at least {verdicts.LEAST_LAUNCHES})"
     judged.add_argument("--launches", type=_launches, default=10, help=about)
 
-    top = argparse.ArgumentParser(prog="python -m bench.track", description=__doc__)
+    top = argparse.ArgumentParser(prog="track", description=__doc__)
     verbs = top.add_subparsers(required=True, metavar="VERB")
 
     def verb(name, run, *parents, threshold=None, **about):

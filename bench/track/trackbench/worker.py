@@ -20,7 +20,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 
 class Switch:
-    """Stands where the clock does: called before what is counted, and after.
+    """Takes the clock's place: called before what is counted, and after.
 
     What a process did before is no part of the count. So no garbage is collected in between; and since a loop
     whose objects take the last blocks of one of Python's pools costs up to a quarter more, each start keeps
@@ -79,7 +79,7 @@ class TakesTurns(BenchmarkFixture):
 
 
 def foreign_modules():
-    """What is imported from elsewhere though this environment has its own; None where nothing of it is."""
+    """What is imported from elsewhere though this environment has its own; None if nothing of it is."""
     own = Path(sysconfig.get_path("purelib"))
     # By module, not by package: one without __init__.py has no file, and others may add to it.
     places = (each.relative_to(own) for each in own.rglob("*") if each.suffix in (".py", ".so"))

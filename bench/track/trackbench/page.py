@@ -33,7 +33,7 @@ td { padding: .15rem .8rem .15rem 0; white-space: nowrap; }
 tr:first-child td { font-weight: 600; border-bottom: 1px solid #8886; }
 """
 
-# A chart is drawn once, with the template of the moment, and again where the reader changes it.
+# A chart is drawn once, with the template of the moment, and again if the reader changes it.
 _SCRIPT = """
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const template = () => dark.matches ? templates.dark : templates.light;

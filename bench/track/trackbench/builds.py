@@ -31,7 +31,7 @@ class NotBuilt(TrackError):
 
 
 def git(repository: Path, *arguments: str) -> str:
-    """What git says, stripped; a TrackError with its own words where it fails."""
+    """What git says, stripped; a TrackError with its own words if it fails."""
     try:
         done = subprocess.run(["git", *arguments], cwd=repository, capture_output=True, text=True)
     except FileNotFoundError as error:
@@ -60,9 +60,9 @@ def find(repository: Path, name: str) -> Version:
 
 
 def make_clone(repository: Path, clone: Path) -> None:
-    """The whole repository that this folder is in or is, with nothing checked out."""
-    whole = git(repository, "rev-parse", "--show-toplevel")
-    git(repository, "clone", "--quiet", "--shared", "--no-checkout", whole, str(clone))
+    """Clone the repository that has this folder, with nothing checked out."""
+    root = git(repository, "rev-parse", "--show-toplevel")
+    git(repository, "clone", "--quiet", "--shared", "--no-checkout", root, str(clone))
 
 
 class Builds:
@@ -76,7 +76,7 @@ class Builds:
     def pythons(self, *versions: Version) -> list[Path]:
         """The interpreters of these versions' environments, built side by side.
 
-        Where several can't be built the last is named: only the first of A and B can be done without.
+        If several can't be built, the last is named: only the first of A and B can be done without.
         """
         missing = {self._key(each): each for each in versions if self._key(each) not in self._pythons}
         with ThreadPoolExecutor() as pool:

@@ -6,15 +6,11 @@ import subprocess
 import sys
 import textwrap
 import zipfile
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-sys.path.append(str(ROOT))  # bench is no part of what is installed
-
-from bench.track import TrackError, builds, count, history, record, turns, verdicts  # noqa: E402
-from bench.track.__main__ import main  # noqa: E402
+from trackbench import TrackError, builds, count, history, record, turns, verdicts
+from trackbench.__main__ import main
 
 AUTHOR = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
 SUITE = """

@@ -23,7 +23,7 @@ class Ratio(NamedTuple):
     high: float
 
     def verdict(self, threshold: float) -> str:
-        """What the interval supports: "slower", "faster", "no difference", or "unclear" where it's too wide.
+        """What the interval supports: "slower", "faster", "no difference", or "unclear" if it's too wide.
 
         >>> [Ratio(r, r - 0.01, r + 0.01).verdict(0.03) for r in (1.05, 0.9, 1.01, 1.03)]
         ['slower', 'faster', 'no difference', 'unclear']
