@@ -134,8 +134,16 @@ static void fill_groups(reader *r, const job *j, char *out, size_t groups) {
     if (large) j->kernels->fence();
 }
 
+/* Values [skip, skip + n) of group `first`. */
+static void part_at(const job *j, const fi_pcg64 *generator, char *out, size_t first, size_t skip, size_t n) {
+    reader r;
+    init_reader(&r, j->kernels, generator, first * j->group.draws, j->group.draws);
+    part_of_group(&r, j, out, skip, n);
+}
+
 FI_NOT_INLINED void fill(const job *j, const fi_pcg64 *generator, char *out, size_t start, size_t n) {
     reader r;
+    const size_t per = j->group.values, draws = j->group.draws, bytes = per * j->itemsize;
     if (j->group.buffered && generator->has_uint32 && n) {
         if (start == 0) {
             uint64_t draw = generator->uinteger, values[2];
@@ -147,32 +155,20 @@ FI_NOT_INLINED void fill(const job *j, const fi_pcg64 *generator, char *out, siz
             start--;
         }
     }
-    const size_t per = j->group.values, draws = j->group.draws;
-    size_t first = start / per, skip = start % per;
-    if (skip && n) {
-        init_reader(&r, j->kernels, generator, first++ * draws, draws);
-        part_of_group(&r, j, out, skip, 1);
+    size_t first = start / per;
+    if (start % per && n) {
+        part_at(j, generator, out, first++, start % per, 1);
         out += j->itemsize;
         n--;
     }
-    size_t groups = n / per, rest = n % per;
-    const size_t bytes = per * j->itemsize;
-    if (groups * bytes >= NONTEMPORAL_BYTES) { /* a non-temporal kernel begins at a line */
-        const size_t few = -(uintptr_t)out % LINE / bytes;
-        init_reader(&r, j->kernels, generator, first * draws, 0);
-        fill_groups(&r, j, out, few);
-        out += few * bytes;
-        first += few;
-        groups -= few;
+    const size_t last = first + n / per;
+    if (n / per * bytes >= NONTEMPORAL_BYTES) /* a non-temporal kernel begins at a line */
+        for (; -(uintptr_t)out % LINE >= bytes; out += bytes) part_at(j, generator, out, first++, 0, per);
+    if (first < last) {
+        init_reader(&r, j->kernels, generator, first * draws, (last - first) * draws);
+        fill_groups(&r, j, out, last - first);
     }
-    if (groups) {
-        init_reader(&r, j->kernels, generator, first * draws, groups * draws);
-        fill_groups(&r, j, out, groups);
-    }
-    if (rest) {
-        init_reader(&r, j->kernels, generator, (first + groups) * draws, draws);
-        part_of_group(&r, j, out + groups * bytes, 0, rest);
-    }
+    if (n % per) part_at(j, generator, out + (last - first) * bytes, last, 0, n % per);
 }
 
 void fi_fill(const fi_kernels *kernels, const fi_pcg64 *generator, enum fi_dist dist, enum fi_dtype dtype,
