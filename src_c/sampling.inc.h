@@ -25,19 +25,30 @@ INLINE double unit_f64(uint64_t d) {
 #endif
 }
 
+/* The kernel of a distribution whose values each come from one word by value(w, p), or from one draw. */
+#define FI_WORD_KERNEL(kernel, value, tag, T)                                                                \
+    static void kernel(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *params) {  \
+        T *restrict v = out;                                                                                 \
+        const fi_params p = *params;                                                                         \
+        for (size_t i = 0; i < 2 * n; i++) v[i] = narrow_##tag(value(word(d, i), &p));                       \
+    }
+#define FI_DRAW_KERNEL(kernel, value)                                                                        \
+    static void kernel(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *params) {  \
+        double *restrict v = out;                                                                            \
+        const fi_params p = *params;                                                                         \
+        for (size_t i = 0; i < n; i++) v[i] = value(d[i], &p);                                               \
+    }
+
 /* Rounding is monotonic and the bounds are values of the dtype, so clamping before it is clamping after it.
  */
-#define FI_UNIFORM_KERNEL(name, tag, T)                                                                      \
-    static void name(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *p) {         \
-        T *restrict v = out;                                                                                 \
-        const float low = (float)p->loc, range = (float)p->scale;                                            \
-        const float least = (float)p->least, most = (float)p->most;                                          \
-        for (size_t i = 0; i < 2 * n; i++)                                                                   \
-            v[i] = narrow_##tag(clamp_f32(low + range * unit_f32(word(d, i)), least, most));                 \
-    }
-FI_UNIFORM_KERNEL(uniform_f16, f16, uint16_t)
-FI_UNIFORM_KERNEL(uniform_bf16, bf16, uint16_t)
-FI_UNIFORM_KERNEL(uniform_range_f32, f32, float)
+INLINE float uniform_value_f32(uint32_t w, const fi_params *p) {
+    return clamp_f32((float)p->loc + (float)p->scale * unit_f32(w), (float)p->least, (float)p->most);
+}
+INLINE double uniform_value_f64(uint64_t d, const fi_params *p) { return p->loc + p->scale * unit_f64(d); }
+FI_WORD_KERNEL(uniform_f16, uniform_value_f32, f16, uint16_t)
+FI_WORD_KERNEL(uniform_bf16, uniform_value_f32, bf16, uint16_t)
+FI_WORD_KERNEL(uniform_range_f32, uniform_value_f32, f32, float)
+FI_DRAW_KERNEL(uniform_f64, uniform_value_f64)
 
 static void uniform_f32(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *p) {
     if (p->loc != 0 || p->scale != 1) {
@@ -46,12 +57,6 @@ static void uniform_f32(void *restrict out, const uint64_t *restrict d, size_t n
     }
     float *restrict v = out; /* the same bits, at the speed of memory */
     for (size_t i = 0; i < 2 * n; i++) v[i] = unit_f32(word(d, i));
-}
-
-static void uniform_f64(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *p) {
-    double *restrict v = out;
-    const double low = p->loc, range = p->scale;
-    for (size_t i = 0; i < n; i++) v[i] = low + range * unit_f64(d[i]);
 }
 
 /* Hides a constant from the compiler: for `~word` gcc writes a vpternlog that waits for its target's old
