@@ -1,0 +1,51 @@
+"""The names in CONTRIBUTING.md and the README's picture are those of today."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT))  # bench is no part of what is installed
+
+from bench.report import Line  # noqa: E402
+from bench.table import fills  # noqa: E402
+
+PAGE = (ROOT / "CONTRIBUTING.md").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+#: Each item of a list that begins with files, and what stands in it.
+ITEMS = [re.split(r"\n(?!  )", item)[0] for item in re.split(r"(?m)^- (?=`[\w/.]+/|`setup)", PAGE)[1:]]
+
+
+def quoted(text):
+    return re.findall(r"`([^`]+)`", text)
+
+
+def test_there_are_recipes():
+    assert len(ITEMS) > 15
+
+
+@pytest.mark.parametrize("item", ITEMS, ids=lambda item: quoted(item)[0])
+def test_each_file_of_a_recipe_is_there_and_has_its_names(item):
+    files = [ROOT / name for name in quoted(item) if re.fullmatch(r"(\w+/[\w./]+|setup)\.\w+", name)]
+    assert [str(file) for file in files if not file.is_file()] == []
+    text = "".join(file.read_text() for file in files)
+    names = [name.rpartition(".")[2] for name in quoted(item) if re.fullmatch(r"(_\w+\.)?\w+", name)]
+    assert [name for name in names if name not in text] == []
+
+
+def test_each_target_is_there():
+    targets = {*re.findall(r"(?m)^make ([\w-]+)", PAGE), *re.findall(r"`make ([\w-]+)`", PAGE)}
+    assert targets
+    assert [name for name in targets if not re.search(rf"(?m)^{name}:", MAKEFILE)] == []
+
+
+def test_the_picture_shows_the_record():
+    record = json.loads((ROOT / "bench" / "records" / "zen4.json").read_text())
+    _, *rows = fills([Line(**line) for line in record["lines"]])
+    picture = (ROOT / "docs" / "speed.svg").read_text()
+    for what, speed, *_ in rows:
+        assert f">{float(speed):.2f}<" in picture, what
