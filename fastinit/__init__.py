@@ -1,8 +1,7 @@
 """Random numbers and initial weights at the speed of memory, the same on every machine.
 
-`fastinit.random` stands where ``numpy.random`` stood; `fastinit.init` has fans, gains and initialisers;
-`fastinit.nn` has activations and their gradients; `fastinit.checkpoint` writes whole models. Each is imported
-when it is first used.
+`fastinit.random` replaces ``numpy.random``; `fastinit.init` has fans, gains and initialisers; `fastinit.nn`
+has activations and their gradients; `fastinit.checkpoint` writes models. Each is imported on first use.
 """
 
 from __future__ import annotations

@@ -38,14 +38,14 @@ cdef object as_int(fi_u128 x):
     return high << 64 | fi_low(x)
 
 
-cdef int move(fi_pcg64 *generator, delta) except -1:
+cdef int advance(fi_pcg64 *generator, delta) except -1:
     delta = index(delta) & ((1 << 128) - 1)
     fi_advance_by(generator, delta >> 64, delta & _MASK_64)
     return 0
 
 
 cdef class LCG128(BitGenerator):
-    """What PCG64 and PCG64DXSM share: all but the multiplier and the output function, by `_variant`."""
+    """What PCG64 and PCG64DXSM share. `_variant` names their multiplier and output function."""
 
     def __init__(self, seed=None):
         BitGenerator.__init__(self, seed)
@@ -91,7 +91,7 @@ cdef class LCG128(BitGenerator):
         self.generator.uinteger = uinteger
 
     def advance(self, delta):
-        """Move `delta` draws on (or back, where negative) in O(log delta); a buffered half word is dropped.
+        """Move `delta` draws on, or back if it is negative, in O(log delta). A buffered half word is dropped.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ cdef class LCG128(BitGenerator):
         bit generator
             Itself.
         """
-        move(&self.generator, delta)
+        advance(&self.generator, delta)
         self.generator.has_uint32 = 0
         self.generator.uinteger = 0
         return self
@@ -147,17 +147,17 @@ cdef class LCG128(BitGenerator):
         >>> bool((bits.draws(5, start=2) == bits.random_raw(7)[2:]).all())
         True
         """
-        cdef fi_pcg64 here
+        cdef fi_pcg64 position
         out = np.empty(size, np.uint64)
         if out.ndim != 1:
             raise TypeError(f"size must be an integer, not {size!r}")
         cdef uint64_t *target = <uint64_t *>cnp.PyArray_DATA(out)
         cdef size_t n = out.size
         with self.lock:
-            here = self.generator
-        move(&here, start)
+            position = self.generator
+        advance(&position, start)
         with nogil:
-            draws(&here, target, 0, n)
+            draws(&position, target, 0, n)
         return out
 
 

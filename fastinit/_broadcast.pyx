@@ -71,7 +71,7 @@ cdef int check_scale(double scale) except -1:
 
 
 cdef double least(array, bint single) except? -1:
-    """The smallest of float64 values; NaN where one is not finite, as a float32 if `single`."""
+    """The smallest of float64 values; NaN if one is not finite, or, if `single`, not finite in float32."""
     flat = np.ascontiguousarray(array)
     cdef const double *values = <const double *>cnp.PyArray_DATA(flat)
     cdef double smallest = INFINITY

@@ -241,7 +241,7 @@ class Generator(np.random.Generator):
         Returns
         -------
         float or ndarray
-            In [loc + scale * low, loc + scale * high] where the dtype has a value there.
+            In [loc + scale * low, loc + scale * high], if the dtype has a value there.
 
         Raises
         ------

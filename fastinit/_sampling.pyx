@@ -1,4 +1,4 @@
-"""Fills: check, release the GIL, call. A Source is where a Generator's draws come from."""
+"""Fills: check, release the GIL, call. A Source is a Generator's bit generator, as the kernels read it."""
 
 import math
 from contextlib import nullcontext

@@ -103,7 +103,7 @@ def run(function: Callable[[Piece], object], pieces: Iterable[Piece]) -> None:
     Parameters
     ----------
     function : callable
-        Worth a thread only where it releases the GIL.
+        Worth a thread only if it releases the GIL.
     pieces : iterable
 
     Examples
@@ -167,7 +167,7 @@ def _default_number() -> int:
 class _Pool:
     """Threads that call what they are given, made as they are needed.
 
-    Not `concurrent.futures`' pool: where Ctrl-C comes while that starts a thread, it forgets the thread and
+    Not `concurrent.futures`' pool: if Ctrl-C comes while that starts a thread, it forgets the thread and
     waits for it when the interpreter ends.
     """
 
@@ -195,7 +195,7 @@ class _Pool:
         return True
 
     def end(self) -> list[threading.Thread]:
-        """Have its threads end once they are free; it makes others where it is used again."""
+        """Have its threads end once they are free. If it is used again, it makes others."""
         threads, tasks = self._threads, self._tasks
         self._threads, self._tasks = [], SimpleQueue()
         for _ in threads:

@@ -9,9 +9,9 @@ INLINE double power_f64(uint64_t k) { return of_bits_f64((k + 1023) << 52); }
 /* Splits x = k ln 2 + r with |r| <= 0.3467. Returns exp(r) - 1, relative error 1.4e-8 before rounding, and
  * sets *k for power_f32. */
 INLINE float reduce_f32(float x, uint32_t *k) {
-    float t = fma_f32(x, 0x1.715476p+0f, 0x1.8p23f), whole = t - 0x1.8p23f;
-    float r = fma_f32(whole, -0x1.62e430p-1f, x);
-    r = fma_f32(whole, 0x1.05c610p-29f, r);
+    float t = fma_f32(x, 0x1.715476p+0f, 0x1.8p23f), rounded = t - 0x1.8p23f;
+    float r = fma_f32(rounded, -0x1.62e430p-1f, x);
+    r = fma_f32(rounded, 0x1.05c610p-29f, r);
     float z = r * r;
     float even = fma_f32(fma_f32(0x1.6b78f0p-10f, z, 0x1.555712p-5f), z, 0x1.fffffep-2f);
     float odd = fma_f32(0x1.1227bep-7f, z, 0x1.5554b0p-3f);
@@ -21,9 +21,9 @@ INLINE float reduce_f32(float x, uint32_t *k) {
 
 /* Likewise, relative error 1.9e-17. The high part of ln 2 has 11 zero bits, so that k times it is exact. */
 INLINE double reduce_f64(double x, uint64_t *k) {
-    double t = fma_f64(x, 0x1.71547652b82fep+0, 0x1.8p52), whole = t - 0x1.8p52;
-    double r = fma_f64(whole, -0x1.62e42fefa3800p-1, x);
-    r = fma_f64(whole, -0x1.ef35793c76730p-45, r);
+    double t = fma_f64(x, 0x1.71547652b82fep+0, 0x1.8p52), rounded = t - 0x1.8p52;
+    double r = fma_f64(rounded, -0x1.62e42fefa3800p-1, x);
+    r = fma_f64(rounded, -0x1.ef35793c76730p-45, r);
     double z = r * r;
     double even = fma_f64(0x1.28a2a3c85c281p-22, z, 0x1.a019a690cba58p-16);
     even = fma_f64(fma_f64(even, z, 0x1.6c16c17f330b5p-10), z, 0x1.5555555552104p-5);

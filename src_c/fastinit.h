@@ -195,9 +195,10 @@ void fi_draws(const fi_kernels *kernels, const fi_pcg64 *generator, uint64_t *ou
 
 /* Sets the parameters of alpha dropout with probability p in [0, 1]; the slope stays as it is. */
 void fi_alpha_dropout(fi_activation *params, double p);
-/* Elements [start, start + n) of an operation on whole arrays; out may be any of `in`, else shares nothing
- * with them. The words of alpha dropout follow from where the generator stands (NULL for other operations).
- * A bias is followed by FI_BIAS_OVERLAP elements of its next period if a period ends within the range. */
+/* Elements [start, start + n) of an operation on contiguous arrays; out may be any of `in`, else shares
+ * nothing with them. The words of alpha dropout follow from where the generator stands (NULL for other
+ * operations). A bias is followed by FI_BIAS_OVERLAP elements of its next period if a period ends within the
+ * range. */
 void fi_activate(const fi_kernels *kernels, enum fi_activation_op op, enum fi_dtype dtype,
                  const fi_activation *params, const fi_pcg64 *generator, void *out, const void *const in[3],
                  size_t start, size_t n, int nontemporal);

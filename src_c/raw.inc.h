@@ -49,7 +49,7 @@ INLINE void raw(void *restrict out, size_t n, fi_lanes *lanes, int dxsm) {
 }
 
 #elif FI_RAW == FI_RAW_WIDE
-/* The high product from 32-bit pieces: no vector unit has it whole. */
+/* The high product from 32-bit pieces: no vector unit has all of it. */
 INLINE uint64_t multiply_high(uint64_t a, uint64_t b) {
     const uint64_t mask = 0xffffffffu;
     uint64_t ll = (a & mask) * (b & mask), lh = (a & mask) * (b >> 32), hl = (a >> 32) * (b & mask);

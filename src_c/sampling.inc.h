@@ -60,7 +60,7 @@ static void uniform_f32(void *restrict out, const uint64_t *restrict d, size_t n
 }
 
 /* Hides a constant from the compiler: for `~word` gcc writes a vpternlog that waits for its target's old
- * value, and with it for the whole of the last iteration. */
+ * value, and with it for all of the last iteration. */
 INLINE uint32_t opaque(uint32_t x) {
     __asm__("" : "+r"(x));
     return x;

@@ -20,7 +20,7 @@ enum {
     ABOVE, /* twice the probability above the upper bound */
     END,   /* FAR: u at the far bound, 0 or 1 */
     NEAR,  /* FAR: t^2 / 2 + ln(hazard(t)) at the near bound */
-    SIGN,  /* FAR: -1 where the interval is below 0, else 1 */
+    SIGN,  /* FAR: -1 if the interval is below 0, else 1 */
     FROM,  /* the bounds that all of these were made for */
     TO,
 };

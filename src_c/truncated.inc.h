@@ -1,6 +1,6 @@
 /* Truncated normal transforms: one word or draw becomes one value by the inverse of the normal distribution
  * function between two bounds. Two coordinates keep every digit: x = P(|Z| < t) near 0, q = P(|Z| > t)
- * elsewhere. t = x (a polynomial in -ln(1 - x^2)) where |t| < 3, as in Giles 2012. docs/truncated_normal.md
+ * elsewhere. t = x (a polynomial in -ln(1 - x^2)) for |t| < 3, as in Giles 2012. docs/truncated_normal.md
  * has the formulas, tools/coefficients/truncated_normal.py the coefficients. */
 #include "truncated.h"
 
@@ -73,7 +73,7 @@ INLINE double unit(uint64_t draw, enum part part) {
 
 INLINE double inside(double u, const double *line) { return fma_f64(u, line[MASS], line[X_LOW]); }
 
-/* Each side is reckoned from its own end, where no digit cancels. */
+/* Each side is computed from its own end, so that no digit cancels. */
 INLINE double outside(double u, const double *line) {
     double below = fma_f64(u, line[MASS], line[BELOW]), above = fma_f64(1 - u, line[MASS], line[ABOVE]);
     return below < above ? below : above;
@@ -103,7 +103,8 @@ static void quantiles_f64(double *restrict t, const uint64_t *restrict draws, si
 
 #define TRUNCATED_BLOCK 128
 
-/* Loops of doubles and loops of floats: each vectorises where the other's fma is a call. */
+/* Doubles and floats have loops of their own: if fma is a call for one of them, the other still vectorises.
+ */
 static void quantiles_f32(float *restrict t, const uint64_t *restrict draws, size_t n, enum part part,
                           const fi_params *p) {
     const double *line = p->tail;

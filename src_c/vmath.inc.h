@@ -16,7 +16,7 @@ INLINE float fma_f32(float a, float b, float c) { return __builtin_fmaf(a, b, c)
 INLINE float fma_f32(float a, float b, float c) {
     double p = (double)a * b, q = c, s = p + q, back = s - p;
     double error = (p - (s - back)) + (q - back);
-    double outward = s < 0 ? -error : error; /* positive where the truth is larger in magnitude */
+    double outward = s < 0 ? -error : error; /* positive if the exact sum is larger in magnitude */
     uint64_t bits = bits_f64(s), even = ~bits & 1;
     return (float)of_bits_f64(bits + (outward > 0 ? even : 0) - (outward < 0 ? even : 0));
 }
@@ -92,7 +92,7 @@ INLINE void polar_f32(float r, uint32_t a, float *restrict r_cos, float *restric
 }
 
 /* ln u = 2^k (1 + f) likewise; ln(1 + f) = 2 s + s R(s^2), s = f / (2 + f), arranged as fdlibm's e_log.c does
- * to keep f whole. u is a positive normal number. */
+ * to keep all digits of f. u is a positive normal number. */
 INLINE double ln_f64(double u) {
     uint64_t b = bits_f64(u);
     uint64_t k = shift_signed(b - 0x3fe6a09e667f3bcdu, 52);

@@ -40,7 +40,7 @@ def relu_backward(grad: Any, x: Any, *, out: Any = None) -> Any:
     Raises
     ------
     TypeError, ValueError
-        As `relu`, and where `grad` and `x` differ in dtype or shape.
+        As `relu`, and if `grad` and `x` differ in dtype or shape.
 
     Examples
     --------
@@ -96,7 +96,7 @@ def selu_backward(
     dropout_p : float, optional
         What `selu` was given.
     rng : Generator or seed, optional
-        Standing where that of `selu` stood before it; it does not move.
+        In the position that the one of `selu` had before the call; it does not move.
 
     Returns
     -------
@@ -180,7 +180,7 @@ def alpha_dropout_backward(grad: Any, p: float, rng: Any, *, out: Any = None) ->
     p : float
         What `alpha_dropout` was given.
     rng : Generator or seed
-        Standing where that of `alpha_dropout` stood before it; it does not move.
+        In the position that the one of `alpha_dropout` had before the call; it does not move.
     out : array, optional
         As for `relu_backward`.
 

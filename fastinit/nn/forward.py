@@ -22,7 +22,7 @@ __all__ = [
 
 
 def relu(x: Any, *, out: Any = None) -> Any:
-    """Return x where it is positive, else 0.
+    """Return x for each positive x, else 0.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def relu(x: Any, *, out: Any = None) -> Any:
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.01, *, out: Any = None) -> Any:
-    """Return x where it is positive, else ``negative_slope * x``.
+    """Return x for each positive x, else ``negative_slope * x``.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.01, *, out: Any = None) -> Any:
 
 
 def selu(x: Any, *, out: Any = None, dropout_p: float = 0.0, rng: Any = None) -> Any:
-    """Return ``lambda * x`` where x is positive, else ``lambda * alpha * (exp(x) - 1)``.
+    """Return ``lambda * x`` for each positive x, else ``lambda * alpha * (exp(x) - 1)``.
 
     Within 2 units in the last place of the exact value, near zero included.
 
@@ -97,7 +97,7 @@ def selu(x: Any, *, out: Any = None, dropout_p: float = 0.0, rng: Any = None) ->
     dropout_p : float, optional
         Follow with `alpha_dropout` of this probability, in the same pass over memory.
     rng : Generator or seed, optional
-        As for `alpha_dropout`; needed where `dropout_p` is not 0.
+        As for `alpha_dropout`; needed unless `dropout_p` is 0.
 
     Returns
     -------
@@ -167,9 +167,9 @@ def tanh(x: Any, *, out: Any = None) -> Any:
 def alpha_dropout(x: Any, p: float, rng: Any, *, out: Any = None) -> Any:
     """Drop to what SELU gives far below zero, then move and scale all, so that mean 0 and variance 1 stay.
 
-    Element i, in C order, is dropped where the i-th 32-bit word of the generator's stream is below
+    Element i, in C order, is dropped if the i-th 32-bit word of the generator's stream is below
     ``round(p * 2**32)``: a pure function of (`rng`, i), so the backward functions make the mask again. NaN
-    stays NaN even where it would be dropped; a dropped infinity is dropped as all others are.
+    stays NaN even if its word drops it; an infinity is dropped as any other value is.
 
     Parameters
     ----------
@@ -179,8 +179,8 @@ def alpha_dropout(x: Any, p: float, rng: Any, *, out: Any = None) -> Any:
         The probability of being dropped, from 0 to 1. Nothing is drawn for 0; all is 0 for 1.
     rng : Generator or seed
         A generator of fastinit, or of NumPy over PCG64 or PCG64DXSM; it moves past one word an element. Give
-        `alpha_dropout_backward` one that stands where this one stood: the same seed, the same ``fold_in``, or
-        a copy made before.
+        `alpha_dropout_backward` one in the position that this one had: the same seed, the same ``fold_in``,
+        or a copy made before.
     out : array, optional
         As for `relu`.
 
@@ -229,7 +229,7 @@ def bias_leaky_relu(x: Any, bias: Any, negative_slope: float = 0.01, *, out: Any
     Raises
     ------
     TypeError, ValueError
-        As `relu`, and where `x` and `bias` do not fit.
+        As `relu`, and if `x` and `bias` do not fit.
 
     Examples
     --------
