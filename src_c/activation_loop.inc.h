@@ -56,17 +56,19 @@ INLINE void N(run)(N(operation) * op, struct shape shape, const fi_operands *ope
     const fi_activation p = *params;
     const fi_operands copy = *operands, *o = &copy;
     T *out = o->out, to[N(PER)], last[N(PER)];
-    F *sums = o->sums, r[N(PER)], last_r[N(PER)];
+    F *sums = o->sums, last_r[N(PER)];
     size_t i = where == NONTEMPORAL ? -(uintptr_t)out % sizeof(vector) / sizeof(T) : 0, j = o->phase;
     const size_t left = (n - i) % N(PER), period = shape.extra == FI_BIAS ? p.period : 1;
     if (left) N(one_vector)(op, shape, last, last_r, o, n - N(PER), (j + n - N(PER)) % period, &p);
     if (i) {
+        F r[N(PER)];
         N(one_vector)(op, shape, to, r, o, 0, j, &p);
         if (shape.sums) N(add_up)(sums, r, 0, i);
         store(out, load(to));
         j = (j + i) % period;
     }
     for (; i + N(PER) <= n; i += N(PER)) {
+        F r[N(PER)]; /* here, or each is stored once more */
         N(one_vector)(op, shape, to, r, o, i, j, &p);
         if (shape.sums) N(add_up)(sums + i, r, 0, N(PER));
         put(out + i, load(to), where);
