@@ -19,7 +19,7 @@ __version__ = "0.1.0"
 CONTRACT = 1
 """The version of the stream contract: the same number, the same bits."""
 
-_SUBMODULES = ("checkpoint", "cli", "fans", "init", "nn", "random")
+_SUBMODULES = ("checkpoint", "cli", "init", "nn", "random")
 
 
 if os.environ.get("FASTINIT_ISA"):  # an unknown one is an error here and now

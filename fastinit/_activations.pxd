@@ -28,5 +28,6 @@ cdef bint same_or_disjoint(cnp.ndarray out, cnp.ndarray x) noexcept
 cdef bint is_contiguous(array, bint fortran)
 cdef tuple storage_of(x)
 cdef tuple checked(operands)
-cdef object output(out, like, str tag)
-cdef int blocks(Job job, list arrays, str tag) except -1
+cdef object output(out, like, dtype)
+cdef int announce(out) except -1
+cdef int blocks(Job job, list arrays, dtype) except -1

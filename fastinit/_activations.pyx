@@ -24,11 +24,10 @@ cnp.import_array()
 
 globals().update({name.upper(): op for name, op in ACTIVATIONS.items()})  # RELU and so on
 
-cdef list TAGS = [*DTYPES]  # of each fi_dtype
-cdef list STORAGES = [_dtypes.STORAGE[tag] for tag in DTYPES]
+cdef list RECORDS = [_dtypes.DTYPES[tag] for tag in DTYPES]  # of each fi_dtype
 cdef int numbers[FI_DTYPES]  # NumPy's type number of each fi_dtype; -1 until ml_dtypes' bfloat16 is seen
-for tag, code in DTYPES.items():
-    numbers[code] = _dtypes.STORAGE[tag].num if _dtypes.STORAGE[tag].name == _dtypes.name(tag) else -1
+for record, code in zip(RECORDS, DTYPES.values()):
+    numbers[code] = record.storage.num if record.storage.name == record.name else -1
 
 cdef size_t FEW = 4096  # fewer values are made without releasing the GIL
 cdef size_t MANY = 1 << 18  # from this many values on, another thread gains more than waking it costs
@@ -179,41 +178,46 @@ cdef tuple storage_of(x):
     """What `as_input` returns, without its detours for most arrays."""
     cdef int code
     if type(x) is not cnp.ndarray or not cnp.PyArray_ISNOTSWAPPED(x) or (code := code_of(x)) < 0:
-        memory, tag = as_input(x)
-        if type(x) is cnp.ndarray and numbers[<int>DTYPES[tag]] < 0:
-            numbers[<int>DTYPES[tag]] = cnp.PyArray_TYPE(x)
-        return memory, tag
-    storage = STORAGES[code]
-    return (x if x.dtype is storage else x.view(storage)), TAGS[code]
+        memory, dtype = as_input(x)
+        if type(x) is cnp.ndarray and numbers[<int>DTYPES[dtype.tag]] < 0:
+            numbers[<int>DTYPES[dtype.tag]] = cnp.PyArray_TYPE(x)
+        return memory, dtype
+    storage = RECORDS[code].storage
+    return (x if x.dtype is storage else x.view(storage)), RECORDS[code]
 
 
 cdef tuple checked(operands):
-    """The storage of operands that have one dtype and shape, and the dtype's tag."""
+    """The storage of operands that have one dtype and shape, and the dtype."""
     found = [storage_of(x) for x in operands]
-    array, tag = found[0]
+    array, dtype = found[0]
     for other, its in found[1:]:
-        if its != tag:
-            raise TypeError(f"operands have different dtypes: {_dtypes.name(tag)} and {_dtypes.name(its)}")
+        if its is not dtype:
+            raise TypeError(f"operands have different dtypes: {dtype.name} and {its.name}")
         if other.shape != array.shape:
             raise ValueError(f"operands have different shapes: {array.shape} and {other.shape}")
-    return [memory for memory, _ in found], tag
+    return [memory for memory, _ in found], dtype
 
 
-cdef object output(out, like, str tag):
-    """`out`, or a new array in the order of `like`; and its storage. Nothing can fail after this check."""
+cdef object output(out, like, dtype):
+    """`out`, or a new array in the order of `like`; and its storage."""
     if out is None:
-        out = np.empty_like(like, dtype=_dtypes.dtype(tag), subok=False)
-        return out, _dtypes.storage(out, tag)
+        out = np.empty_like(like, dtype=dtype.numpy, subok=False)
+        return out, dtype.view(out)
     usual = type(out) is cnp.ndarray and cnp.PyArray_ISWRITEABLE(out)
     memory, its = storage_of(out) if usual else as_output(out)
-    if its != tag:
+    if its is not dtype:
         raise TypeError(
-            f"output array has dtype {_dtypes.name(its)}, but the operands have {_dtypes.name(tag)}")
+            f"output array has dtype {its.name}, but the operands have {dtype.name}")
     if memory.shape != like.shape:
         raise ValueError(f"output array has shape {memory.shape}, but the operands have {like.shape}")
-    if not usual:
-        say_written(out)
     return out, memory
+
+
+cdef int announce(out) except -1:
+    """Tell autograd that `out` changes. Nothing may be refused after this."""
+    if type(out) is not cnp.ndarray:
+        say_written(out)
+    return 0
 
 
 cdef bint is_contiguous(array, bint fortran):
@@ -221,15 +225,16 @@ cdef bint is_contiguous(array, bint fortran):
 
 
 cdef object general(Job job, int op, tuple given, out, double slope, Source source=None, bint moves=False):
-    operands, tag = checked(given)
-    job.op, job.dtype = <fi_activation_op>op, <fi_dtype><int>DTYPES[tag]
+    operands, dtype = checked(given)
+    job.op, job.dtype = <fi_activation_op>op, <fi_dtype><int>DTYPES[dtype.tag]
     job.set_slope(slope)
-    result, memory = output(out, operands[0], tag)
+    result, memory = output(out, operands[0], dtype)
     if moves:
         source.take(FI_UNIFORM, FI_F32, memory.size, &job.generator)
     elif job.draws:
         with source.lock:
             source.peek(&job.generator)
+    announce(result)
     arrays = [memory, *operands]
     for fortran in range(1 if job.draws else 2):
         if (all([is_contiguous(x, fortran) for x in arrays])
@@ -237,11 +242,11 @@ cdef object general(Job job, int op, tuple given, out, double slope, Source sour
             job.bind(memory, tuple(operands))
             job.share(memory.size, memory.size)
             return result
-    blocks(job, arrays, tag)
+    blocks(job, arrays, dtype)
     return result
 
 
-cdef int blocks(Job job, list arrays, str tag) except -1:
+cdef int blocks(Job job, list arrays, dtype) except -1:
     """Arrays in any layout, block by block, through NumPy's iterator and its buffers.
 
     As NumPy's ufuncs do, it first copies what an operand shares with the output.
@@ -253,7 +258,7 @@ cdef int blocks(Job job, list arrays, str tag) except -1:
         arrays,
         flags=["external_loop", "buffered", "zerosize_ok", "copy_if_overlap"],
         op_flags=[["writeonly", *flags]] + [["readonly", *flags]] * (len(arrays) - 1),
-        op_dtypes=[_dtypes.STORAGE[tag]] * len(arrays),
+        op_dtypes=[dtype.storage] * len(arrays),
         order="C" if job.draws else "K",
         casting="equiv",
         buffersize=BUFFER,

@@ -1,4 +1,11 @@
-"""Arrays of the four dtypes, whoever made them: their memory as the kernels take it, without a copy."""
+"""Arrays of the four dtypes, whoever made them: their memory as the kernels take it, without a copy.
+
+This is the one door for operands and outputs of `fastinit.nn` and for what `fastinit.init` fills in place. It
+takes NumPy arrays, torch tensors on the CPU, and anything with the buffer protocol or DLPack; any strides,
+any alignment, either byte order. What is read may also be anything that `numpy.asarray` takes. A tensor that
+requires grad is refused by `fastinit.nn`, which would lose its gradient. An initialiser fills it, as torch's
+do.
+"""
 
 from __future__ import annotations
 
@@ -9,95 +16,115 @@ import numpy as np
 import numpy.typing as npt
 
 from fastinit import _dtypes
+from fastinit._dtypes import Dtype
 
-__all__ = ["as_input", "as_output", "say_written"]
+__all__ = ["as_input", "as_output", "is_expanded", "memory_of", "say_written"]
 
-Storage = tuple[npt.NDArray[Any], str]
+Array = npt.NDArray[Any]
 
 
-def as_input(x: Any) -> Storage:
-    """Return an array of the storage of x's dtype, in any byte order, and the dtype's tag.
+def memory_of(x: Any, *, output: bool, fills: bool = False) -> tuple[Array, Dtype | None]:
+    """Return the memory of x, as the storage of its dtype, and the dtype if it is one of the four.
 
-    Its memory is x's own where x is a NumPy array, a torch tensor on the CPU, or speaks the buffer protocol,
-    ``__array__`` or DLPack; anything else is what `numpy.asarray` makes of it.
+    Parameters
+    ----------
+    x : array, tensor or buffer
+        Or, if it is no output, array_like.
+    output : bool
+        It is written to, so a copy won't do.
+    fills : bool
+        It may be a tensor that requires grad.
+
+    Raises
+    ------
+    TypeError
+        It has no memory that NumPy can see.
+    RuntimeError
+        A tensor requires grad.
     """
-    tensor = _torch_memory(x)
-    if tensor is not None:
-        return tensor
-    if hasattr(x, "__dlpack__") and not hasattr(x, "__array__"):
-        return _tagged(_from_dlpack(x))
-    return _tagged(np.asarray(x))
+    torch = sys.modules.get("torch")  # who has a tensor has imported it
+    if torch is not None and isinstance(x, torch.Tensor):
+        if x.device.type != "cpu" or x.layout != torch.strided:
+            raise TypeError(f"the tensor must be dense and on the CPU, not {x.layout} on {x.device}")
+        if x.requires_grad and not fills:
+            raise RuntimeError(
+                "the tensor requires grad, which fastinit does not record: give tensor.detach()"
+            )
+        if x.dtype == torch.bfloat16:
+            bfloat16 = _dtypes.DTYPES["bf16"]
+            return x.detach().view(torch.int16).numpy().view(bfloat16.storage), bfloat16
+        array = x.detach().numpy()
+    elif isinstance(x, np.ndarray):
+        array = x if type(x) is np.ndarray else x.view(np.ndarray)
+    elif hasattr(x, "__dlpack__") and (output or not hasattr(x, "__array__")):
+        array = _from_dlpack(x)
+    elif output:
+        try:
+            array = np.asarray(memoryview(x))
+        except TypeError:
+            raise TypeError(
+                f"out must be an array, a tensor or a writable buffer, not {type(x).__name__}"
+            ) from None
+    else:
+        array = np.asarray(x)
+    try:
+        dtype = _dtypes.of(array.dtype.newbyteorder("="))
+    except TypeError:
+        return array, None
+    if dtype.storage != array.dtype.newbyteorder("="):
+        array = array.view(dtype.storage.newbyteorder(array.dtype.byteorder))
+    return array, dtype
 
 
-def as_output(out: Any) -> Storage:
-    """Return the writable memory of `out`, as `as_input` does."""
-    memory = _torch_memory(out)
-    if memory is None:
-        memory = _tagged(_own_memory(out))
-    array = memory[0]
+def as_input(x: Any) -> tuple[Array, Dtype]:
+    """Return the memory of an operand, and its dtype; TypeError if it is none of the four."""
+    return _floating(*memory_of(x, output=False))
+
+
+def as_output(out: Any) -> tuple[Array, Dtype]:
+    """Return the writable memory of `out`, and its dtype.
+
+    Raises
+    ------
+    ValueError
+        It is read-only, or several of its elements share memory.
+    """
+    array, dtype = _floating(*memory_of(out, output=True))
     if not array.flags.writeable:
         raise ValueError("output array is read-only")
-    if array.size and any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True)):
+    if is_expanded(array):
         raise ValueError(f"output array of shape {array.shape} is expanded: its elements share memory")
-    return memory
+    return array, dtype
+
+
+def is_expanded(array: Array) -> bool:
+    """Whether several elements share memory, as those of an expanded tensor do."""
+    return (
+        0 in array.strides
+        and any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True))
+        and (array.size > 0)
+    )
 
 
 def say_written(out: Any) -> None:
-    """Tell autograd that `out`, if it is a tensor, has changed: to be called once nothing more can fail."""
+    """Tell autograd that `out`, if it is a tensor, changes now. Nothing may be refused after this."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(out, torch.Tensor) and not out.is_inference():
         torch.autograd.graph.increment_version(out)
 
 
-def _own_memory(out: Any) -> npt.NDArray[Any]:
-    if isinstance(out, np.ndarray):
-        return out
-    if hasattr(out, "__dlpack__"):
-        return _from_dlpack(out)
-    try:
-        return np.asarray(memoryview(out))
-    except TypeError:
+def _floating(array: Array, dtype: Dtype | None) -> tuple[Array, Dtype]:
+    if dtype is None:
         raise TypeError(
-            f"out must be an array, a tensor or a writable buffer, not {type(out).__name__}"
-        ) from None
+            f"float16, bfloat16, float32 or float64 is wanted, not an array of dtype {array.dtype}"
+        )
+    return array, dtype
 
 
-def _from_dlpack(x: Any) -> npt.NDArray[Any]:
+def _from_dlpack(x: Any) -> Array:
     try:
         return np.from_dlpack(x)
     except (BufferError, RuntimeError) as error:  # of bfloat16, among others
         if hasattr(x, "__array__") and not (array := np.asarray(x)).flags.writeable:
             return array  # a JAX array
         raise TypeError(f"NumPy takes no {type(x).__name__} by DLPack: {error}") from None
-
-
-_NATIVE = {dtype: tag for tag, dtype in _dtypes.STORAGE.items() if tag != "bf16"}
-
-
-def _tagged(array: npt.NDArray[Any]) -> Storage:
-    if type(array) is not np.ndarray:
-        array = array.view(np.ndarray)
-    if known := _NATIVE.get(array.dtype):
-        return array, known
-    try:
-        tag = _dtypes.tag(array.dtype.newbyteorder("="))
-    except TypeError:
-        raise TypeError(
-            f"float16, bfloat16, float32 or float64 is wanted, not an array of dtype {array.dtype}"
-        ) from None
-    if tag == "bf16":
-        array = array.view(np.dtype(np.uint16).newbyteorder(array.dtype.byteorder))
-    return array, tag
-
-
-def _torch_memory(x: Any) -> Storage | None:
-    torch = sys.modules.get("torch")  # who has a tensor has imported it
-    if torch is None or not isinstance(x, torch.Tensor):
-        return None
-    if x.device.type != "cpu" or x.layout != torch.strided:
-        raise TypeError(f"the tensor must be dense and on the CPU, not {x.layout} on {x.device}")
-    if x.requires_grad:
-        raise RuntimeError("the tensor requires grad, which fastinit does not record: give tensor.detach()")
-    if x.dtype == torch.bfloat16:
-        return x.view(torch.int16).numpy().view(np.uint16), "bf16"
-    return _tagged(x.numpy())

@@ -6,3 +6,8 @@ class default_fp:
 
 def config() -> dict[str, Any]: ...
 def select(name: str) -> str: ...
+
+DTYPES: dict[str, int]
+DISTRIBUTIONS: dict[str, int]
+PARAMETERS: dict[str, int]
+ACTIVATIONS: dict[str, int]

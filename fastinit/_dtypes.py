@@ -1,35 +1,100 @@
-"""The one place that knows the dtypes: their tags, their storage, and rounding into them."""
+"""What is known of each dtype besides its kernels, and the conversions of whole arrays."""
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from fastinit import _dispatch
 from fastinit._dispatch import default_fp
 
-__all__ = ["STORAGE", "dtype", "name", "rounded", "storage", "tag"]
+__all__ = ["DTYPES", "Dtype", "of", "rounded"]
 
-# What an array of each tag looks like to the kernels. bfloat16 is a uint16 here and on its way to disk, so
-# that only an array handed to a user needs ml_dtypes.
-STORAGE: dict[str, np.dtype[Any]] = {
-    "f16": np.dtype(np.float16),
-    "bf16": np.dtype(np.uint16),
-    "f32": np.dtype(np.float32),
-    "f64": np.dtype(np.float64),
+
+class Dtype(NamedTuple):
+    """One dtype.
+
+    Attributes
+    ----------
+    name : str
+        As NumPy and the frameworks write it.
+    tag : str
+        As the C core writes it, in FI_EACH_DTYPE.
+    stored_as : str
+        As safetensors writes it.
+    storage : numpy.dtype
+        What an array of it looks like to the kernels and to a file. bfloat16 is a uint16 here, so that only
+        an array that is handed to a user needs ml_dtypes.
+    max : float
+        The largest finite value.
+    epsilon : float
+        The distance from 1 to the next value.
+    """
+
+    name: str
+    tag: str
+    stored_as: str
+    storage: np.dtype[Any]
+    max: float
+    epsilon: float
+
+    @property
+    def numpy(self) -> np.dtype[Any]:
+        """NumPy's own dtype, for arrays of users; that of bfloat16 comes from ``ml_dtypes``.
+
+        Examples
+        --------
+        >>> of("float16").numpy
+        dtype('float16')
+        """
+        if self.name == self.storage.name:
+            return self.storage
+        try:
+            import ml_dtypes
+        except ImportError:
+            raise ImportError(f"{self.name} arrays need ml_dtypes: pip install ml_dtypes") from None
+        dtype: np.dtype[Any] = np.dtype(getattr(ml_dtypes, self.name))
+        return dtype
+
+    @property
+    def working_max(self) -> float:
+        """The largest finite value of its working precision: float64, or float32 for the others."""
+        return max(self.max, float.fromhex("0x1.fffffep127"))
+
+    def view(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return an array of this dtype, or of its storage, as its storage; TypeError for another dtype."""
+        if array.dtype == self.storage:
+            return array
+        if array.dtype.name == self.name and array.dtype.isnative:
+            return array.view(self.storage)
+        raise TypeError(f"array has dtype {array.dtype}, but {self.name} is wanted")
+
+
+DTYPES = {
+    dtype.tag: dtype
+    for dtype in (
+        Dtype("float16", "f16", "F16", np.dtype(np.float16), 65504.0, 2.0**-10),
+        Dtype("bfloat16", "bf16", "BF16", np.dtype(np.uint16), float.fromhex("0x1.fep127"), 2.0**-7),
+        Dtype("float32", "f32", "F32", np.dtype(np.float32), float.fromhex("0x1.fffffep127"), 2.0**-23),
+        Dtype("float64", "f64", "F64", np.dtype(np.float64), sys.float_info.max, 2.0**-52),
+    )
 }
-_TAGS = {"float16": "f16", "bfloat16": "bf16", "float32": "f32", "float64": "f64"}
+if DTYPES.keys() != _dispatch.DTYPES.keys():
+    raise ImportError(f"the C core has dtypes {[*_dispatch.DTYPES]}, but fastinit._dtypes has {[*DTYPES]}")
+_BY_NAME = {dtype.name: dtype for dtype in DTYPES.values()}
 
 
-def tag(dtype: npt.DTypeLike) -> str:
-    """Return the tag of a dtype: ``"f16"``, ``"bf16"``, ``"f32"`` or ``"f64"``.
+def of(dtype: npt.DTypeLike | Dtype) -> Dtype:
+    """Return the record of a dtype.
 
     Parameters
     ----------
-    dtype : dtype, type or str
-        A NumPy dtype, a scalar type, or a name; no tag: NumPy's ``"f16"`` has 16 bytes. ``"bfloat16"`` needs
-        no ``ml_dtypes``.
+    dtype : dtype, type, str or Dtype
+        A NumPy dtype, a scalar type, or a name; no tag, for NumPy's ``"f16"`` has 16 bytes. The name
+        ``"bfloat16"`` needs no ``ml_dtypes``.
 
     Raises
     ------
@@ -38,54 +103,29 @@ def tag(dtype: npt.DTypeLike) -> str:
 
     Examples
     --------
-    >>> tag(np.float32), tag("bfloat16"), tag("f8")
+    >>> of(np.float32).tag, of("bfloat16").tag, of("f8").tag
     ('f32', 'bf16', 'f64')
     """
-    if isinstance(dtype, str) and dtype == "bfloat16":
-        return "bf16"
+    if isinstance(dtype, Dtype):
+        return dtype
+    if isinstance(dtype, str) and dtype in _BY_NAME:
+        return _BY_NAME[dtype]
     try:
         found = np.dtype(dtype)
     except TypeError:
         found = None
-    if found is not None and dtype is not None and found.isnative and found.name in _TAGS:
-        return _TAGS[found.name]
-    raise TypeError(f"dtype must be one of {', '.join(_TAGS)} (in native byte order), not {dtype!r}")
+    if found is not None and dtype is not None and found.isnative and found.name in _BY_NAME:
+        return _BY_NAME[found.name]
+    raise TypeError(f"dtype must be one of {', '.join(_BY_NAME)} (in native byte order), not {dtype!r}")
 
 
-def dtype(tag: str) -> np.dtype[Any]:
-    """Return the NumPy dtype of a tag; for ``"bf16"`` it comes from ``ml_dtypes``.
-
-    Examples
-    --------
-    >>> dtype("f16")
-    dtype('float16')
-    """
-    if tag != "bf16":
-        return STORAGE[tag]
-    try:
-        import ml_dtypes
-    except ImportError:
-        raise ImportError("bfloat16 arrays need ml_dtypes: pip install ml_dtypes") from None
-    bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
-    return bfloat16
-
-
-def storage(array: npt.NDArray[Any], tag: str) -> npt.NDArray[Any]:
-    """Return an array of this tag, or of its storage, as its storage; TypeError for another dtype."""
-    if array.dtype == STORAGE[tag]:
-        return array
-    if tag == "bf16" and array.dtype.name == "bfloat16" and array.dtype.isnative:
-        return array.view(np.uint16)
-    raise TypeError(f"array has dtype {array.dtype}, but {name(tag)} is wanted")
-
-
-def rounded(values: npt.NDArray[np.float64] | np.float64, tag: str) -> npt.NDArray[Any]:
+def rounded(values: npt.NDArray[np.float64] | np.float64, dtype: Dtype) -> npt.NDArray[Any]:
     """Return float64 values rounded once, to nearest even, into the storage of a dtype."""
     with default_fp(), np.errstate(over="ignore", invalid="ignore"):
-        if tag != "bf16":
-            return np.asarray(values).astype(STORAGE[tag])
-        # float32 on the way is rounded to odd (its last bit says that something was lost), so that the second
-        # rounding sees every tie as the first would have.
+        if dtype.name == dtype.storage.name:
+            return np.asarray(values).astype(dtype.storage)
+        # bfloat16, by way of float32 rounded to odd: its last bit says that something was lost, so that the
+        # second rounding sees every tie as the first would have.
         single = np.atleast_1d(values.astype(np.float32))
         exact = np.atleast_1d(values)
         bits = single.view(np.uint32)
@@ -94,8 +134,3 @@ def rounded(values: npt.NDArray[np.float64] | np.float64, tag: str) -> npt.NDArr
         half = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
         half[np.isnan(exact)] = 0x7FC0
         return half.reshape(values.shape)
-
-
-def name(tag: str) -> str:
-    """Return the name that NumPy and the frameworks have for a tag."""
-    return next(spelled for spelled, known in _TAGS.items() if known == tag)

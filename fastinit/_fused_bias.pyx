@@ -7,7 +7,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.string cimport memcpy
 
 from fastinit._activations cimport (
-    BUFFER, FEW, MANY, PART, PIECE, Job, blocks, checked, disjoint, expect, is_contiguous, output,
+    BUFFER, FEW, MANY, PART, PIECE, Job, announce, blocks, checked, disjoint, expect, is_contiguous, output,
     same_or_disjoint, storage_of,
 )
 from fastinit._dispatch cimport activate_rows, sum_rows
@@ -15,7 +15,6 @@ from fastinit._kernels cimport (
     FI_BIAS, FI_BIAS_OVERLAP, FI_NOTHING, fi_activation_op, fi_dtype, fi_itemsize,
 )
 
-from fastinit import _dtypes
 from fastinit._dispatch import DTYPES
 from fastinit._threads import run
 
@@ -84,10 +83,10 @@ cdef object repeated(bias, cnp.npy_intp length):
     return filled
 
 
-cdef object check_bias(x, bias, str tag):
+cdef object check_bias(x, bias, dtype):
     memory, its = storage_of(bias)
-    if its != tag:
-        raise TypeError(f"operands have different dtypes: {_dtypes.name(tag)} and {_dtypes.name(its)}")
+    if its is not dtype:
+        raise TypeError(f"operands have different dtypes: {dtype.name} and {its.name}")
     if memory.ndim != 1 or x.ndim < 1 or x.shape[-1] != memory.size:
         raise ValueError(f"a bias of shape {memory.shape} does not fit operands of shape {x.shape}: (..., n) "
                          "takes (n,)")
@@ -99,17 +98,18 @@ def with_bias(int op, x, bias, out, double slope=0.0):
     cdef Job job = Job.__new__(Job)
     cdef size_t n, size
     expect(op, FI_BIAS, 0)
-    [array], tag = checked((x,))
-    row = check_bias(array, bias, tag)
-    job.op, job.dtype = <fi_activation_op>op, <fi_dtype><int>DTYPES[tag]
+    [array], dtype = checked((x,))
+    row = check_bias(array, bias, dtype)
+    job.op, job.dtype = <fi_activation_op>op, <fi_dtype><int>DTYPES[dtype.tag]
     job.set_slope(slope)
-    result, memory = output(out, array, tag)
+    result, memory = output(out, array, dtype)
     size, n = memory.size, row.size
+    announce(result)
     if not size:
         return result
     if not (is_contiguous(array, False) and is_contiguous(memory, False) and same_or_disjoint(memory, array)):
         job.params.period = size
-        blocks(job, [memory, array, np.broadcast_to(row, array.shape)], tag)
+        blocks(job, [memory, array, np.broadcast_to(row, array.shape)], dtype)
     elif n >= LONG_BIAS and is_contiguous(row, False) and disjoint(memory, row):
         job.params.period = n
         job.bind(memory, (array, row))
@@ -141,7 +141,7 @@ cdef tuple rows_at(tuple shape, size_t start, size_t stop):
     return np.unravel_index(np.arange(start, stop), shape[:-1])
 
 
-cdef int rows_in_tiles(RowsJob job, memory, list operands, tuple bias, str tag, size_t together) except -1:
+cdef int rows_in_tiles(RowsJob job, memory, list operands, tuple bias, dtype, size_t together) except -1:
     """Arrays in any layout, a tile of rows and columns at a time. The sums are those of contiguous arrays."""
     cdef size_t n = memory.shape[-1], rows = memory.size // n, group = ROW_GROUP * together
     cdef size_t width = n if together > 1 else BUFFER // min(rows, ROW_GROUP)
@@ -156,7 +156,7 @@ cdef int rows_in_tiles(RowsJob job, memory, list operands, tuple bias, str tag, 
         index = rows_at(out.shape, row, row + some)
         for column in range(0, n, width):
             where = (*index, slice(column, min(column + width, n)))
-            parts = [x[where].astype(_dtypes.STORAGE[tag], order="C") for x in arrays]
+            parts = [x[where].astype(dtype.storage, order="C") for x in arrays]
             part = np.empty_like(parts[0])
             job.bind(part, (*parts, *[each[column:] for each in bias]))
             job.stride = part.shape[1] * together
@@ -187,22 +187,23 @@ def with_bias_backward(int op, grad, y, bias, out, double slope=0.0):
     cdef RowsJob job = RowsJob.__new__(RowsJob)
     cdef size_t columns, size, together
     expect(op, FI_NOTHING, 1)
-    operands, tag = checked((grad, y))
+    operands, dtype = checked((grad, y))
     array = operands[0]
     if array.ndim < 1:
         raise ValueError("operands of shape (): (..., n) is wanted")
-    row = None if bias is None else check_bias(array, bias, tag)
+    row = None if bias is None else check_bias(array, bias, dtype)
     n = array.shape[-1]
-    grad_bias = np.empty(n, _dtypes.dtype(tag))  # before anything is written: it may need ml_dtypes
-    job.op, job.dtype = <fi_activation_op>op, <fi_dtype><int>DTYPES[tag]
+    grad_bias = np.empty(n, dtype.numpy)  # before anything is written: it may need ml_dtypes
+    job.op, job.dtype = <fi_activation_op>op, <fi_dtype><int>DTYPES[dtype.tag]
     job.set_slope(slope)
-    result, memory = output(out, array, tag)
+    result, memory = output(out, array, dtype)
     size = memory.size
     together = rows_together(size, n)
     columns = n * together
     sums = np.zeros(((size // columns // ROW_BLOCK + 1) * together if n else 1, n))
     job.sums = <double *>cnp.PyArray_DATA(sums)
     wide = () if row is None else (repeated(row, columns),)
+    announce(result)
     if size == 0:
         pass
     elif (all([is_contiguous(x, False) for x in (memory, *operands)])
@@ -213,6 +214,6 @@ def with_bias_backward(int op, grad, y, bias, out, double slope=0.0):
         if size % columns:  # the last long row, which is shorter
             job((size // columns, 1, 0, size % columns))
     else:
-        rows_in_tiles(job, memory, operands, wide, tag, together)
+        rows_in_tiles(job, memory, operands, wide, dtype, together)
     sum_up(job.dtype, grad_bias, sums)
     return result, grad_bias

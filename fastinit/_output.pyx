@@ -28,12 +28,12 @@ cdef fi_dtype code_of(dtype, name) except *:
     except (KeyError, TypeError):
         pass
     try:
-        tag = _dtypes.tag(dtype)
+        found = _dtypes.of(dtype)
     except TypeError:
         raise TypeError(f"Unsupported dtype {np.dtype(dtype)!r} for {name}") from None
-    codes[dtype] = DTYPES[tag]
-    dtypes[DTYPES[tag]] = _dtypes.dtype(tag)
-    return DTYPES[tag]
+    code = DTYPES[found.tag]
+    dtypes[code], codes[dtype] = found.numpy, code
+    return code
 
 
 cdef object dtype_of(fi_dtype code):

@@ -19,6 +19,7 @@ from fastinit._kernels cimport (
 )
 
 from fastinit._dispatch import DISTRIBUTIONS, DTYPES
+from fastinit._distributions import named
 from fastinit._threads import get_num_threads, run
 
 cnp.import_array()
@@ -38,18 +39,6 @@ ctypedef fused item:
     uint64_t
 
 
-def refusal(name, arguments):
-    """The error for arguments that `fi_prepare` refuses."""
-    if name == "uniform":
-        return OverflowError("high - low range exceeds valid bounds")
-    low, high = arguments[:2]
-    return ValueError(
-        "low and high must not be NaN" if math.isnan(low) or math.isnan(high)
-        else "low > high" if low > high
-        else f"no value lies between low={low} and high={high}"
-    )
-
-
 cdef fi_params latest[FI_DISTS]  # most calls have the parameters of the one before
 
 
@@ -58,7 +47,7 @@ cdef int set_params(fi_params *params, fi_dist dist, fi_dtype dtype, const doubl
     cdef fi_params *last = &latest[<int>dist]
     if prepare(last, last, dist, dtype, arguments) < 0:
         values = [arguments[i] for i in range(fi_dist_info[<int>dist].parameters)]
-        raise refusal(fi_dist_info[<int>dist].name.decode(), values)
+        raise named(fi_dist_info[<int>dist].name.decode()).refusal(*values)
     params[0] = last[0]
     return 0
 

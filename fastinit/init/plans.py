@@ -1,4 +1,4 @@
-"""What a tensor will be, known before a byte of it exists, and how to fill it: whole, by range, by block."""
+"""What a tensor will be, known before any of it exists; and how all of it, a range or a block is filled."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from fastinit import _dtypes, _sampling
+from fastinit import _sampling
+from fastinit._distributions import named
+from fastinit._dtypes import Dtype, rounded
 
-__all__ = ["Constant", "DeltaOrthogonal", "Draws", "Ones", "Orthogonal", "Plan", "Sparse"]
+__all__ = ["Constant", "DeltaOrthogonal", "Identity", "Orthogonal", "Plan", "Sampled", "Sparse"]
 
 Array = npt.NDArray[Any]
 Float64s = npt.NDArray[np.float64]
 Shape = tuple[int, ...]
 Block = tuple[range, ...]
-
-_F32_MAX = float(np.finfo(np.float32).max)
 
 
 class Plan:
@@ -29,41 +29,42 @@ class Plan:
     Attributes
     ----------
     shape : tuple of int
-    tag : {"f16", "bf16", "f32", "f64"}
+    dtype : Dtype
+        Its ``name`` is NumPy's.
     size : int
         Number of elements.
     fans : tuple of int or None
-        ``(fan_in, fan_out)`` where the initialiser depends on them.
+        ``(fan_in, fan_out)``, if the initialiser depends on them.
     mean, std : float or None
         Expected mean and standard deviation of the elements, before they are rounded to the dtype.
-    distribution : {"uniform", "normal", "truncated_normal", "constant", "whole"}
+    distribution : {"uniform", "normal", "truncated_normal", "constant", "structured"}
     parameters : tuple of float
         Of the distribution: (low, high), (mean, std), (low, high, mean, std), (value,).
-    whole : bool
-        A range of elements costs as much as the whole tensor.
+    addressable : bool
+        A range of elements costs only itself. If False, it costs as much as the tensor.
     exact : bool
-        The bits are the same on every machine. Not where LAPACK computes them.
+        The bits are the same on every machine. They are not if LAPACK computes them.
     random : bool
         It draws from a generator.
     """
 
-    __slots__ = ("distribution", "fans", "mean", "parameters", "shape", "size", "std", "tag")
-    whole: ClassVar[bool] = False
+    __slots__ = ("distribution", "dtype", "fans", "mean", "parameters", "shape", "size", "std")
+    addressable: ClassVar[bool] = True
     exact: ClassVar[bool] = True
     random: ClassVar[bool] = True
 
     def __init__(
         self,
         shape: Shape,
-        tag: str,
-        distribution: str = "whole",
+        dtype: Dtype,
+        distribution: str = "structured",
         parameters: tuple[float, ...] = (),
         *,
         mean: float | None = None,
         std: float | None = None,
         fans: tuple[int, int] | None = None,
     ) -> None:
-        self.shape, self.tag = shape, tag
+        self.shape, self.dtype = shape, dtype
         self.size = math.prod(shape)
         self.distribution, self.parameters = distribution, parameters
         self.mean, self.std, self.fans = mean, std, fans
@@ -83,10 +84,10 @@ class Plan:
             stop = start + out.size
             raise ValueError(f"elements [{start}, {stop}) are outside the {self.size} of shape {self.shape}")
         if out.size:
-            self._range(_dtypes.storage(out, self.tag), rng, start)
+            self._range(self.dtype.view(out), rng, start)
 
     def fill_all(self, out: Array, rng: Any) -> None:
-        """Write the whole tensor into a C-contiguous array of its storage; `rng` moves past it."""
+        """Write all of the tensor into a C-contiguous array of its storage; `rng` moves past it."""
         self.fill(out.reshape(-1), rng)
         self.consume(rng)
 
@@ -94,7 +95,7 @@ class Plan:
         """Write ``full[block]`` into a C-contiguous array of its storage; `rng` does not move."""
         full = np.empty(self.shape, out.dtype)
         self.fill(full.reshape(-1), rng)
-        # a range that stops before the first element is a slice that stops at None
+        # A range that stops before the first element is a slice that stops at None.
         out[...] = full[tuple(slice(r.start, r.stop if r.stop >= 0 else None, r.step) for r in block)]
 
     def consume(self, rng: Any) -> None:
@@ -104,7 +105,7 @@ class Plan:
         raise NotImplementedError
 
 
-class Draws(Plan):
+class Sampled(Plan):
     """One independent draw for every element."""
 
     __slots__ = ()
@@ -112,33 +113,30 @@ class Draws(Plan):
     def __init__(
         self,
         shape: Shape,
-        tag: str,
+        dtype: Dtype,
         distribution: str,
         parameters: tuple[float, ...],
         *,
         fans: tuple[int, int] | None = None,
     ) -> None:
-        mean, std = _moments(distribution, *parameters)
-        super().__init__(shape, tag, distribution, parameters, mean=mean, std=std, fans=fans)
-        # bounds in standard deviations are no values of the dtype, and may be as large as they like
-        reach = max(abs(value) for value in (*parameters[-2:], mean))
-        if distribution == "uniform":
-            reach = max(reach, parameters[1] - parameters[0])
-        if reach > (_F32_MAX if tag != "f64" else np.finfo(np.float64).max):
-            raise ValueError(f"{distribution} parameters {parameters} are too large for {_dtypes.name(tag)}")
+        mean, std = named(distribution).moments(*parameters)
+        super().__init__(shape, dtype, distribution, parameters, mean=mean, std=std, fans=fans)
+        reach = max(map(abs, named(distribution).reach(*parameters, mean)))
+        if reach > dtype.working_max:
+            raise ValueError(f"{distribution} parameters {parameters} are too large for {dtype.name}")
 
     def _range(self, out: Array, rng: Any, start: int) -> None:
-        _sampling.fill_at(rng, out, start, self.distribution, self.tag, *self.parameters)
+        _sampling.fill_at(rng, out, start, self.distribution, self.dtype.tag, *self.parameters)
 
     def fill_all(self, out: Array, rng: Any) -> None:
-        _sampling.fill(rng, out, self.distribution, self.tag, *self.parameters)
+        _sampling.fill(rng, out, self.distribution, self.dtype.tag, *self.parameters)
 
     def fill_block(self, out: Array, rng: Any, block: Block) -> None:
         axes = [(axis.start, axis.stop, axis.step) for axis in block]
-        _sampling.fill_block(rng, out, self.shape, axes, self.distribution, self.tag, *self.parameters)
+        _sampling.fill_block(rng, out, self.shape, axes, self.distribution, self.dtype.tag, *self.parameters)
 
     def consume(self, rng: Any) -> None:
-        _sampling.consume(rng, self.size, self.distribution, self.tag)
+        _sampling.consume(rng, self.size, self.distribution, self.dtype.tag)
 
 
 class Constant(Plan):
@@ -147,15 +145,15 @@ class Constant(Plan):
     __slots__ = ()
     random = False
 
-    def __init__(self, shape: Shape, tag: str, value: float) -> None:
-        super().__init__(shape, tag, "constant", (value,), mean=value, std=0.0)
+    def __init__(self, shape: Shape, dtype: Dtype, value: float) -> None:
+        super().__init__(shape, dtype, "constant", (value,), mean=value, std=0.0)
         self._value()
 
     def _value(self) -> Array:
         value = self.parameters[0]
-        stored = _dtypes.rounded(np.float64(value), self.tag)
-        if math.isfinite(value) and stored == _dtypes.rounded(np.copysign(np.inf, value), self.tag):
-            raise ValueError(f"{value} is too large for {_dtypes.name(self.tag)}")
+        stored = rounded(np.float64(value), self.dtype)
+        if math.isfinite(value) and stored == rounded(np.copysign(np.inf, value), self.dtype):
+            raise ValueError(f"{value} is too large for {self.dtype.name}")
         return stored
 
     def _range(self, out: Array, rng: Any, start: int) -> None:
@@ -165,8 +163,8 @@ class Constant(Plan):
         out[...] = self._value()
 
 
-class Ones(Plan):
-    """Zeros, but for a one where an output channel meets the input channel that it passes on.
+class Identity(Plan):
+    """Ones that pass an input channel on to each output channel, and zeros.
 
     Output channel o passes on input channel ``o % period``, at the middle of the kernel.
     """
@@ -174,9 +172,9 @@ class Ones(Plan):
     __slots__ = ("_in", "_out", "_period")
     random = False
 
-    def __init__(self, shape: Shape, tag: str, out_axis: int, in_axis: int, period: int) -> None:
+    def __init__(self, shape: Shape, dtype: Dtype, out_axis: int, in_axis: int, period: int) -> None:
         self._out, self._in, self._period = out_axis, in_axis, period
-        super().__init__(shape, tag)
+        super().__init__(shape, dtype)
         if self.size:
             ones = shape[out_axis] // period * min(period, shape[in_axis])
             self.mean = ones / self.size
@@ -193,7 +191,7 @@ class Ones(Plan):
     def _range(self, out: Array, rng: Any, start: int) -> None:
         out[...] = 0
         ones = np.ravel_multi_index(self._where(range(self.shape[self._out])), self.shape) - start
-        out[ones[(ones >= 0) & (ones < out.size)]] = _dtypes.rounded(np.float64(1.0), self.tag)
+        out[ones[(ones >= 0) & (ones < out.size)]] = rounded(np.float64(1.0), self.dtype)
 
     def fill_block(self, out: Array, rng: Any, block: Block) -> None:
         out[...] = 0
@@ -202,21 +200,21 @@ class Ones(Plan):
         met = zip(self._where(block[self._out]), block, strict=True)
         steps = [(*divmod(index - axis.start, axis.step), len(axis)) for index, axis in met]
         inside = np.logical_and.reduce([(rest == 0) & (at >= 0) & (at < count) for at, rest, count in steps])
-        out[tuple(at[inside] for at, _, _ in steps)] = _dtypes.rounded(np.float64(1.0), self.tag)
+        out[tuple(at[inside] for at, _, _ in steps)] = rounded(np.float64(1.0), self.dtype)
 
 
 class Sparse(Plan):
     """Normals, of which the k with the smallest words become zero in every column."""
 
     __slots__ = ("_normals", "_zeros")
-    whole = True
+    addressable = False
 
-    def __init__(self, shape: Shape, tag: str, sparsity: float, std: float) -> None:
+    def __init__(self, shape: Shape, dtype: Dtype, sparsity: float, std: float) -> None:
         rows = shape[0]
         self._zeros = math.ceil(sparsity * rows)
-        self._normals = Draws(shape, tag, "normal", (0.0, std))
+        self._normals = Sampled(shape, dtype, "normal", (0.0, std))
         kept = (rows - self._zeros) / rows if rows else 1.0
-        super().__init__(shape, tag, mean=0.0, std=std * math.sqrt(kept))
+        super().__init__(shape, dtype, mean=0.0, std=std * math.sqrt(kept))
 
     def fill_all(self, out: Array, rng: Any) -> None:
         self._normals.fill_all(out, rng)
@@ -237,7 +235,7 @@ class Sparse(Plan):
 
     def consume(self, rng: Any) -> None:
         self._normals.consume(rng)
-        _sampling.consume(rng, self.size, "uniform", "f32")  # which takes one word for each value
+        _sampling.consume(rng, self.size, "uniform", "f32")  # one word for each value
 
     def _words(self, rng: Any, columns: range) -> Array:
         """Return the words of consecutive columns."""
@@ -253,10 +251,10 @@ class Sparse(Plan):
         return words
 
     def _least(self, words: Array) -> Array:
-        """Return where the zeros of whole columns are."""
+        """Return which elements of these columns become zero."""
         if not self._zeros:
             return np.zeros(words.shape, bool)
-        # the row below the word makes every key of a column different
+        # The row is the lower half of a key, so that the keys of a column differ.
         rows = np.arange(len(words), dtype=np.uint64)[:, None]
         keys = words.astype(np.uint64) << np.uint64(32) | rows
         least: Array = keys <= np.partition(keys, self._zeros - 1, axis=0)[self._zeros - 1]
@@ -267,25 +265,25 @@ class Orthogonal(Plan):
     """Orthonormal rows or columns, whichever are fewer, times a gain; a matrix is outputs by the rest."""
 
     __slots__ = ("_gain", "_order", "_stack")
-    whole = True
+    addressable = False
     exact = False
 
-    def __init__(self, shape: Shape, tag: str, gain: float, batch: Shape, outs: Shape) -> None:
+    def __init__(self, shape: Shape, dtype: Dtype, gain: float, batch: Shape, outs: Shape) -> None:
         rest = tuple(axis for axis in range(len(shape)) if axis not in batch and axis not in outs)
         self._order = batch + outs + rest
         self._stack = tuple(math.prod(shape[axis] for axis in axes) for axes in (batch, outs, rest))
         self._gain = gain
-        super().__init__(shape, tag, mean=0.0, std=gain / math.sqrt(max(*self._stack[1:], 1)))
+        super().__init__(shape, dtype, mean=0.0, std=gain / math.sqrt(max(*self._stack[1:], 1)))
 
     def fill_all(self, out: Array, rng: Any) -> None:
         normals = np.empty(self._stack)
         _sampling.fill(rng, normals, "normal", "f64", 0.0, 1.0)
-        out[...] = _dtypes.rounded(self._made(normals), self.tag)
+        out[...] = rounded(self._made(normals), self.dtype)
 
     def _range(self, out: Array, rng: Any, start: int) -> None:
         normals = np.empty(self._stack)
         _sampling.fill_at(rng, normals.reshape(-1), 0, "normal", "f64", 0.0, 1.0)
-        out[...] = _dtypes.rounded(self._made(normals).reshape(-1)[start : start + out.size], self.tag)
+        out[...] = rounded(self._made(normals).reshape(-1)[start : start + out.size], self.dtype)
 
     def consume(self, rng: Any) -> None:
         _sampling.consume(rng, math.prod(self._stack), "normal", "f64")
@@ -301,8 +299,8 @@ class DeltaOrthogonal(Orthogonal):
 
     __slots__ = ("_axes",)
 
-    def __init__(self, shape: Shape, tag: str, gain: float, out_axis: int, in_axis: int) -> None:
-        Plan.__init__(self, shape, tag)
+    def __init__(self, shape: Shape, dtype: Dtype, gain: float, out_axis: int, in_axis: int) -> None:
+        Plan.__init__(self, shape, dtype)
         self._gain, self._axes = gain, (out_axis, in_axis)
         self._stack = (1, shape[out_axis], shape[in_axis])
         if self.size:
@@ -323,30 +321,6 @@ def _haar(normals: Float64s) -> Float64s:
     """Return matrices that are uniform among the (semi-)orthogonal ones, from a stack of normal ones."""
     wide = normals.shape[1] < normals.shape[2]
     q, r = np.linalg.qr(normals.swapaxes(1, 2) if wide else normals)
-    # QR is unique, and Q uniform, only with a positive diagonal in R: Mezzadri, arXiv:math-ph/0609050
+    # QR is unique, and Q uniform, only if the diagonal of R is positive: Mezzadri, arXiv:math-ph/0609050
     q = q * np.where(np.diagonal(r, axis1=1, axis2=2) < 0, -1.0, 1.0)[:, None, :]
     return q.swapaxes(1, 2) if wide else q
-
-
-def _moments(distribution: str, *parameters: float) -> tuple[float, float]:
-    """Return the mean and the standard deviation of a distribution."""
-    if distribution == "uniform":
-        low, high = parameters
-        return low / 2.0 + high / 2.0, (high - low) / math.sqrt(12.0)
-    if distribution == "normal":
-        mean, std = parameters
-        return mean, std
-    return _truncated_moments(*parameters)
-
-
-def _truncated_moments(low: float, high: float, mean: float, std: float) -> tuple[float, float]:
-    """By the midpoint rule, to about six digits, however far out the bounds are."""
-    mode = min(max(0.0, low), high)
-    extent = min(12.0, 40.0 / max(abs(mode), 1e-9))  # the density has no weight beyond
-    left, right = max(low, mode - extent) - mode, min(high, mode + extent) - mode
-    points = left + (right - left) * (np.arange(4096) + 0.5) / 4096
-    weights = np.exp(-points * (points / 2.0 + mode))
-    weights /= weights.sum()
-    centre = float(weights @ points)
-    spread = math.sqrt(float(weights @ (points - centre) ** 2))
-    return mean + std * (mode + centre), std * spread

@@ -2,56 +2,54 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypedDict, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from fastinit import _dtypes
+from fastinit._arrays import is_expanded, memory_of, say_written
 from fastinit._dispatch import default_fp
-from fastinit._laws import Law
-from fastinit._plan import Plan
-from fastinit.fans import LAYOUTS, Axes, as_shape
+from fastinit._dtypes import Dtype
 
-__all__ = ["Array", "Initializer", "Options", "Shape", "get", "memory_of", "row"]
+from . import specs
+from .fans import LAYOUTS, Axes, as_shape
+from .plans import Plan
+
+__all__ = ["ALIASES", "OPTIONS", "Initializer", "Scheme", "enter", "get"]
 
 Array = npt.NDArray[Any]
 Shape = int | Sequence[int]
 Block = tuple[Any, ...] | slice
-_Function = TypeVar("_Function", bound=Callable[..., Array])
 _Target = TypeVar("_Target")
 
-
-class Options(TypedDict, total=False):
-    """What every initialiser takes; `Initializer.__call__` says what each means."""
-
-    layout: str | None
-    in_axis: Axes | None
-    out_axis: Axes | None
-    batch_axis: Axes
-    dtype: npt.DTypeLike
-    rng: Any
-    out: Array | None
-    block: Block | None
+# A scheme turns a shape, a dtype and the axes (keyword arguments of compute_fans) into a plan.
+Scheme = Callable[[tuple[int, ...], Dtype, dict[str, Any]], Plan]
 
 
-class _Row(NamedTuple):
-    law: Callable[..., Law]
-    defaults: dict[str, Any]  # in order; _REQUIRED where there is none
+class _Entry(NamedTuple):
+    scheme: Callable[..., Scheme]  # from the initialiser's own arguments
+    defaults: dict[str, Any]  # of these, in order; _REQUIRED if there is none
+    in_place: str
 
 
 _REQUIRED = inspect.Parameter.empty
-_ROWS: dict[str, _Row] = {}
-_ALIASES = {
+_ENTRIES: dict[str, _Entry] = {}
+ALIASES = {
     f"{alias}_{distribution}": f"{name}_{distribution}"
     for alias, name in (("glorot", "xavier"), ("he", "kaiming"))
     for distribution in ("uniform", "normal")
 }
 _AXES: dict[str, Any] = {"in_axis": None, "out_axis": None, "batch_axis": ()}
+
+
+def enter(name: str, scheme: Callable[..., Scheme], in_place: str) -> None:
+    """Enter an initialiser into the table: its function from its own arguments to a scheme, and its twin."""
+    parameters = inspect.signature(scheme).parameters.values()
+    _ENTRIES[name] = _Entry(scheme, {each.name: each.default for each in parameters}, in_place)
 
 
 class Initializer:
@@ -74,18 +72,18 @@ class Initializer:
     Initializer('kaiming_normal(mode=fan_out)')
     """
 
-    __slots__ = ("_axes", "_law", "arguments", "name", "spec")
+    __slots__ = ("_axes", "_scheme", "arguments", "name", "spec")
 
     name: str
     arguments: dict[str, Any]
     spec: str
 
     def __init__(self, name: str, given: dict[str, Any]) -> None:
-        name = _ALIASES.get(name, name)
-        if name not in _ROWS:
-            known = ", ".join(sorted({*_ROWS, *_ALIASES}))
+        name = ALIASES.get(name, name)
+        if name not in _ENTRIES:
+            known = ", ".join(sorted({*_ENTRIES, *ALIASES}))
             raise ValueError(f"unknown initialiser {name!r}; known are {known}")
-        law, defaults = _ROWS[name]
+        scheme, defaults, _ = _ENTRIES[name]
         unknown = [key for key in given if key not in defaults and key not in _AXES]
         missing = [key for key, value in defaults.items() if value is _REQUIRED and key not in given]
         if unknown or missing:
@@ -99,12 +97,11 @@ class Initializer:
             for key, default in defaults.items()
         }
         axes = {key: _axes(given.get(key, default)) for key, default in _AXES.items()}
-        self._law = law(**own)
+        self._scheme = scheme(**own)
         self.name, self.arguments, self._axes = name, own, axes
         changed = {key: own[key] for key in own if own[key] != defaults[key]}
         changed |= {key: axes[key] for key in axes if axes[key] != _AXES[key]}
-        written = ", ".join(f"{key}={_written(changed[key])}" for key in sorted(changed))
-        self.spec = f"{name}({written})" if written else name
+        self.spec = specs.write(name, changed)
 
     def plan(
         self,
@@ -114,14 +111,14 @@ class Initializer:
         in_axis: Axes | None = None,
         out_axis: Axes | None = None,
         batch_axis: Axes = (),
-        dtype: npt.DTypeLike | str = np.float32,
+        dtype: npt.DTypeLike | Dtype = np.float32,
     ) -> Plan:
         """Check everything and say what the tensor will be, without making it.
 
         Parameters
         ----------
         shape, layout, in_axis, out_axis, batch_axis, dtype
-            As of a call; `dtype` may also be a tag. ``layout=None`` will do where no fans are asked for.
+            As of a call. ``layout=None`` is enough for an initialiser without fans.
 
         Returns
         -------
@@ -138,15 +135,15 @@ class Initializer:
             raise ValueError(f"unknown layout {layout!r}; known are {', '.join(LAYOUTS)}")
         axes = {"in_axis": in_axis, "out_axis": out_axis, "batch_axis": batch_axis}
         axes = {key: self._axes[key] if value == _AXES[key] else value for key, value in axes.items()}
-        tag = dtype if isinstance(dtype, str) and dtype in _dtypes.STORAGE else _dtypes.tag(dtype)
+        record = _dtypes.of(dtype)
         try:
             sizes = as_shape(shape)
         except TypeError as error:
-            twin = "trunc_normal_" if self.name == "truncated_normal" else f"{self.name}_"
+            twin = _ENTRIES[self.name].in_place
             hint = f"; to fill an array in place there is {twin}" if hasattr(shape, "shape") else ""
             raise TypeError(f"{error}{hint}") from None
         with default_fp():
-            return self._law(sizes, tag, {"layout": layout, **axes})
+            return self._scheme(sizes, record, {"layout": layout, **axes})
 
     def __call__(
         self,
@@ -178,19 +175,19 @@ class Initializer:
         rng : fastinit.random.Generator, optional
             Or anything that `fastinit.random.default_rng` takes, or a NumPy Generator. None is fresh entropy.
         out : ndarray, optional
-            Where to put the values; of this dtype, of the result's shape.
+            An array of this dtype and of the result's shape to write to.
         block : tuple of slice, optional
             Return ``full[block]`` of the tensor of this shape, bit for bit, at the cost of the block alone.
-            `rng` is needed, and stands afterwards where the full tensor would have left it.
+            `rng` is needed; it moves past the full tensor.
 
         Returns
         -------
         ndarray
-            `out` where it was given.
+            `out` if it was given.
         """
-        tag = _dtypes.tag(dtype)
+        record = _dtypes.of(dtype)
         plan = self.plan(
-            shape, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis, dtype=tag
+            shape, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis, dtype=record
         )
         ranges = None if block is None else _ranges(block, plan.shape)
         if block is not None and rng is None and plan.random:
@@ -199,14 +196,14 @@ class Initializer:
             )
         result = plan.shape if ranges is None else tuple(len(axis) for axis in ranges)
         if out is None:
-            out = np.empty(result, _dtypes.dtype(plan.tag))
+            out = np.empty(result, record.numpy)
         elif not isinstance(out, np.ndarray):
             raise TypeError(f"out must be a NumPy array, not {type(out).__name__}")
-        elif out.dtype.name != _dtypes.name(plan.tag) or not out.dtype.isnative:
-            raise TypeError(f"out has dtype {out.dtype}, but dtype asks for {_dtypes.name(plan.tag)}")
+        elif out.dtype.name != record.name or not out.dtype.isnative:
+            raise TypeError(f"out has dtype {out.dtype}, but dtype asks for {record.name}")
         elif out.shape != result:
             raise ValueError(f"out has shape {out.shape}, but the result has {result}")
-        _fill(plan, _dtypes.storage(out, plan.tag), rng, ranges)
+        _fill(plan, record.view(out), rng, ranges)
         return out
 
     def fill_(self, tensor: _Target, generator: Any = None) -> _Target:
@@ -214,14 +211,14 @@ class Initializer:
 
         Parameters
         ----------
-        tensor : ndarray or torch.Tensor
+        tensor : ndarray, torch.Tensor, or anything with the buffer protocol or DLPack
             Of one of the four dtypes, contiguous or not, in layout ``"oi"``. A torch tensor must be on the
-            CPU.
+            CPU; it may require grad.
         generator : fastinit.random.Generator, optional
             As `rng` of a call.
         """
-        target, tag = memory_of(tensor)
-        _fill(self.plan(target.shape, dtype=tag or target.dtype), target, generator, None)
+        target, dtype = memory_of(tensor, output=True, fills=True)
+        _fill(self.plan(target.shape, dtype=dtype or target.dtype), target, generator, None, tensor)
         return tensor
 
     def __eq__(self, other: object) -> bool:
@@ -247,7 +244,7 @@ def get(spec: str | Initializer, **arguments: Any) -> Initializer:
         quoted strings, True, False, None, tuples or lists. ``in_axis``, ``out_axis`` and ``batch_axis`` may
         stand in it, for calls that name none.
     **arguments
-        The arguments, where `spec` is a name alone.
+        The arguments, if `spec` is a name alone.
 
     Returns
     -------
@@ -277,44 +274,31 @@ def get(spec: str | Initializer, **arguments: Any) -> Initializer:
         raise TypeError(f"an initialiser is a name, a spec string or an Initializer, not {spec!r}")
     try:
         with default_fp():  # reading and writing decimals rounds too
-            return Initializer(*_parsed(spec))
+            return Initializer(*specs.parse(spec))
     except ValueError as error:
         raise ValueError(f"in {spec!r}: {error}") from None
 
 
-def row(law: Callable[..., Law]) -> Callable[[_Function], _Function]:
-    """Enter a function into the table of initialisers: its own parameters and defaults, and their law."""
-
-    def enter(function: _Function) -> _Function:
-        signature = inspect.signature(function)
-        shape, *own, _ = signature.parameters.values()  # the last is **options, spelled out below
-        _ROWS[function.__name__] = _Row(law, {parameter.name: parameter.default for parameter in own})
-        shared = inspect.signature(Initializer.__call__).parameters.values()
-        parameters = [shape, *own, *(each for each in shared if each.kind is inspect.Parameter.KEYWORD_ONLY)]
-        function.__dict__["__signature__"] = signature.replace(parameters=parameters)
-        return function
-
-    return enter
-
-
-def _fill(plan: Plan, target: Array, rng: Any, block: tuple[range, ...] | None) -> None:
+def _fill(plan: Plan, target: Array, rng: Any, block: tuple[range, ...] | None, tensor: Any = None) -> None:
+    """Fill the storage `target`, which may be the memory of a tensor. All refusals come first."""
     if not target.flags.writeable:
         raise ValueError("the array to fill is read-only")
-    shared = any(step == 0 and n > 1 for step, n in zip(target.strides, target.shape, strict=True))
-    if shared and target.size and plan.distribution != "constant":
+    if plan.distribution != "constant" and is_expanded(target):
         raise ValueError(
             "elements of the array to fill share their memory, as those of an expanded tensor do: fill a copy"
         )
-    # a draw is numbered in C order, so other orders go through a temporary
-    whole = target if target.flags.c_contiguous else np.empty(target.shape, target.dtype)
     generator = _generator(rng) if plan.random else None
+    # Values are numbered in C order, so another order goes by way of a copy.
+    ordered = target.flags.carray and target.dtype.isnative
+    values = target if ordered else np.empty(target.shape, plan.dtype.storage)
+    say_written(tensor)
     if block is None:
-        plan.fill_all(whole, generator)
+        plan.fill_all(values, generator)
     else:
-        plan.fill_block(whole, generator, block)
+        plan.fill_block(values, generator, block)
         plan.consume(generator)
-    if whole is not target:
-        target[...] = whole
+    if values is not target:
+        target[...] = values
 
 
 def _generator(rng: Any) -> Any:
@@ -328,26 +312,6 @@ def _generator(rng: Any) -> Any:
     if torch is not None and isinstance(rng, torch.Generator):
         raise TypeError("a torch.Generator has another stream: give a fastinit or NumPy Generator, or a seed")
     return random.default_rng(rng)
-
-
-def memory_of(tensor: Any) -> tuple[Array, str | None]:
-    """Return the memory of an array or a torch tensor, as its tag's storage, and the tag, if it has one."""
-    if isinstance(tensor, np.ndarray):
-        try:
-            tag = _dtypes.tag(tensor.dtype)
-        except TypeError:
-            return tensor, None
-        return _dtypes.storage(tensor, tag), tag
-    torch = sys.modules.get("torch")  # who has a tensor has imported it
-    if torch is None or not isinstance(tensor, torch.Tensor):
-        raise TypeError(f"a NumPy array or a torch tensor is wanted, not {type(tensor).__name__}")
-    if tensor.device.type != "cpu" or tensor.layout != torch.strided:
-        raise TypeError(f"the tensor must be dense and on the CPU, not {tensor.layout} on {tensor.device}")
-    if not tensor.is_inference():
-        torch.autograd.graph.increment_version(tensor)  # so that autograd knows that it has changed
-    if tensor.dtype == torch.bfloat16:
-        return tensor.detach().view(torch.int16).numpy().view(np.uint16), "bf16"
-    return memory_of(tensor.detach().numpy())
 
 
 def _ranges(block: Block, shape: tuple[int, ...]) -> tuple[range, ...]:
@@ -364,43 +328,8 @@ def _ranges(block: Block, shape: tuple[int, ...]) -> tuple[range, ...]:
     return tuple(range(size)[part] for size, part in zip(shape, parts, strict=True))
 
 
-def _parsed(spec: str) -> tuple[str, dict[str, Any]]:
-    try:
-        call = ast.parse(spec.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        call = None
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-        raise ValueError("a spec is a name, or name(argument=value, ...)")
-    if call.args or any(keyword.arg is None for keyword in call.keywords):
-        raise ValueError("arguments are written argument=value")
-    names = [str(keyword.arg) for keyword in call.keywords]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"{name!r} is given twice")
-    return call.func.id, dict(zip(names, (_value(keyword.value) for keyword in call.keywords), strict=True))
-
-
-def _value(node: ast.expr) -> Any:
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Name):
-        return f"-{node.operand.id}"  # -inf
-    try:
-        return ast.literal_eval(node)
-    except ValueError:
-        text = ast.unparse(node)
-        raise ValueError(f"{text!r} is not a number, a word, a string or a tuple; quote it?") from None
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, str) and not value.isidentifier():
-        return repr(value)
-    return str(value)
-
-
 def _coerced(what: str, value: Any, default: Any) -> Any:
-    """Return a value in the type of its default (float where there is none), so that equal arguments are one
-    spec."""
+    """Return a value in the type of its default, or as a float, so that equal arguments have one spec."""
     if isinstance(default, str):
         if isinstance(value, str):
             return value
@@ -417,3 +346,11 @@ def _coerced(what: str, value: Any, default: Any) -> Any:
 
 def _axes(value: Any) -> Any:
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
+#: What every array form takes besides the initialiser's own arguments.
+OPTIONS = [
+    each
+    for each in inspect.signature(Initializer.__call__).parameters.values()
+    if each.kind is inspect.Parameter.KEYWORD_ONLY
+]

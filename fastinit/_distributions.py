@@ -1,0 +1,111 @@
+"""What is known of each distribution besides its kernels: parameters, moments, what is refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from fastinit import _dispatch
+
+__all__ = ["DISTRIBUTIONS", "Distribution", "named"]
+
+Parameters = tuple[float, ...]
+
+
+class Distribution(NamedTuple):
+    """One distribution.
+
+    Attributes
+    ----------
+    parameters : tuple of str
+        Their names, in the order of src_c/distributions.def.
+    moments : callable
+        From the parameters to the mean and the standard deviation.
+    centred : callable
+        From scale and fan to the parameters of mean 0 and variance ``scale / fan``.
+    reach : callable
+        From the parameters and the mean to what the dtype must be able to hold.
+    refusal : callable or None
+        From parameters that the C core refuses to the error.
+    """
+
+    parameters: tuple[str, ...]
+    moments: Callable[..., tuple[float, float]]
+    centred: Callable[[float, float], Parameters]
+    reach: Callable[..., Parameters]
+    refusal: Callable[..., Exception] | None = None
+
+
+# Standard deviation of the standard normal cut at -2 and 2: sqrt(1 - 4 phi(2) / (2 Phi(2) - 1)). JAX and
+# Keras have the same digits.
+_CUT_STD = 0.87962566103423978
+
+
+def _truncated_moments(low: float, high: float, mean: float, std: float) -> tuple[float, float]:
+    """By the midpoint rule, to about six digits, however far out the bounds are."""
+    mode = min(max(0.0, low), high)
+    extent = min(12.0, 40.0 / max(abs(mode), 1e-9))  # the density has no weight beyond
+    left, right = max(low, mode - extent) - mode, min(high, mode + extent) - mode
+    points = left + (right - left) * (np.arange(4096) + 0.5) / 4096
+    weights = np.exp(-points * (points / 2.0 + mode))
+    weights /= weights.sum()
+    centre = float(weights @ points)
+    spread = math.sqrt(float(weights @ (points - centre) ** 2))
+    return mean + std * (mode + centre), std * spread
+
+
+def _no_value_between(low: float, high: float, mean: float, std: float) -> Exception:
+    if math.isnan(low) or math.isnan(high):
+        return ValueError("low and high must not be NaN")
+    return ValueError("low > high" if low > high else f"no value lies between low={low} and high={high}")
+
+
+def _bounds(scale: float, fan: float) -> Parameters:
+    bound = math.sqrt(3.0 * scale / fan)
+    return -bound, bound
+
+
+DISTRIBUTIONS = {
+    "uniform": Distribution(
+        ("low", "high"),
+        moments=lambda low, high: (low / 2.0 + high / 2.0, (high - low) / math.sqrt(12.0)),
+        centred=_bounds,
+        reach=lambda low, high, mean: (low, high, high - low),
+        refusal=lambda low, high: OverflowError("high - low range exceeds valid bounds"),
+    ),
+    "normal": Distribution(
+        ("mean", "std"),
+        moments=lambda mean, std: (mean, std),
+        centred=lambda scale, fan: (0.0, math.sqrt(scale / fan)),
+        reach=lambda mean, std, _: (mean, std),
+    ),
+    "truncated_normal": Distribution(
+        ("low", "high", "mean", "std"),  # the bounds in standard deviations from the mean
+        moments=_truncated_moments,
+        centred=lambda scale, fan: (-2.0, 2.0, 0.0, math.sqrt(scale / fan) / _CUT_STD),
+        # The bounds are no values of the dtype, and may be as large as they like.
+        reach=lambda low, high, mean, std, expected: (mean, std, expected),
+        refusal=_no_value_between,
+    ),
+}
+if {name: len(each.parameters) for name, each in DISTRIBUTIONS.items()} != _dispatch.PARAMETERS:
+    raise ImportError(
+        f"the C core has distributions with so many parameters: {_dispatch.PARAMETERS}; "
+        f"fastinit._distributions has { ({name: each.parameters for name, each in DISTRIBUTIONS.items()}) }"
+    )
+
+
+def named(name: str) -> Distribution:
+    """Return a distribution; a ValueError that lists the known ones if there is none of that name.
+
+    Examples
+    --------
+    >>> named("uniform").moments(-1.0, 1.0)[0]
+    0.0
+    """
+    if name not in DISTRIBUTIONS:
+        raise ValueError(f"unknown distribution {name!r}; known are {', '.join(DISTRIBUTIONS)}")
+    return DISTRIBUTIONS[name]

@@ -1,0 +1,138 @@
+"""The decorator that makes an initialiser's public functions and its row in the table from one function."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from fastinit._arrays import memory_of, say_written
+
+from .initializer import ALIASES, OPTIONS, Scheme, enter, get
+
+__all__ = ["register"]
+
+_POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
+
+def register(
+    *,
+    in_place: str | None = None,
+    names: Mapping[str, str] | None = None,
+    convert: Callable[..., dict[str, Any]] | None = None,
+    draws: bool = True,
+    integers: Callable[..., Any] | None = None,
+    note: str = "",
+) -> Callable[[Callable[..., Scheme]], Callable[..., Any]]:
+    """Make an initialiser of a function from its own arguments to a scheme.
+
+    Three things come of it: the function of that name that returns an array and has its docstring, which
+    replaces it; the function in place beside it; and its row in the table that `get` reads.
+
+    Parameters
+    ----------
+    in_place : str, optional
+        The name in place, torch's if it has one; by default the function's with an underscore.
+    names : mapping of str to str, optional
+        torch's names of arguments, by the function's own.
+    convert : callable, optional
+        From torch's arguments to the function's own.
+    draws : bool
+        Whether there is a generator to give in place.
+    integers : callable, optional
+        From torch's arguments to the value that fills a tensor of integers or bools.
+    note : str, optional
+        What the docstring in place says besides.
+    """
+
+    def decorate(function: Callable[..., Scheme]) -> Callable[..., Any]:
+        name, twin = function.__name__, in_place or f"{function.__name__}_"
+        enter(name, function, twin)
+        array_form = _array_form(function)
+        in_place_form = _in_place_form(function, twin, names or {}, convert, draws, integers)
+        in_place_form.__doc__ = f"Fill in place; see `fastinit.init.{name}`.{note}"
+        public = {name: array_form, twin: in_place_form}
+        for alias in (alias for alias, of in ALIASES.items() if of == name):
+            public |= {alias: array_form, f"{alias}_": in_place_form}
+        function.__globals__.update(public)
+        function.__globals__["__all__"] += public
+        return array_form
+
+    return decorate
+
+
+def _array_form(function: Callable[..., Scheme]) -> Callable[..., Any]:
+    """The function that returns an array: the shape, the initialiser's own arguments, and the options."""
+    own = inspect.signature(function).parameters.values()
+    shape = inspect.Parameter("shape", _POSITIONAL, annotation="Shape")
+    signature = inspect.Signature([shape, *own, *OPTIONS], return_annotation="Array")
+    options = {each.name for each in OPTIONS}
+
+    @functools.wraps(function)
+    def array_form(*positional: Any, **keywords: Any) -> Any:
+        given = _bound(signature, positional, keywords)
+        shape = given.pop("shape")
+        arguments = {key: value for key, value in given.items() if key not in options}
+        return get(function.__name__, **arguments)(shape, **{k: given[k] for k in given if k in options})
+
+    array_form.__dict__["__signature__"] = signature
+    return array_form
+
+
+def _in_place_form(
+    function: Callable[..., Scheme],
+    twin: str,
+    names: Mapping[str, str],
+    convert: Callable[..., dict[str, Any]] | None,
+    draws: bool,
+    integers: Callable[..., Any] | None,
+) -> Callable[..., Any]:
+    """The function that fills a tensor and returns it, with torch's arguments in torch's order."""
+    own = [
+        each.replace(name=names.get(each.name, each.name), kind=_POSITIONAL)
+        for each in inspect.signature(function).parameters.values()
+    ]
+    tensor = inspect.Parameter("tensor", _POSITIONAL, annotation="T")
+    generator = inspect.Parameter("generator", _POSITIONAL, default=None, annotation="Any")
+    signature = inspect.Signature([tensor, *own, *[generator] * draws], return_annotation="T")
+    originals = {torchs: name for name, torchs in names.items()}
+
+    def in_place_form(*positional: Any, **keywords: Any) -> Any:
+        given = _bound(signature, positional, keywords)
+        tensor, rng = given.pop("tensor"), given.pop("generator", None)
+        if integers is not None and _fill_integers(tensor, integers(**given)):
+            return tensor
+        if convert is not None:
+            with_defaults = {each.name: given.get(each.name, each.default) for each in own}
+            given = convert(**with_defaults)
+        arguments = {originals.get(key, key): value for key, value in given.items()}
+        return get(function.__name__, **arguments).fill_(tensor, rng)
+
+    in_place_form.__dict__["__signature__"] = signature
+    in_place_form.__name__ = in_place_form.__qualname__ = twin
+    in_place_form.__module__ = function.__module__
+    return in_place_form
+
+
+def _bound(
+    signature: inspect.Signature, positional: tuple[Any, ...], keywords: dict[str, Any]
+) -> dict[str, Any]:
+    """The arguments by name; a TypeError as Python's own if they don't fit."""
+    return dict(signature.bind(*positional, **keywords).arguments)
+
+
+def _fill_integers(tensor: Any, value: Any) -> bool:
+    """Fill a tensor of integers or bools with what ``int`` or ``bool`` makes of value; False for others."""
+    target, dtype = memory_of(tensor, output=True, fills=True)
+    if dtype is not None or target.dtype.kind not in "biu":
+        return False
+    if not target.flags.writeable:
+        raise ValueError("the array to fill is read-only")
+    exact = np.array(bool(value) if target.dtype.kind == "b" else int(value), target.dtype)
+    say_written(tensor)
+    target[...] = exact
+    return True

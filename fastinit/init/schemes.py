@@ -1,0 +1,261 @@
+"""The initialisers of independent values: each function turns its own arguments into a scheme.
+
+That is every check and every formula of a bound or a standard deviation. They use + - * / and sqrt on float64
+alone, which round alike everywhere. `register` makes the public functions, whose shared parameters
+`Initializer.__call__` documents.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastinit._dispatch import default_fp
+from fastinit._distributions import named
+from fastinit._dtypes import Dtype
+
+from .checks import finite, known, not_negative
+from .fans import compute_fans, finite_square, squared_gain
+from .initializer import Scheme
+from .plans import Plan, Sampled
+from .registry import register
+
+__all__: list[str] = []
+
+Axes = dict[str, Any]
+Shape = tuple[int, ...]
+
+_MODES: dict[str, Callable[[int, int], float]] = {
+    "fan_in": lambda fan_in, fan_out: fan_in,
+    "fan_out": lambda fan_in, fan_out: fan_out,
+    "fan_avg": lambda fan_in, fan_out: (fan_in + fan_out) / 2,
+    "fan_geo_avg": lambda fan_in, fan_out: math.sqrt(fan_in * fan_out),
+}
+
+
+def scaled(scale: float, mode: str, distribution: str) -> Scheme:
+    """Variance ``scale / fan``: the one place that joins fans, gains and distributions."""
+    known("mode", mode, _MODES)
+    centred = named(distribution).centred
+    not_negative("scale", scale)
+
+    def plan(shape: Shape, dtype: Dtype, axes: Axes) -> Plan:
+        fans = compute_fans(shape, **axes)
+        fan = _MODES[mode](*fans)
+        if fan == 0:
+            raise ValueError(f"{mode} of shape {shape} is 0, so no variance can make up for it")
+        return Sampled(shape, dtype, distribution, centred(scale, fan), fans=fans)
+
+    return plan
+
+
+def sampled(distribution: str, *parameters: float) -> Scheme:
+    """The same distribution, whatever the shape."""
+    return lambda shape, dtype, axes: Sampled(shape, dtype, distribution, parameters)
+
+
+@register()
+def variance_scaling(
+    scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal"
+) -> Scheme:
+    """Draw with mean 0 and variance ``scale / n``, n being a fan of the shape: what the next six are rows of.
+
+    Parameters
+    ----------
+    shape : int or sequence of int
+    scale : float
+    mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
+        What n is; the averages are the arithmetic and the geometric mean of both fans.
+    distribution : {"truncated_normal", "normal", "uniform"}
+        The truncated normal is cut at 2 standard deviations, which are widened by 1 / 0.8796... so that the
+        variance is `scale / n` after the cut, as JAX and Keras do.
+    **options
+        See `Initializer.__call__`.
+
+    Examples
+    --------
+    >>> w = variance_scaling((256, 784), 2.0, "fan_out", "normal", rng=0)
+    >>> bool(abs(w.std() / (2 / 256) ** 0.5 - 1) < 0.01)
+    True
+    """
+    return scaled(scale, mode, distribution)
+
+
+@register()
+def xavier_uniform(*, gain: float = 1.0) -> Scheme:
+    """Draw uniformly from ``[-b, b)``, ``b = gain * sqrt(6 / (fan_in + fan_out))``; for tanh and sigmoid.
+
+    References
+    ----------
+    Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
+
+    Examples
+    --------
+    >>> w = xavier_uniform((256, 784), rng=0)
+    >>> bool(abs(w).max() < (6 / (784 + 256)) ** 0.5)
+    True
+    """
+    return scaled(finite_square("gain", gain), "fan_avg", "uniform")
+
+
+@register()
+def xavier_normal(*, gain: float = 1.0) -> Scheme:
+    """Draw normals with standard deviation ``gain * sqrt(2 / (fan_in + fan_out))``; see `xavier_uniform`.
+
+    JAX's and Keras's glorot_normal is ``variance_scaling(shape, 1.0, "fan_avg", "truncated_normal")``.
+    """
+    return scaled(finite_square("gain", gain), "fan_avg", "normal")
+
+
+def _kaiming(a: float, mode: str, nonlinearity: str, distribution: str) -> Scheme:
+    known("mode", mode, ("fan_in", "fan_out"))
+    finite_square("a, the negative slope,", a)
+    return scaled(squared_gain(nonlinearity, a), mode, distribution)
+
+
+@register()
+def kaiming_uniform(*, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Scheme:
+    """Draw uniformly from ``[-b, b)``, ``b = gain * sqrt(3 / fan)``; for ReLU and its kin.
+
+    Parameters
+    ----------
+    shape : int or sequence of int
+    a : float
+        Negative slope of leaky_relu; other nonlinearities have no use for it.
+    mode : {"fan_in", "fan_out"}
+        Whose variance is kept: the signal's on its way forward, or the gradient's on its way back.
+    nonlinearity : str
+        Sets the gain: a name that `calculate_gain` knows.
+    **options
+        See `Initializer.__call__`.
+
+    Notes
+    -----
+    torch.nn.Linear and the convolutions use ``a=sqrt(5)`` for their weights.
+
+    References
+    ----------
+    He et al., "Delving deep into rectifiers", 2015.
+
+    Examples
+    --------
+    >>> kaiming_uniform((64, 3, 7, 7), a=5 ** 0.5, rng=0).std().round(3)
+    np.float32(0.048)
+    """
+    return _kaiming(a, mode, nonlinearity, "uniform")
+
+
+@register()
+def kaiming_normal(*, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Scheme:
+    """Draw normals with standard deviation ``gain / sqrt(fan)``; parameters as of `kaiming_uniform`.
+
+    JAX's and Keras's he_normal is ``variance_scaling(shape, 2.0, "fan_in", "truncated_normal")``.
+
+    Examples
+    --------
+    >>> kaiming_normal((3, 3, 64, 128), layout="io", mode="fan_out", rng=0).std().round(3)
+    np.float32(0.042)
+    """
+    return _kaiming(a, mode, nonlinearity, "normal")
+
+
+@register()
+def lecun_uniform() -> Scheme:
+    """Draw uniformly from ``[-b, b)``, ``b = sqrt(3 / fan_in)``; with SELU.
+
+    References
+    ----------
+    LeCun et al., "Efficient BackProp", 1998; Klambauer et al., "Self-normalizing neural networks", 2017.
+    """
+    return scaled(1.0, "fan_in", "uniform")
+
+
+@register()
+def lecun_normal() -> Scheme:
+    """Draw normals with standard deviation ``sqrt(1 / fan_in)``; see `lecun_uniform`.
+
+    JAX's and Keras's lecun_normal is ``variance_scaling(shape, 1.0, "fan_in", "truncated_normal")``.
+    """
+    return scaled(1.0, "fan_in", "normal")
+
+
+@register(names={"low": "a", "high": "b"}, note=" The values are in ``[a, b)``.")
+def uniform(*, low: float = 0.0, high: float = 1.0) -> Scheme:
+    """Draw uniformly from ``[low, high)``."""
+    finite("low", low)
+    finite("high", high)
+    if not low <= high:
+        raise ValueError(f"low={low} is above high={high}")
+    return sampled("uniform", low, high)
+
+
+@register()
+def normal(*, mean: float = 0.0, std: float = 1.0) -> Scheme:
+    """Draw normals.
+
+    Examples
+    --------
+    >>> full = normal((1000, 1000), std=0.02, rng=7)
+    >>> part = normal((1000, 1000), std=0.02, rng=7, block=(slice(500, 600), slice(None, None, -3)))
+    >>> bool((part == full[500:600, ::-3]).all())
+    True
+    """
+    finite("mean", mean)
+    not_negative("std", std)
+    return sampled("normal", mean, std)
+
+
+def _standard_bounds(mean: float, std: float, a: float, b: float) -> dict[str, float]:
+    """Values a and b as bounds in standard deviations from the mean, so that none is outside when undone."""
+    finite("mean", mean)
+    finite("std", std)
+    with default_fp():
+        if not std > 0.0:
+            raise ValueError(f"std must be above 0, not {std}")
+        if not a <= b:
+            raise ValueError(f"a={a} is above b={b}")
+        low, high = (a - mean) / std, (b - mean) / std
+        if low == math.inf or high == -math.inf:
+            raise ValueError(
+                f"std={std} is too small for a={a}, b={b} around mean={mean}: no draw gets there"
+            )
+        while -math.inf < low and mean + std * low < a:
+            low = float(np.nextafter(low, math.inf))
+        while high < math.inf and mean + std * high > b:
+            high = float(np.nextafter(high, -math.inf))
+    return {"mean": mean, "std": std, "low": low, "high": max(low, high)}
+
+
+@register(
+    in_place="trunc_normal_",
+    names={"low": "a", "high": "b"},
+    convert=_standard_bounds,
+    note=" The bounds `a` and `b` are values, as in torch.",
+)
+def truncated_normal(*, mean: float = 0.0, std: float = 1.0, low: float = -2.0, high: float = 2.0) -> Scheme:
+    """Draw normals that lie between bounds.
+
+    Parameters
+    ----------
+    shape : int or sequence of int
+    mean, std : float
+        Of the normal before it is cut: `std` is not corrected for the cut.
+    low, high : float
+        The bounds, in standard deviations from the mean as in JAX and SciPy. (Those of `trunc_normal_` are
+        absolute, as torch's are.)
+    **options
+        See `Initializer.__call__`.
+
+    Examples
+    --------
+    >>> bool(abs(truncated_normal((100, 100), std=0.02, rng=0)).max() <= 0.04)
+    True
+    """
+    finite("mean", mean)
+    not_negative("std", std)
+    if not low <= high or low == math.inf or high == -math.inf:
+        raise ValueError(f"no value lies between low={low} and high={high}")
+    return sampled("truncated_normal", low, high, mean, std)

@@ -1,0 +1,73 @@
+"""Spec strings such as ``"kaiming_normal(mode=fan_out, a=0.1)"``: read, and written."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["parse", "write"]
+
+
+def parse(spec: str) -> tuple[str, dict[str, Any]]:
+    """Return the name and the arguments that a spec string holds.
+
+    Parameters
+    ----------
+    spec : str
+        ``name(argument=value, ...)``; a value is a number, a word, a quoted string, True, False, None, a
+        tuple or a list.
+
+    Raises
+    ------
+    ValueError
+        It can't be read, or gives an argument twice.
+
+    Examples
+    --------
+    >>> parse("kaiming_normal(mode=fan_out, a=0.1)")
+    ('kaiming_normal', {'mode': 'fan_out', 'a': 0.1})
+    """
+    try:
+        call = ast.parse(spec.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        call = None
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+        raise ValueError("a spec is a name, or name(argument=value, ...)")
+    if call.args or any(keyword.arg is None for keyword in call.keywords):
+        raise ValueError("arguments are written argument=value")
+    names = [str(keyword.arg) for keyword in call.keywords]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name!r} is given twice")
+    return call.func.id, dict(zip(names, (_value(keyword.value) for keyword in call.keywords), strict=True))
+
+
+def write(name: str, arguments: Mapping[str, Any]) -> str:
+    """Return the spec string of a name and arguments, which are sorted.
+
+    Examples
+    --------
+    >>> write("normal", {"std": 0.02}), write("zeros", {})
+    ('normal(std=0.02)', 'zeros')
+    """
+    written = ", ".join(f"{key}={_written(arguments[key])}" for key in sorted(arguments))
+    return f"{name}({written})" if written else name
+
+
+def _value(node: ast.expr) -> Any:
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Name):
+        return f"-{node.operand.id}"  # -inf
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        text = ast.unparse(node)
+        raise ValueError(f"{text!r} is not a number, a word, a string or a tuple; quote it?") from None
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, str) and not value.isidentifier():
+        return repr(value)
+    return str(value)

@@ -1,0 +1,194 @@
+"""The initialisers of constants and matrices, whose values are not independent; written as in `schemes`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastinit._dtypes import Dtype
+
+from .checks import finite, not_negative
+from .fans import resolve_axes
+from .initializer import Scheme
+from .plans import Constant, DeltaOrthogonal, Identity, Orthogonal, Plan, Sparse
+from .registry import register
+
+__all__: list[str] = []
+
+Axes = dict[str, Any]
+Shape = tuple[int, ...]
+
+_INTEGERS = " A tensor of integers or bools takes what ``int`` or ``bool`` makes of the value."
+
+
+@register(names={"value": "val"}, draws=False, integers=lambda val: val, note=_INTEGERS)
+def constant(value: float) -> Scheme:
+    """Fill with one value; draws nothing."""
+    return lambda shape, dtype, axes: Constant(shape, dtype, value)
+
+
+@register(draws=False, integers=lambda: 0, note=_INTEGERS)
+def zeros() -> Scheme:
+    """Fill with zeros; draws nothing."""
+    return lambda shape, dtype, axes: Constant(shape, dtype, 0.0)
+
+
+@register(draws=False, integers=lambda: 1, note=_INTEGERS)
+def ones() -> Scheme:
+    """Fill with ones; draws nothing."""
+    return lambda shape, dtype, axes: Constant(shape, dtype, 1.0)
+
+
+@register(draws=False)
+def eye() -> Scheme:
+    """Fill a matrix with the identity; draws nothing.
+
+    Examples
+    --------
+    >>> eye((2, 3))
+    array([[1., 0., 0.],
+           [0., 1., 0.]], dtype=float32)
+    """
+    return lambda shape, dtype, axes: Identity(_of_rank("eye", shape, 2), dtype, 0, 1, shape[0])
+
+
+@register(draws=False)
+def dirac(*, groups: int = 1) -> Scheme:
+    """Fill a convolution's weight so that it passes its input channels on; draws nothing.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Of three to five axes.
+    groups : int
+        In each of so many groups of outputs, output channel d passes on input channel d of the group.
+    **options
+        See `Initializer.__call__`.
+
+    Examples
+    --------
+    >>> dirac((2, 2, 3))
+    array([[[0., 1., 0.],
+            [0., 0., 0.]],
+    <BLANKLINE>
+           [[0., 0., 0.],
+            [0., 1., 0.]]], dtype=float32)
+    """
+    if groups < 1:
+        raise ValueError(f"groups must be 1 or more, not {groups}")
+
+    def plan(shape: Shape, dtype: Dtype, axes: Axes) -> Plan:
+        out_axis, in_axis = _channels("dirac", shape, axes)
+        if shape[out_axis] % groups:
+            raise ValueError(
+                f"groups={groups} does not divide the {shape[out_axis]} outputs of shape {shape}"
+            )
+        return Identity(shape, dtype, out_axis, in_axis, shape[out_axis] // groups)
+
+    return plan
+
+
+@register()
+def orthogonal(*, gain: float = 1.0) -> Scheme:
+    """Fill with a matrix, outputs by the rest, that is drawn uniformly from the (semi-)orthogonal ones.
+
+    The columns are orthogonal where there are fewer of them than rows, else the rows. It is computed in
+    float64 for every dtype: QR of standard normals drawn in C order, signs chosen so that R has a positive
+    diagonal.
+
+    Notes
+    -----
+    The named exception from the promise of equal bits: LAPACK's depend on the machine's BLAS and its threads,
+    so the values are reproducible to rounding only (``Plan.exact`` is False). `block` costs the whole tensor.
+
+    References
+    ----------
+    Saxe et al., "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks", 2013.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> w = orthogonal((3, 8), rng=0)
+    >>> bool(np.allclose(w @ w.T, np.eye(3), atol=1e-6))
+    True
+    """
+    finite("gain", gain)
+
+    def plan(shape: Shape, dtype: Dtype, axes: Axes) -> Plan:
+        _, outs, batch = resolve_axes(shape, **axes)
+        return Orthogonal(shape, dtype, gain, batch, outs)
+
+    return plan
+
+
+@register()
+def delta_orthogonal(*, gain: float = 1.0) -> Scheme:
+    """Fill a convolution's weight with an orthogonal matrix at ``(k - 1) // 2`` of its kernel, else zeros.
+
+    JAX's definition, for three to five axes and at least as many outputs as inputs. What `orthogonal` says of
+    bits holds here too.
+
+    References
+    ----------
+    Xiao et al., "Dynamical isometry and a mean field theory of CNNs", 2018.
+    """
+    finite("gain", gain)
+
+    def plan(shape: Shape, dtype: Dtype, axes: Axes) -> Plan:
+        out_axis, in_axis = _channels("delta_orthogonal", shape, axes)
+        if shape[in_axis] > shape[out_axis]:
+            raise ValueError(
+                f"delta_orthogonal needs at least as many outputs as inputs: shape {shape} has "
+                f"{shape[out_axis]} and {shape[in_axis]}"
+            )
+        return DeltaOrthogonal(shape, dtype, gain, out_axis, in_axis)
+
+    return plan
+
+
+@register()
+def sparse(sparsity: float, *, std: float = 0.01) -> Scheme:
+    """Draw a matrix of normals with as many zeros in each column.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        ``(rows, columns)``
+    sparsity : float
+        ``ceil(sparsity * rows)`` elements of each column are zero.
+    std : float
+    **options
+        See `Initializer.__call__`. `block` costs whole columns.
+
+    Notes
+    -----
+    First come the normals of the whole tensor, then one 32-bit word w for each element (rows * columns of
+    them, a buffered half first), both in C order. In each column the elements with the smallest pairs (w,
+    row) are zero. So the zeros are as reproducible as the normals.
+
+    References
+    ----------
+    Martens, "Deep learning via Hessian-free optimization", 2010.
+
+    Examples
+    --------
+    >>> (sparse((10, 3), 0.25, rng=0) == 0).sum(axis=0)
+    array([3, 3, 3])
+    """
+    if not 0.0 <= sparsity <= 1.0:
+        raise ValueError(f"sparsity must be between 0 and 1, not {sparsity}")
+    not_negative("std", std)
+    return lambda shape, dtype, axes: Sparse(_of_rank("sparse", shape, 2), dtype, sparsity, std)
+
+
+def _channels(name: str, shape: Shape, axes: Axes) -> tuple[int, int]:
+    ins, outs, batch = resolve_axes(_of_rank(name, shape, 3, 5), **axes)
+    if len(ins) != 1 or len(outs) != 1 or batch:
+        raise ValueError(f"{name} takes one in_axis, one out_axis and no batch_axis")
+    return outs[0], ins[0]
+
+
+def _of_rank(name: str, shape: Shape, least: int, most: int | None = None) -> Shape:
+    if not least <= len(shape) <= (most or least):
+        needs = f"{least} to {most}" if most else f"{least}"
+        raise ValueError(f"{name} needs {needs} axes: shape {shape} has {len(shape)}")
+    return shape
