@@ -62,9 +62,8 @@ def memory_of(x: Any, *, output: bool, fills: bool = False) -> tuple[Array, Dtyp
         try:
             array = np.asarray(memoryview(x))
         except TypeError:
-            raise TypeError(
-                f"out must be an array, a tensor or a writable buffer, not {type(x).__name__}"
-            ) from None
+            wanted = "an array, a tensor or a writable buffer is wanted"
+            raise TypeError(f"{wanted}, not {type(x).__name__}") from None
     else:
         array = np.asarray(x)
     try:

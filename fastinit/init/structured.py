@@ -20,7 +20,12 @@ Shape = tuple[int, ...]
 _INTEGERS = " A tensor of integers or bools takes what ``int`` or ``bool`` makes of the value."
 
 
-@register(names={"value": "val"}, draws=False, integers=lambda val: val, note=_INTEGERS)
+def _number(val: float) -> dict[str, float]:
+    """torch takes a bool for a number."""
+    return {"value": float(val) if isinstance(val, bool) else val}
+
+
+@register(names={"value": "val"}, convert=_number, draws=False, integers=lambda val: val, note=_INTEGERS)
 def constant(value: float) -> Scheme:
     """Fill with one value; draws nothing."""
     return lambda shape, dtype, axes: Constant(shape, dtype, value)

@@ -7,7 +7,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import torch
-from test_init import DTYPES, SHAPES, SPECS, position, same, shape_of
+from cases import DTYPES, SHAPES, SPECS, position, same, shape_of
 
 from fastinit import init, random
 
@@ -116,7 +116,7 @@ def test_constants_draw_nothing(spec):
     ("target", "error", "message"),
     [
         (np.empty(3, np.int64), TypeError, "float16, bfloat16, float32, float64"),
-        ([0.0, 1.0], TypeError, "NumPy array or a torch tensor is wanted, not list"),
+        ([0.0, 1.0], TypeError, "a writable buffer is wanted, not list"),
         (torch.empty(3, dtype=torch.int32), TypeError, "float32"),
         (torch.empty(3, device="meta"), TypeError, "on the CPU, not .* on meta"),
         (torch.eye(3).to_sparse(), TypeError, "must be dense"),

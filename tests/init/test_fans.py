@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch.nn.init import _calculate_fan_in_and_fan_out
 
-from fastinit.fans import calculate_gain, compute_fans
+from fastinit.init.fans import calculate_gain, compute_fans
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def shapes(seed, count=50):

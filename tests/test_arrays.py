@@ -1,0 +1,154 @@
+"""The one door to memory: whatever has it is filled and read alike, and a refusal leaves all as it was."""
+
+import array
+
+import ml_dtypes
+import numpy as np
+import pytest
+import torch
+
+from fastinit import init, nn
+from fastinit.random import Generator, default_rng
+
+FILLS = {
+    "xavier_uniform_": lambda x: init.xavier_uniform_(x, generator=3),
+    "trunc_normal_": lambda x: init.trunc_normal_(x, generator=3),
+    "orthogonal_": lambda x: init.orthogonal_(x, generator=3),
+    "sparse_": lambda x: init.sparse_(x, 0.5, generator=3),
+    "constant_": lambda x: init.constant_(x, 0.5),
+    "eye_": init.eye_,
+}
+#: What takes any shape, and what takes expanded memory.
+TAKEN = {("constant_", "another rank"), ("constant_", "expanded"), ("trunc_normal_", "another rank")}
+
+
+class OnlyDlpack:
+    """An array of another library, which gives its memory by DLPack alone."""
+
+    def __init__(self, memory):
+        self.__dlpack__, self.__dlpack_device__ = memory.__dlpack__, memory.__dlpack_device__
+
+
+def misaligned(shape):
+    memory = np.zeros(4 * int(np.prod(shape)) + 1, np.uint8)
+    return memory[1:].view(np.float32).reshape(shape)
+
+
+def buffer(shape):
+    return memoryview(array.array("f", [0.0] * int(np.prod(shape)))).cast("B").cast("f", shape)
+
+
+#: Makes memory of float32, and reads it.
+HOLDERS = {
+    "ndarray": (lambda shape: np.zeros(shape, np.float32), np.asarray),
+    "Fortran": (lambda shape: np.zeros(shape, np.float32, order="F"), np.asarray),
+    "strided": (lambda shape: np.zeros((*shape[:-1], 2 * shape[-1]), np.float32)[..., ::2], np.asarray),
+    "misaligned": (misaligned, np.asarray),
+    "swapped": (lambda shape: np.zeros(shape, np.dtype(np.float32).newbyteorder()), np.asarray),
+    "memmap": (lambda shape: np.zeros(shape, np.float32).view(np.memmap), np.asarray),
+    "memoryview": (buffer, np.asarray),
+    "DLPack": (lambda shape: OnlyDlpack(np.zeros(shape, np.float32)), lambda x: np.from_dlpack(x)),
+    "tensor": (lambda shape: torch.zeros(shape), lambda x: x.numpy()),
+    "transposed tensor": (lambda shape: torch.zeros(shape[::-1]).permute(1, 0), lambda x: x.numpy()),
+}
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_a_fill_takes_every_kind_of_memory(holder):
+    make, read = HOLDERS[holder]
+    expected = init.kaiming_normal((5, 7), rng=1)
+    x = make((5, 7))
+    assert init.kaiming_normal_(x, generator=1) is x
+    assert read(x).astype(np.float32).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_an_output_and_an_operand_are_every_kind_of_memory(holder):
+    make, read = HOLDERS[holder]
+    x, out = make((5, 7)), make((5, 7))
+    init.normal_(x, generator=2)
+    assert nn.selu(x, out=out) is out
+    assert read(out).astype(np.float32).tobytes() == nn.selu(init.normal((5, 7), rng=2)).tobytes()
+
+
+def test_bfloat16_of_torch_and_of_numpy_have_the_same_bits():
+    tensor, array = torch.zeros(5, 7, dtype=torch.bfloat16), np.zeros((5, 7), ml_dtypes.bfloat16)
+    for x in (tensor, array):
+        init.normal_(x, generator=4)
+    assert tensor.view(torch.int16).numpy().tobytes() == array.tobytes()
+
+
+REFUSED = {
+    "another rank": lambda: torch.zeros(5),
+    "another dtype": lambda: torch.zeros(4, 6, dtype=torch.complex64),
+    "expanded": lambda: torch.zeros(4, 1).expand(4, 6),
+    "another device": lambda: torch.zeros(4, 6, device="meta"),
+    "another layout": lambda: torch.zeros(4, 6).to_sparse(),
+}
+
+
+@pytest.mark.parametrize("name", FILLS)
+@pytest.mark.parametrize("why", REFUSED)
+def test_a_refused_fill_leaves_the_version_counter(name, why):
+    x = REFUSED[why]()
+    if (name, why) in TAKEN:
+        FILLS[name](x)
+        assert x._version == 1
+        return
+    with pytest.raises((TypeError, ValueError, RuntimeError)):
+        FILLS[name](x)
+    assert x._version == 0
+
+
+@pytest.mark.parametrize("generator", [torch.Generator(), "seed", -1])
+def test_a_refused_generator_leaves_the_version_counter(generator):
+    x = torch.zeros(4, 6)
+    with pytest.raises((TypeError, ValueError)):
+        init.normal_(x, generator=generator)
+    assert x._version == 0
+
+
+def test_a_refused_constant_leaves_integers_as_they_were():
+    x = torch.zeros(3, dtype=torch.int8)
+    for value in (1000, float("nan"), float("inf")):
+        with pytest.raises((ValueError, OverflowError)):
+            init.constant_(x, value)
+    assert x._version == 0
+    assert not x.any()
+
+
+def test_a_fill_is_seen_by_autograd():
+    x = torch.ones(3, requires_grad=True)
+    y = (x * x).sum()
+    with torch.no_grad():
+        init.normal_(x, generator=1)
+    assert x._version == 1
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.backward()
+
+
+def test_a_refused_output_leaves_the_version_counter_and_the_generator():
+    x = torch.ones(3, 4)
+    out = torch.zeros(3, 4)
+    numpys = np.random.Generator(np.random.MT19937(1))
+    with pytest.raises(TypeError, match="MT19937"):
+        nn.alpha_dropout(x, 0.5, Generator(numpys.bit_generator), out=out)
+    with pytest.raises(OverflowError):
+        nn.leaky_relu(x, 1e300, out=out)
+    rng = default_rng(1)
+    before = rng.bit_generator.state
+    with pytest.raises(ValueError, match="shape"):
+        nn.alpha_dropout(x, 0.5, rng, out=torch.zeros(4, 3))
+    assert rng.bit_generator.state == before
+    assert out._version == 0
+    nn.relu(x, out=out)
+    assert out._version == 1
+
+
+def test_nn_refuses_what_would_lose_a_gradient_and_init_does_not():
+    x = torch.zeros(3, 4, requires_grad=True)
+    with pytest.raises(RuntimeError, match="requires grad"):
+        nn.relu(x)
+    with pytest.raises(RuntimeError, match="requires grad"):
+        nn.relu(torch.zeros(3, 4), out=x)
+    assert init.ones_(x).sum() == 12
