@@ -43,7 +43,7 @@ class Activation(NamedTuple):
 
 def operands_of(name: str, size: int, tag: str) -> list[np.ndarray]:
     """Normals, in rows if the function has a bias."""
-    each, rng, dtype = ACTIVATIONS[name], np.random.default_rng(SEED), _dtypes.dtype(tag)
+    each, rng, dtype = ACTIVATIONS[name], np.random.default_rng(SEED), _dtypes.DTYPES[tag].numpy
     shape = (size,)
     if name.startswith("bias"):
         columns = min(size, COLUMNS)

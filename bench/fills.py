@@ -35,7 +35,7 @@ class Workload(NamedTuple):
 
     @property
     def dtype(self) -> np.dtype:
-        return _dtypes.dtype(self.tag)
+        return _dtypes.DTYPES[self.tag].numpy
 
     def fastinit(self, rng: np.random.Generator | None = None) -> Callable[[np.ndarray], object]:
         """Fill by `fastinit.random.Generator`."""
@@ -57,7 +57,7 @@ class Workload(NamedTuple):
     def check(self, values: np.ndarray) -> None:
         """Raise an AssertionError if `values` can't be draws of this, by their moments or bounds."""
         mean, std, low, high = _MOMENTS[self.distribution]
-        unit = 2.0 ** -{"f16": 11, "bf16": 8, "f32": 24, "f64": 53}[self.tag]
+        unit = _dtypes.DTYPES[self.tag].epsilon / 2
         values = np.asarray(values).astype(np.float64)
         error = 6 * std / sqrt(values.size) + unit
         if abs(values.mean() - mean) > error or abs(values.std() - std) > error:
