@@ -10,10 +10,9 @@ import atexit
 import operator
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 Piece = TypeVar("Piece")
 
@@ -91,11 +90,11 @@ def set_num_threads(n: int) -> None:
         _pool.end()
 
 
-def run(function: Callable[[Piece], object], pieces: Iterable[Piece]) -> None:
+def run(function: Callable[[Piece], object], pieces: Iterable[Piece], threads: int | None = None) -> None:
     """Call ``function(piece)`` for every piece, in the calling thread and as many others as are free.
 
-    When it returns, every piece has ended. The first exception of any piece is raised then, and pieces that
-    had not begun by the time it happened are left out.
+    When it returns, every piece has ended. The first exception of any piece, or of the iterable, is raised
+    then, and pieces that had not begun by the time it happened are left out.
 
     It waits for pieces that another thread has begun, never for a thread to become free: so a piece may call
     `run` itself, and any number of threads may call it at once.
@@ -103,8 +102,11 @@ def run(function: Callable[[Piece], object], pieces: Iterable[Piece]) -> None:
     Parameters
     ----------
     function : callable
-        Worth a thread only where it releases the GIL.
+        Worth a thread only if it releases the GIL.
     pieces : iterable
+        One piece is taken at a time, by a thread that is about to begin it.
+    threads : int, optional
+        The number of threads, the caller's included; `get_num_threads` if it is not given.
 
     Examples
     --------
@@ -114,45 +116,58 @@ def run(function: Callable[[Piece], object], pieces: Iterable[Piece]) -> None:
     >>> seen == {0, 1, 2, 3, 4}
     True
     """
-    waiting = deque(pieces)
-    errors: list[BaseException] = []
-    working: list[None] = []  # one for each other thread that may have a piece
-    stopped: SimpleQueue[None] = SimpleQueue()
+    threads = get_num_threads() if threads is None else threads
+    _Run(function, pieces).finish(min(threads, operator.length_hint(pieces, threads)))
 
-    def work() -> None:
-        while not errors:
+
+class _Run(Generic[Piece]):
+    """The pieces of one call of `run`."""
+
+    def __init__(self, function: Callable[[Piece], object], pieces: Iterable[Piece]) -> None:
+        self._function = function
+        self._remaining = iter(pieces)
+        self._taking = threading.Lock()
+        self._errors: list[BaseException] = []
+        self._working: list[None] = []  # one for each other thread that may have a piece
+        self._stopped: SimpleQueue[None] = SimpleQueue()
+
+    def finish(self, threads: int) -> None:
+        """Have `threads` threads, this one included, take pieces until none is left."""
+        # A signal's handler may raise here, in the main thread, between any two steps.
+        try:
+            _pool.submit(self._help_out, threads - 1)
+            self._work()
+        except BaseException as error:
+            self._errors.append(error)
+        while True:
             try:
-                piece = waiting.popleft()
-            except IndexError:
-                return
-            function(piece)
+                self._remaining = iter(())
+                while self._working:
+                    self._stopped.get()
+                break
+            except BaseException as error:
+                self._errors.append(error)
+        if self._errors:
+            raise self._errors.pop(0)  # not _errors[0]: the traceback holds this object, and with it the list
 
-    def help_out() -> None:
-        working.append(None)  # before it takes a piece, so that nobody misses it
+    def _work(self) -> None:
+        while not self._errors:
+            with self._taking:
+                try:
+                    piece = next(self._remaining)
+                except StopIteration:
+                    return
+            self._function(piece)
+
+    def _help_out(self) -> None:
+        self._working.append(None)  # before it takes a piece, so that nobody misses it
         try:
-            work()
+            self._work()
         except BaseException as error:
-            errors.append(error)
+            self._errors.append(error)
         finally:
-            working.pop()
-            stopped.put(None)
-
-    # Where a signal's handler raises, it does so here, in the main thread, between any two steps.
-    try:
-        _pool.submit(help_out, min(get_num_threads(), len(waiting)) - 1)
-        work()
-    except BaseException as error:
-        errors.append(error)
-    while True:
-        try:
-            waiting.clear()
-            while working:
-                stopped.get()
-            break
-        except BaseException as error:
-            errors.append(error)
-    if errors:
-        raise errors.pop(0)  # not errors[0]: the traceback holds this frame, and with it the list
+            self._working.pop()
+            self._stopped.put(None)
 
 
 def _default_number() -> int:
@@ -167,7 +182,7 @@ def _default_number() -> int:
 class _Pool:
     """Threads that call what they are given, made as they are needed.
 
-    Not `concurrent.futures`' pool: where Ctrl-C comes while that starts a thread, it forgets the thread and
+    Not `concurrent.futures`' pool: if Ctrl-C comes while that starts a thread, it forgets the thread and
     waits for it when the interpreter ends.
     """
 
@@ -179,7 +194,7 @@ class _Pool:
         """Have `times` threads call `function`, or fewer: the caller's own can do all the work."""
         for _ in range(times):
             with _lock:
-                if len(self._threads) < get_num_threads() - 1 and not self._start():
+                if len(self._threads) < max(times, get_num_threads() - 1) and not self._start():
                     return
                 self._tasks.put(function)
 
@@ -195,7 +210,7 @@ class _Pool:
         return True
 
     def end(self) -> list[threading.Thread]:
-        """Have its threads end once they are free; it makes others where it is used again."""
+        """Have its threads end once they are free; it makes others if it is used again."""
         threads, tasks = self._threads, self._tasks
         self._threads, self._tasks = [], SimpleQueue()
         for _ in threads:

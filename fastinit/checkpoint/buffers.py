@@ -1,4 +1,4 @@
-"""Tensors that nothing is drawn for: what a buffer holds follows from its name and shape alone."""
+"""Buffers: tensors for which nothing is drawn. An element follows from its index and the shape."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ Values = Callable[[Indices, Shape], npt.NDArray[Any]]
 
 
 class BufferPlan:
-    """A buffer's values, made for any range of its elements; stands where an `init.Plan` would.
+    """What an `init.Plan` is, for a buffer: it fills any range of the elements.
 
     Parameters
     ----------
     tensor : TensorSpec
         The buffer.
     values : callable
-        From flat indices and the shape to the values there.
+        Called as ``values(indices, shape)`` with flat indices; returns the values there.
+    mean, std : float, optional
+        The moments of the values, if they are known.
     """
 
     fans: tuple[int, int] | None = None
@@ -46,22 +48,22 @@ class BufferPlan:
         self.std = std
 
     def fill(self, out: npt.NDArray[Any], rng: object, start: int = 0) -> None:
-        """Write elements ``[start, start + out.size)`` in C order; `rng` is not used."""
+        """Write elements ``[start, start + out.size)`` in C order. `rng` is not used."""
         values = self.values(np.arange(start, start + out.size), self.shape)
         out[...] = values if self.tag is None else _dtypes.rounded(np.asarray(values, np.float64), self.tag)
 
 
 def plan(text: str, tensor: TensorSpec) -> BufferPlan | None:
-    """Return the plan of a buffer, or None where `text` is no buffer's and must be an initialiser of floats.
+    """Return the plan of a buffer, or None if `text` is not a buffer's and must be an initialiser of floats.
 
     ``arange`` counts along the last axis, ``tril`` is 1 on and below the diagonal of the last two axes, and
     ``inv_freq(base=10000)`` holds the inverse frequencies of rotary embeddings, ``base ** (-i / n)``. For
-    integers and BOOL there are ``zeros``, ``ones`` and ``constant`` too.
+    integers and BOOL there are ``zeros``, ``ones`` and ``constant``, too.
 
     Raises
     ------
     ValueError
-        Where the shape or the dtype cannot hold it.
+        The shape or the dtype cannot hold it.
     """
     base = _INV_FREQ.fullmatch(text)
     if text == "arange":
@@ -99,7 +101,7 @@ def _require_axes(text: str, tensor: TensorSpec, axes: int) -> None:
 
 
 def _inverse_frequencies(base: Decimal, n: int) -> npt.NDArray[np.float64]:
-    # Decimal's ln and exp are correctly rounded whatever the machine, which no libm's pow promises.
+    # Decimal's ln and exp are correctly rounded on every machine. No libm's pow promises that.
     context = Context(prec=40)
     log = context.ln(base)
     return np.array([float(context.exp(context.divide(context.multiply(log, -i), n))) for i in range(n)])

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-#: The distance from 1 to the next value of each dtype that rounds.
+#: The distance from 1 to the next value, for each dtype that rounds.
 EPSILON = {"F64": 2.0**-52, "F32": 2.0**-23, "F16": 2.0**-10, "BF16": 2.0**-7}
 
 
 def as_numbers(stored: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
-    """Return stored elements as NumPy can reckon with them.
+    """Return stored elements in a dtype that NumPy computes with.
 
-    BF16 and F16 become float32, which holds each exactly, and BOOL uint8; others are themselves.
+    BF16 and F16 become float32, which holds each exactly, and BOOL becomes uint8. Others stay as they are.
 
     Examples
     --------
