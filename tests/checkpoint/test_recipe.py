@@ -1,8 +1,13 @@
 """Recipes: the rules that won make the same tensors again."""
 
+import threading
+
+import numpy as np
+import pytest
 from specs import choose, f32, made
 
-from fastinit.checkpoint import Rule, rules
+from fastinit.checkpoint import Rule, TensorSpec, recipe, rules
+from fastinit.checkpoint.pieces import ranges
 from fastinit.checkpoint.recipe import resolve
 
 MODEL = (
@@ -21,16 +26,36 @@ RULES = (
 
 
 def test_what_won_makes_the_same_of_any_part():
-    whole = choose(MODEL, RULES)
+    whole = resolve(MODEL, RULES)
     recorded = rules.of_metadata({"fastinit.rules": rules.dumps(whole.rules)}, "file")
-    for choice in whole:
+    for choice in whole.choices:
         alone = choose([choice.spec], recorded)[0]
         assert alone.label == choice.label
         assert (made(alone) == made(choice)).all()
     assert not any(rule.match == "never" or "{" in rule.init for rule in recorded)
 
 
-def test_rules_that_made_nothing_are_named(toml):
-    path = toml('extends = "he"\n[[rule]]\nmatch = "haed.*"\ninit = "zeros"\n')
-    assert resolve([f32("head.weight", 4, 5)], path).unused == ["haed.*"]
-    assert resolve([f32("head.weight", 4, 5)], "he").unused == []
+@pytest.mark.parametrize("threads", [1, 3])
+def test_pieces_are_made_in_one_buffer_for_each_thread(threads, monkeypatch):
+    class Counted:
+        def __getattr__(self, name):
+            return getattr(np, name)
+
+        def empty(self, *arguments):
+            buffers.append(arguments)
+            return np.empty(*arguments)
+
+    monkeypatch.setattr(recipe, "np", Counted())
+    spec = TensorSpec("a", "F32", (3000, 1000))
+    buffers, made_by = [], {}
+    together = threading.Barrier(threads)
+
+    def sink(choice, start, values):
+        if len(made_by.setdefault(threading.get_ident(), [])) == 0:
+            together.wait(30)
+        made_by[threading.get_ident()].append((start, start + values.size))
+
+    made = resolve([spec], [Rule("*", "normal")])
+    made.produce(made.choices, sink, threads)
+    assert len(buffers) == len(made_by) == threads
+    assert sorted(piece for pieces in made_by.values() for piece in pieces) == [*ranges(spec)]

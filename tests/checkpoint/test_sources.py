@@ -58,6 +58,12 @@ def test_own_rules_come_before_those_of_the_preset_they_extend(toml):
     assert [choice.std for choice in choices] == [0.0, math.sqrt(2 / 5)]
 
 
+def test_rules_that_made_nothing_are_named(toml):
+    path = toml('extends = "he"\n[[rule]]\nmatch = "haed.*"\ninit = "zeros"\n')
+    assert resolve([f32("head.weight", 4, 5)], path).unused == ["haed.*"]
+    assert resolve([f32("head.weight", 4, 5)], "he").unused == []
+
+
 @pytest.mark.parametrize("preset", sources.PRESETS)
 def test_a_preset_is_a_file_to_start_from(preset, toml):
     specs = [
@@ -120,7 +126,7 @@ def test_unknown_presets_list_the_known(tmp_path):
 
 
 def test_the_documentations_examples_are_rules(toml):
-    text = (Path(__file__).parents[1] / "docs" / "rules.md").read_text()
+    text = (ROOT / "docs" / "rules.md").read_text()
     examples = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     assert len(examples) == 3
     specs = [f32(name, 4, 4) for name in ("h.1.c_proj.weight", "lm_head.weight", "h.0.q.weight")]
