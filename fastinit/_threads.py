@@ -12,9 +12,10 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import Any, TypeVar
 
 Piece = TypeVar("Piece")
+_END: Any = object()
 
 _lock = threading.RLock()  # a finaliser may fill an array in the middle of anything
 _number: int | None = None
@@ -93,8 +94,8 @@ def set_num_threads(n: int) -> None:
 def run(function: Callable[[Piece], object], pieces: Iterable[Piece], threads: int | None = None) -> None:
     """Call ``function(piece)`` for every piece, in the calling thread and as many others as are free.
 
-    When it returns, every piece has ended. The first exception of any piece, or of the iterable, is raised
-    then, and pieces that had not begun by the time it happened are left out.
+    A thread takes a piece when it is about to begin it. When `run` returns, every piece has ended. The first
+    exception of a piece, or of the iterable, is raised then; pieces that had not begun by then are left out.
 
     It waits for pieces that another thread has begun, never for a thread to become free: so a piece may call
     `run` itself, and any number of threads may call it at once.
@@ -104,70 +105,50 @@ def run(function: Callable[[Piece], object], pieces: Iterable[Piece], threads: i
     function : callable
         Worth a thread only if it releases the GIL.
     pieces : iterable
-        One piece is taken at a time, by a thread that is about to begin it.
     threads : int, optional
         The number of threads, the caller's included; `get_num_threads` if it is not given.
-
-    Examples
-    --------
-    >>> from fastinit._threads import run
-    >>> seen = set()
-    >>> run(seen.add, range(5))
-    >>> seen == {0, 1, 2, 3, 4}
-    True
     """
-    threads = get_num_threads() if threads is None else threads
-    _Run(function, pieces).finish(min(threads, operator.length_hint(pieces, threads)))
+    remaining = iter(pieces)
+    taking = threading.Lock()
+    errors: list[BaseException] = []
+    working: list[None] = []  # one for each other thread that may have a piece
+    stopped: SimpleQueue[None] = SimpleQueue()
 
+    def work() -> None:
+        while not errors:
+            with taking:
+                piece = next(remaining, _END)
+            if piece is _END:
+                return
+            function(piece)
 
-class _Run(Generic[Piece]):
-    """The pieces of one call of `run`."""
-
-    def __init__(self, function: Callable[[Piece], object], pieces: Iterable[Piece]) -> None:
-        self._function = function
-        self._remaining = iter(pieces)
-        self._taking = threading.Lock()
-        self._errors: list[BaseException] = []
-        self._working: list[None] = []  # one for each other thread that may have a piece
-        self._stopped: SimpleQueue[None] = SimpleQueue()
-
-    def finish(self, threads: int) -> None:
-        """Have `threads` threads, this one included, take pieces until none is left."""
-        # A signal's handler may raise here, in the main thread, between any two steps.
+    def help_out() -> None:
+        working.append(None)  # before it takes a piece, so that nobody misses it
         try:
-            _pool.submit(self._help_out, threads - 1)
-            self._work()
+            work()
         except BaseException as error:
-            self._errors.append(error)
-        while True:
-            try:
-                self._remaining = iter(())
-                while self._working:
-                    self._stopped.get()
-                break
-            except BaseException as error:
-                self._errors.append(error)
-        if self._errors:
-            raise self._errors.pop(0)  # not _errors[0]: the traceback holds this object, and with it the list
-
-    def _work(self) -> None:
-        while not self._errors:
-            with self._taking:
-                try:
-                    piece = next(self._remaining)
-                except StopIteration:
-                    return
-            self._function(piece)
-
-    def _help_out(self) -> None:
-        self._working.append(None)  # before it takes a piece, so that nobody misses it
-        try:
-            self._work()
-        except BaseException as error:
-            self._errors.append(error)
+            errors.append(error)
         finally:
-            self._working.pop()
-            self._stopped.put(None)
+            working.pop()
+            stopped.put(None)
+
+    # A signal's handler may raise here, in the main thread, between any two steps.
+    try:
+        threads = get_num_threads() if threads is None else threads
+        _pool.submit(help_out, min(threads, operator.length_hint(pieces, threads)) - 1)
+        work()
+    except BaseException as error:
+        errors.append(error)
+    while True:
+        try:
+            remaining = iter(())
+            while working:
+                stopped.get()
+            break
+        except BaseException as error:
+            errors.append(error)
+    if errors:
+        raise errors.pop(0)  # not errors[0]: the traceback holds this frame, and with it the list
 
 
 def _default_number() -> int:

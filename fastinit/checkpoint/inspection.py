@@ -66,10 +66,7 @@ class Statistics:
 
 
 def inspect(
-    path: str | os.PathLike[str],
-    *,
-    threads: int | None = None,
-    progress: Report | None = None,
+    path: str | os.PathLike[str], *, threads: int | None = None, progress: Report | None = None
 ) -> list[Statistics]:
     """Read a checkpoint and compute statistics of its tensors.
 

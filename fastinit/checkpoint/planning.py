@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy.typing as npt
@@ -33,7 +34,7 @@ class CheckpointPlan:
     recipe : Recipe
         The tensors and what makes each (`Recipe.choices`), the rules (`Recipe.rules`), where these came from
         (`Recipe.rules_from`), the seed, and a digest of all that.
-    format : Format
+    format : module
         The module of `fastinit.checkpoint.formats` that lays out the files.
     folder : Path
         Where the files go.
@@ -44,7 +45,7 @@ class CheckpointPlan:
     """
 
     recipe: Recipe
-    format: formats.Format
+    format: ModuleType
     folder: Path
     stem: str
     shards: dict[str, list[TensorSpec]]
@@ -143,7 +144,7 @@ def plan(
 
 def _destination(
     specs: Sequence[TensorSpec], target: str | os.PathLike[str], max_shard_size: int | str | None
-) -> tuple[formats.Format, Path, str, dict[str, list[TensorSpec]]]:
+) -> tuple[ModuleType, Path, str, dict[str, list[TensorSpec]]]:
     """Return the format, the folder and the stem that a target says, and the tensors of each file."""
     folder, stem = Path(checked_target(target)), "model"
     format = formats.of(folder)

@@ -132,53 +132,34 @@ class Recipe:
 
 
 def resolve(specs: Sequence[TensorSpec], init: Any = "auto", seed: Any = 0) -> Recipe:
-    """Find what makes each tensor.
+    """Find what makes each tensor of a model; `init` and `seed` are as of `fastinit.checkpoint.plan`.
 
-    Parameters
-    ----------
-    specs : sequence of TensorSpec
-        All tensors of the model: the number of layers and a bias's fan_in come from other tensors' names and
-        shapes.
-    init : str, path or list of Rule or mapping, optional
-        A preset's name, ``"auto"``, the path of a TOML file, or the rules themselves.
-    seed : int, optional
-        The seed of all tensors.
-
-    Returns
-    -------
-    Recipe
-        Its choices have the order of `specs`.
-
-    Raises
-    ------
-    BadInput
-        No rule matches a tensor, or its rule cannot make it; a rule is malformed; there is no such preset.
+    BadInput if no rule matches a tensor, its rule cannot make it, a rule is malformed, or there is no such
+    preset.
 
     Examples
     --------
-    >>> specs = [TensorSpec("fc.weight", "F32", (10, 784))]
-    >>> (choice,) = resolve(specs, "he").choices
+    >>> (choice,) = resolve([TensorSpec("fc.weight", "F32", (10, 784))], "he").choices
     >>> choice.label, choice.fans, round(choice.std, 4)
     ('kaiming_normal(nonlinearity=relu) layout=oi', (784, 10), 0.0505)
     """
-    loaded = sources.load(specs, init)
-    rules = loaded.own + loaded.preset
-    model = Model(specs, rules, loaded.rules_from)
+    rules_from, own, preset = sources.load(specs, init)
+    rules = own + preset
+    model = Model(specs, rules, rules_from)
     won: list[dict[Rule, None]] = [{} for _ in rules]
     choices = []
     for spec in specs:
         number = model.match(spec)
-        choice = model.choose(spec, number)
-        won[number][choice.rule] = None
-        choices.append(choice)
+        choices.append(model.choose(spec, number))
+        won[number][choices[-1].rule] = None
     used = [rule for rule, exact in zip(rules, won, strict=True) if exact]
     return Recipe(
         seed=checked_seed(seed),
         choices=choices,
         rules=[rule for exact in won for rule in exact],
-        rules_from=loaded.rules_from,
+        rules_from=rules_from,
         layers=model.layers if any("layers" in rule.variables for rule in used) else None,
-        unused=[rule.match for rule, exact in zip(loaded.own, won, strict=False) if not exact],
+        unused=[rule.match for rule, exact in zip(own, won, strict=False) if not exact],
     )
 
 

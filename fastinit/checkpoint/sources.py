@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from .errors import BadInput
 from .rules import Rule, from_tables, matcher
@@ -22,49 +22,31 @@ PRESETS = sorted({path.stem for path in _FOLDER.glob("*.toml")} - {"base"} | set
 FALLBACK = "torch"
 
 
-class Loaded(NamedTuple):
-    """Rules, and where they came from.
-
-    Attributes
-    ----------
-    rules_from : str
-        A preset's name, a file's path, or a phrase.
-    own : list of Rule
-        The rules that the caller gave.
-    preset : list of Rule
-        The rules of presets. They come after `own`.
-    """
-
-    rules_from: str
-    own: list[Rule]
-    preset: list[Rule]
-
-
-def load(specs: Sequence[TensorSpec], init: Any) -> Loaded:
+def load(specs: Sequence[TensorSpec], init: Any) -> tuple[str, list[Rule], list[Rule]]:
     """Read the rules that `init`, as of `fastinit.checkpoint.plan`, stands for.
 
-    ``"auto"`` picks a preset by the names of `specs`.
-
-    Examples
-    --------
-    >>> load([TensorSpec("h.0.attn.c_attn.weight", "F32", (4, 12))], "auto").rules_from
-    'gpt2, picked by names'
+    Returns
+    -------
+    rules_from : str
+        A preset's name, a file's path, or a phrase.
+    own, preset : list of Rule
+        The rules that the caller gave, and those of presets, which come after them.
     """
     if isinstance(init, (list, tuple)):
-        return Loaded("the rules given", from_tables(init, "init"), [])
+        return "the rules given", from_tables(init, "init"), []
     if not isinstance(init, (str, os.PathLike)):
         raise BadInput(f"init must be a preset's name, a TOML file or a list of rules, not {init!r:.200}")
     if init == "auto":
         return _recognised(specs)
     if isinstance(init, str) and not (init.endswith(".toml") or os.sep in init or _is_file(init)):
-        return Loaded(init, [], _preset(init))
+        return init, [], _preset(init)
     try:
         text = Path(init).read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise BadInput(f"{init}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise BadInput(f"{init}: is not UTF-8") from None
-    return Loaded(os.fspath(init), *_parse(text, str(init)))
+    return os.fspath(init), *_parse(text, str(init))
 
 
 def preset_toml(preset: str) -> str:
@@ -86,12 +68,12 @@ def _is_file(init: str) -> bool:
     return init not in PRESETS and os.path.isfile(init)
 
 
-def _recognised(specs: Sequence[TensorSpec]) -> Loaded:
+def _recognised(specs: Sequence[TensorSpec]) -> tuple[str, list[Rule], list[Rule]]:
     for preset in PRESETS:
         family = tomllib.loads(preset_toml(preset)).get("family")
         if family and any(map(matcher(family), (spec.name for spec in specs))):
-            return Loaded(f"{preset}, picked by names", [], _preset(preset))
-    return Loaded(f"{FALLBACK}, for names that no preset knows", [], _preset(FALLBACK))
+            return f"{preset}, picked by names", [], _preset(preset)
+    return f"{FALLBACK}, for names that no preset knows", [], _preset(FALLBACK)
 
 
 def _preset(name: str) -> list[Rule]:

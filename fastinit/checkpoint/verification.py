@@ -214,12 +214,7 @@ class _Comparison:
         self.progress.add(expected.nbytes)
 
     def _record(
-        self,
-        choice: Choice,
-        start: int,
-        actual: Array,
-        expected: Array,
-        differing: npt.NDArray[np.intp],
+        self, choice: Choice, start: int, actual: Array, expected: Array, differing: npt.NDArray[np.intp]
     ) -> None:
         spec = choice.spec
         at = int(differing[0])

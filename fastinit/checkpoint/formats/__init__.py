@@ -2,8 +2,8 @@
 
 A format knows names and headers, and never touches a tensor's data: that is made, written, read and compared
 by the code that all formats share. So an element's bytes are the same in every format: little-endian, in C
-order, with nothing between the elements of a tensor. A module of a format has these names; `Format` has
-their types.
+order, with nothing between the elements of a tensor. A module of a format has these names. Its functions
+raise `BadInput` for what the format cannot hold; `safetensors` has their types.
 
 ``SUFFIX``
     How the names of its files end, with the dot.
@@ -26,50 +26,25 @@ their types.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from types import ModuleType
 
-from ..spec import TensorSpec
 from . import safetensors
 from .layout import Shard, Stored
 
-__all__ = ["FORMATS", "Format", "Shard", "Stored", "of", "read"]
-
-
-class Format(Protocol):
-    """What a module of a format has. Every function raises `BadInput` for what the format cannot hold."""
-
-    SUFFIX: str
-
-    def read(self, path: Path) -> tuple[list[Stored], dict[str, str]]: ...
-    def is_index(self, entries: Mapping[str, Any]) -> bool: ...
-    def read_index(self, path: Path) -> tuple[list[Stored], dict[str, str]]: ...
-    def is_shard(self, path: Path) -> bool: ...
-    def family(self, folder: Path, stem: str) -> list[Path]: ...
-    def split(
-        self, specs: Sequence[TensorSpec], stem: str, max_bytes: int | None
-    ) -> dict[str, list[TensorSpec]]: ...
-    def lay_out(self, file: str, specs: Iterable[TensorSpec], metadata: Mapping[str, str]) -> Shard: ...
-    def index_name(self, stem: str) -> str: ...
-    def index(self, specs: Sequence[TensorSpec], shards: Sequence[Shard]) -> bytes: ...
+__all__ = ["FORMATS", "Shard", "Stored", "of", "read"]
 
 
 #: The formats. The first is that of folders, and of files whose names say nothing.
-FORMATS: tuple[Format, ...] = (safetensors,)
+FORMATS: tuple[ModuleType, ...] = (safetensors,)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[list[Stored], dict[str, str]]:
     """Read where the tensors of a checkpoint are, and its metadata, in whichever format it is."""
-    return of(Path(path)).read(Path(path))
+    stored, metadata = of(Path(path)).read(Path(path))
+    return stored, metadata
 
 
-def of(path: Path) -> Format:
-    """Return the format that a path's name ends as.
-
-    Examples
-    --------
-    >>> of(Path("model.safetensors")).SUFFIX
-    '.safetensors'
-    """
+def of(path: Path) -> ModuleType:
+    """Return the format that the end of a path's name says."""
     return next((each for each in FORMATS if path.suffix == each.SUFFIX), FORMATS[0])

@@ -19,19 +19,7 @@ class Stored(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A file to be written.
-
-    Attributes
-    ----------
-    file : str
-        Its name.
-    header : bytes
-        What it begins with.
-    offsets : dict of str to int
-        The offset of each tensor's first byte, by name, in the file.
-    nbytes : int
-        The length of the file.
-    """
+    """A file to be written: its name, first bytes and length, and the offset of each tensor's first byte."""
 
     file: str
     header: bytes
