@@ -72,6 +72,12 @@ class Dtype(NamedTuple):
             return array.view(self.storage)
         raise TypeError(f"array has dtype {array.dtype}, but {self.name} is wanted")
 
+    def widen(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return stored values in a dtype that NumPy computes with, each exact: half types as float32."""
+        if self.name == "bfloat16":
+            return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
+        return stored.astype(np.float32) if self.storage.itemsize < 4 else stored
+
 
 DTYPES = {
     dtype.tag: dtype

@@ -10,12 +10,12 @@ import atexit
 import operator
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Piece = TypeVar("Piece")
+_END: Any = object()
 
 _lock = threading.RLock()  # a finaliser may fill an array in the middle of anything
 _number: int | None = None
@@ -91,11 +91,11 @@ def set_num_threads(n: int) -> None:
         _pool.end()
 
 
-def run(function: Callable[[Piece], object], pieces: Iterable[Piece]) -> None:
+def run(function: Callable[[Piece], object], pieces: Iterable[Piece], threads: int | None = None) -> None:
     """Call ``function(piece)`` for every piece, in the calling thread and as many others as are free.
 
-    When it returns, every piece has ended. The first exception of any piece is raised then, and pieces that
-    had not begun by the time it happened are left out.
+    A thread takes a piece when it is about to begin it. When `run` returns, every piece has ended. The first
+    exception of a piece, or of the iterable, is raised then; pieces that had not begun by then are left out.
 
     It waits for pieces that another thread has begun, never for a thread to become free: so a piece may call
     `run` itself, and any number of threads may call it at once.
@@ -105,25 +105,20 @@ def run(function: Callable[[Piece], object], pieces: Iterable[Piece]) -> None:
     function : callable
         Worth a thread only if it releases the GIL.
     pieces : iterable
-
-    Examples
-    --------
-    >>> from fastinit._threads import run
-    >>> seen = set()
-    >>> run(seen.add, range(5))
-    >>> seen == {0, 1, 2, 3, 4}
-    True
+    threads : int, optional
+        The number of threads, the caller's included; `get_num_threads` if it is not given.
     """
-    waiting = deque(pieces)
+    remaining = iter(pieces)
+    taking = threading.Lock()
     errors: list[BaseException] = []
     working: list[None] = []  # one for each other thread that may have a piece
     stopped: SimpleQueue[None] = SimpleQueue()
 
     def work() -> None:
         while not errors:
-            try:
-                piece = waiting.popleft()
-            except IndexError:
+            with taking:
+                piece = next(remaining, _END)
+            if piece is _END:
                 return
             function(piece)
 
@@ -137,15 +132,16 @@ def run(function: Callable[[Piece], object], pieces: Iterable[Piece]) -> None:
             working.pop()
             stopped.put(None)
 
-    # Where a signal's handler raises, it does so here, in the main thread, between any two steps.
+    # A signal's handler may raise here, in the main thread, between any two steps.
     try:
-        _pool.submit(help_out, min(get_num_threads(), len(waiting)) - 1)
+        threads = get_num_threads() if threads is None else threads
+        _pool.submit(help_out, min(threads, operator.length_hint(pieces, threads)) - 1)
         work()
     except BaseException as error:
         errors.append(error)
     while True:
         try:
-            waiting.clear()
+            remaining = iter(())
             while working:
                 stopped.get()
             break
@@ -179,7 +175,7 @@ class _Pool:
         """Have `times` threads call `function`, or fewer: the caller's own can do all the work."""
         for _ in range(times):
             with _lock:
-                if len(self._threads) < get_num_threads() - 1 and not self._start():
+                if len(self._threads) < max(times, get_num_threads() - 1) and not self._start():
                     return
                 self._tasks.put(function)
 

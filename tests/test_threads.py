@@ -107,6 +107,63 @@ def test_pieces_may_call_run_themselves(threads):
     assert sorted(total) == [(i, j) for i in range(9) for j in range(9)]
 
 
+def test_a_piece_is_taken_when_a_thread_is_free_for_it(threads):
+    taken, done, ahead = [], [], []
+
+    def pieces():
+        for i in range(50):
+            taken.append(i)
+            yield i
+
+    def piece(i):
+        ahead.append(len(taken) - len(done))
+        time.sleep(0.0005)
+        done.append(i)
+
+    _threads.run(piece, pieces())
+    assert sorted(done) == list(range(50))
+    assert max(ahead) <= threads
+
+
+@pytest.mark.parametrize("asked", [1, 3, 9])
+def test_a_call_may_have_a_number_of_threads_of_its_own(threads, asked):
+    together = threading.Barrier(asked)
+    idents = set()
+
+    def piece(_):
+        together.wait(30)
+        idents.add(threading.get_ident())
+
+    _threads.run(piece, iter(range(asked)), asked)
+    assert len(idents) == asked
+    assert fastinit.get_num_threads() == threads
+
+
+def test_an_exception_ends_an_endless_iterable(threads):
+    begun = []
+
+    def piece(i):
+        begun.append(i)
+        if i == 10:
+            raise LookupError("piece 10")
+
+    with pytest.raises(LookupError, match="piece 10"):
+        _threads.run(piece, iter(range(10**9)))
+    ended = len(begun)
+    assert ended < 10**6
+    time.sleep(0.01)
+    assert len(begun) == ended
+
+
+def test_an_exception_of_the_iterable_is_raised(threads):
+    def pieces():
+        yield 1
+        raise LookupError("no more")
+
+    with pytest.raises(LookupError, match="no more"):
+        _threads.run(abs, pieces())
+
+
 def test_many_callers_at_once_while_the_number_changes(threads):
     sums = [[] for _ in range(8)]
 

@@ -1,4 +1,4 @@
-"""Model checkpoints: written from a list of names, dtypes and shapes, checked and inspected.
+"""Model checkpoints: planned and written from a list of names, dtypes and shapes, verified and inspected.
 
 Examples
 --------
@@ -10,23 +10,22 @@ fc.weight (10, 784) float32
 fc.bias (10,) float32
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+from .choices import Choice
 from .errors import BadInput
 from .generation import Summary, generate, tensors
-from .manifest import TensorSpec
-
-if TYPE_CHECKING:
-    from .inspection import Statistics, inspect
-    from .rules import Rule
-    from .verification import Difference, Verification, verify
+from .inspection import Statistics, inspect
+from .planning import CheckpointPlan, plan
+from .recipe import Recipe
+from .rules import Rule
+from .spec import TensorSpec
+from .verification import Difference, Verification, verify
 
 __all__ = [
     "BadInput",
+    "CheckpointPlan",
+    "Choice",
     "Difference",
+    "Recipe",
     "Rule",
     "Statistics",
     "Summary",
@@ -34,23 +33,7 @@ __all__ = [
     "Verification",
     "generate",
     "inspect",
+    "plan",
     "tensors",
     "verify",
 ]
-
-# What needs NumPy comes when it is asked for: `generate` has a disk make room while NumPy is loaded.
-_LATER = {
-    "Difference": "verification",
-    "Rule": "rules",
-    "Statistics": "inspection",
-    "Verification": "verification",
-    "inspect": "inspection",
-    "verify": "verification",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f".{_LATER[name]}", __name__), name)
-    return value

@@ -1,4 +1,4 @@
-"""Tensors that nothing is drawn for: what a buffer holds follows from its name and shape alone."""
+"""Buffers: tensors for which nothing is drawn. An element follows from its index and the shape."""
 
 from __future__ import annotations
 
@@ -21,47 +21,51 @@ Values = Callable[[Indices, Shape], npt.NDArray[Any]]
 
 
 class BufferPlan:
-    """A buffer's values, made for any range of its elements; stands where an `init.Plan` would.
+    """What an `init.Plan` is, for a buffer: it fills any range of the elements.
 
     Parameters
     ----------
     tensor : TensorSpec
         The buffer.
     values : callable
-        From flat indices and the shape to the values there.
+        Called as ``values(indices, shape)`` with flat indices; returns the values there.
+    mean, std : float, optional
+        The moments of the values, if they are known.
     """
 
     fans: tuple[int, int] | None = None
     distribution = "constant"
-    whole = False
+    addressable = True
     exact = True
 
     def __init__(
         self, tensor: TensorSpec, values: Values, mean: float | None = None, std: float | None = None
     ) -> None:
         self.shape = tensor.shape
-        self.tag = tensor.tag
+        self.dtype = tensor.floating
         self.values = values
         self.mean = mean
         self.std = std
 
     def fill(self, out: npt.NDArray[Any], rng: object, start: int = 0) -> None:
-        """Write elements ``[start, start + out.size)`` in C order; `rng` is not used."""
+        """Write elements ``[start, start + out.size)`` in C order. `rng` is not used."""
         values = self.values(np.arange(start, start + out.size), self.shape)
-        out[...] = values if self.tag is None else _dtypes.rounded(np.asarray(values, np.float64), self.tag)
+        out[...] = (
+            values if self.dtype is None else _dtypes.rounded(np.asarray(values, np.float64), self.dtype)
+        )
 
 
 def plan(text: str, tensor: TensorSpec) -> BufferPlan | None:
-    """Return the plan of a buffer, or None where `text` is no buffer's and must be an initialiser of floats.
+    """Return the plan of a buffer, or None if `text` is not a buffer's and must be an initialiser of floats.
 
     ``arange`` counts along the last axis, ``tril`` is 1 on and below the diagonal of the last two axes, and
     ``inv_freq(base=10000)`` holds the inverse frequencies of rotary embeddings, ``base ** (-i / n)``. For
-    integers and BOOL there are ``zeros``, ``ones`` and ``constant`` too.
+    integers and BOOL there are ``zeros``, ``ones`` and ``constant``, too.
 
     Raises
     ------
     ValueError
-        Where the shape or the dtype cannot hold it.
+        The shape or the dtype cannot hold it.
     """
     base = _INV_FREQ.fullmatch(text)
     if text == "arange":
@@ -74,9 +78,9 @@ def plan(text: str, tensor: TensorSpec) -> BufferPlan | None:
         _require_axes(text, tensor, 1)
         frequencies = _inverse_frequencies(Decimal(base[1]), tensor.shape[-1])
         return BufferPlan(tensor, lambda index, shape: frequencies[index % shape[-1]])
-    if tensor.tag is not None:
+    if tensor.floating is not None:
         return None
-    constant = init.get(text).plan((1, 1), dtype="f64")
+    constant = init.get(text).plan((1, 1), dtype="float64")
     if constant.distribution != "constant":
         raise ValueError(f"{text} makes floats; {tensor.dtype} can be zeros, ones, constant, arange or tril")
     (value,) = constant.parameters
@@ -99,7 +103,7 @@ def _require_axes(text: str, tensor: TensorSpec, axes: int) -> None:
 
 
 def _inverse_frequencies(base: Decimal, n: int) -> npt.NDArray[np.float64]:
-    # Decimal's ln and exp are correctly rounded whatever the machine, which no libm's pow promises.
+    # Decimal's ln and exp are correctly rounded on every machine. No libm's pow promises that.
     context = Context(prec=40)
     log = context.ln(base)
     return np.array([float(context.exp(context.divide(context.multiply(log, -i), n))) for i in range(n)])

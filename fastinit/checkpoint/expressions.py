@@ -1,4 +1,4 @@
-"""The arithmetic that a rule may leave in braces: ``normal(std={0.02 / sqrt(2 * layers)})``."""
+"""The arithmetic in braces that a rule may have: ``normal(std={0.02 / sqrt(2 * layers)})``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 
 _HOLE = re.compile(r"\{([^{}]*)\}")
-# Each of these, and sqrt, is rounded correctly by IEEE 754: the same bits everywhere, which a power has not.
+# IEEE 754 rounds each of these, and sqrt, correctly: the same bits everywhere. Those of a power are not.
 _OPERATIONS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -37,14 +37,15 @@ def substitute(text: str, values: Mapping[str, float]) -> str:
     Parameters
     ----------
     text : str
-        Text with expressions of numbers, names, ``+ - * /``, ``sqrt`` and parentheses.
+        The text. Its expressions have numbers, names, ``+ - * /``, ``sqrt`` and parentheses.
     values : mapping of str to number
         What the names stand for.
 
     Raises
     ------
     ValueError
-        For anything else, an unknown name, a division by zero or the root of a negative number.
+        An expression has anything else or an unknown name, divides by zero, or takes the root of a negative
+        number.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Checkpoints' files, kept open while their tensors are read in pieces."""
+"""Files of checkpoints, open while their tensors are read in pieces."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .safetensors import Stored
+from .formats import Stored
 from .writer import read_at
 
 
 class Files(contextlib.ExitStack):
-    """The files of some tensors, open for as long as the context is.
+    """The files that some tensors are in, open as long as the context is.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Files(contextlib.ExitStack):
             raise
 
     def read(self, tensor: Stored, start: int, stop: int) -> npt.NDArray[Any]:
-        """Return elements ``[start, stop)`` of a tensor, as they are stored; any thread may call."""
+        """Return elements ``[start, stop)`` of a tensor, as they are stored. Any thread may call."""
         storage = tensor.spec.storage
         size = (stop - start) * storage.itemsize
         data = read_at(

@@ -1,4 +1,4 @@
-"""What a checkpoint holds: names, dtypes and shapes, read from a list or another checkpoint's headers."""
+"""The list of a checkpoint's tensors, read from JSON, a mapping or another checkpoint's headers."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from . import safetensors
+import numpy.typing as npt
+
+from . import formats
 from .errors import BadInput
 from .spec import DTYPES, MAX_BYTES, MAX_HEADER, TensorSpec, checked, dtype_name, parse_json, read_bytes
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
 __all__ = ["DTYPES", "GPT2", "TensorSpec", "read", "select"]
 
-#: The list that is used where none is given: GPT-2, 124M parameters.
+#: The list that is used if none is given: GPT-2, 124M parameters.
 GPT2 = Path(__file__).parent / "manifests" / "gpt2.json"
 
 
@@ -31,9 +30,10 @@ def read(
     Parameters
     ----------
     source : path, ``"-"`` or mapping
-        A JSON list ``{name: {"dtype": ..., "shape": [...]}}``, as a file, as standard input (``"-"``)
-        or as a mapping; or a checkpoint whose headers are the list: a ``.safetensors`` file, the
-        ``.index.json`` of a sharded one, or a folder with either.
+        JSON, ``{name: {"dtype": ..., "shape": [...]}}``, in a file or on standard input (``"-"``), or such a
+        mapping; or a checkpoint, whose headers are the list: a ``.safetensors`` file, the ``.index.json`` of
+        a sharded one, or a folder with either. In a mapping, a dtype may be NumPy's or torch's, and a
+        `TensorSpec` may stand for the dtype and the shape.
     dtype : str or dtype, optional
         What floating-point tensors become: F64, F32, F16 or BF16.
 
@@ -45,7 +45,7 @@ def read(
     Raises
     ------
     BadInput
-        Where the source cannot be read or used.
+        The source cannot be read or used.
 
     Examples
     --------
@@ -58,14 +58,17 @@ def read(
         raise BadInput(f"{where}: lists no tensor")
     if dtype is not None:
         name = _float_name(dtype)
-        specs = [spec if spec.tag is None else replace(spec, dtype=name) for spec in specs]
+        specs = [spec if spec.floating is None else replace(spec, dtype=name) for spec in specs]
     if sum(spec.nbytes for spec in specs) > MAX_BYTES:
         raise BadInput(f"{where}: the tensors together are larger than 2^63 bytes")
     return specs
 
 
 def select(specs: Sequence[TensorSpec], only: str | Sequence[str]) -> list[TensorSpec]:
-    """The tensors whose names match one of some globs, all where there are no globs; BadInput for none."""
+    """Return the tensors whose names match one of some globs, or all if there are no globs.
+
+    BadInput if none matches.
+    """
     if not only:
         return list(specs)
     if isinstance(only, str):
@@ -78,7 +81,7 @@ def select(specs: Sequence[TensorSpec], only: str | Sequence[str]) -> list[Tenso
 
 def _float_name(dtype: Any) -> str:
     name = dtype_name(dtype)
-    floats = [name for name, (_, tag) in DTYPES.items() if tag is not None]
+    floats = [name for name in DTYPES if TensorSpec("any", name, ()).floating is not None]
     if name not in floats:
         raise BadInput(f"dtype {dtype!r} is none of {', '.join(floats)}")
     return str(name)
@@ -95,11 +98,12 @@ def _read(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[list[Tens
     if not isinstance(source, (str, os.PathLike)):
         raise BadInput(f"the manifest must be a path, - or a mapping, not {source!r:.200}")
     path = Path(source)
-    if path.suffix == ".safetensors" or os.path.isdir(path):
-        return [stored.spec for stored in safetensors.read(path)[0]], str(path)
+    format = formats.of(path)
+    if path.suffix == format.SUFFIX or os.path.isdir(path):
+        return [stored.spec for stored in format.read(path)[0]], str(path)
     entries = parse_json(read_bytes(path), str(path))
-    if safetensors.is_index(entries):
-        return [stored.spec for stored in safetensors.read_index(path)[0]], str(path)
+    if format.is_index(entries):
+        return [stored.spec for stored in format.read_index(path)[0]], str(path)
     return _listed(entries, str(path))
 
 
@@ -118,7 +122,7 @@ def _listed(entries: Mapping[str, Any], where: str) -> tuple[list[TensorSpec], s
 
 
 def _as_listed(entry: Any) -> Any:
-    """A mapping's entry as JSON has it: not a spec, nor with dtypes and integers of NumPy or torch."""
+    """Return a mapping's entry, with a spec or dtypes and integers of NumPy or torch, as JSON has it."""
     if isinstance(entry, TensorSpec):
         return {"dtype": entry.dtype, "shape": entry.shape}
     if not isinstance(entry, Mapping) or set(entry) != {"dtype", "shape"}:

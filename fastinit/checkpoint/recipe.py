@@ -1,4 +1,4 @@
-"""What is to be generated: every tensor with its rule, and the digests of it."""
+"""What is to be made: every tensor with its rule, and the digests of it."""
 
 from __future__ import annotations
 
@@ -6,62 +6,70 @@ import functools
 import hashlib
 import json
 import operator
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 import fastinit
+from fastinit import _threads
 from fastinit.random import PCG64, Generator
 
-from . import manifest
+from . import sources
+from .choices import Choice
 from .errors import BadInput
-from .parallel import for_each
-from .rules import Choice, Rule, dumps, resolve
+from .matching import Model
+from .pieces import PIECE, number_of_threads, ranges
+from .rules import Rule, dumps
 from .spec import TensorSpec
-
-#: Bytes of a tensor that are made, written and hashed at a time. An even number of elements of every dtype,
-#: so that no pair of normals is drawn twice; in the cache between the kernel and the write.
-PIECE = 1 << 20
 
 Sink = Callable[[Choice, int, npt.NDArray[Any]], object]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A checkpoint that can be made.
+    """Tensors that can be made.
 
-    Parameters
+    Attributes
     ----------
     seed : int
-        The seed that every tensor's stream comes from, with its name.
+        The seed. A tensor's stream comes from it and from the tensor's name.
     choices : list of Choice
-        The tensors and what fills each.
+        The tensors, and what makes each.
     rules : list of Rule
-        The rules that these came from.
-    picked : str
-        Where the rules came from.
-    layers, unused
-        As of `rules.Choices`.
+        The rules that won, in order, with all arithmetic worked out. They make the same tensors from any part
+        of the model.
+    rules_from : str
+        Where the rules came from: a preset's name, a file's path, or a phrase.
+    layers : int or None
+        The number of blocks, if a rule that won uses it.
+    unused : list of str
+        The matches of the rules that no tensor was made by. Rules of presets don't count.
     """
 
     seed: int
     choices: list[Choice]
     rules: list[Rule]
-    picked: str
-    layers: int | None = None
-    unused: Sequence[str] = ()
+    rules_from: str
+    layers: int | None
+    unused: list[str]
 
     @property
     def specs(self) -> list[TensorSpec]:
         """The tensors."""
         return [choice.spec for choice in self.choices]
 
+    def of(self, specs: Iterable[TensorSpec]) -> Recipe:
+        """Return the recipe of some of the tensors. Its rules are those of all."""
+        names = {spec.name for spec in specs}
+        return replace(self, choices=[choice for choice in self.choices if choice.spec.name in names])
+
     @functools.cached_property
     def digest(self) -> str:
-        """BLAKE2b of all that the tensors' bytes follow from, whatever the tensors' order."""
+        """BLAKE2b of all that the tensors' bytes follow from. It does not depend on the tensors' order."""
         head = {"bit_generator": "PCG64", "contract": fastinit.CONTRACT, "seed": self.seed}
         choices = sorted(self.choices, key=lambda choice: choice.spec.name)
         tensors = ([c.spec.name, c.spec.dtype, c.spec.shape, c.label] for c in choices)
@@ -69,7 +77,7 @@ class Recipe:
         return _hash(tensors, f'{_compact(head)[:-1]},"tensors":', "}")
 
     def metadata(self) -> dict[str, str]:
-        """What a file says about how it was made."""
+        """Return what a file says about how it was made."""
         return {
             "format": "pt",
             "fastinit.version": fastinit.__version__,
@@ -80,63 +88,83 @@ class Recipe:
             "fastinit.recipe": self.digest,
         }
 
-    def produce(self, choices: Sequence[Choice], sink: Sink, threads: int | None = None) -> None:
+    def produce(self, choices: Iterable[Choice], sink: Sink, threads: int | None = None) -> None:
         """Make the data of some tensors, in pieces.
 
         Parameters
         ----------
-        choices : sequence of Choice
+        choices : iterable of Choice
             The tensors.
         sink : callable
             Called as ``sink(choice, start, values)`` with elements ``[start, start + values.size)`` of a
-            tensor, `PIECE` bytes or its last ones, from any thread and in any order. `values` is reused
-            afterwards.
+            tensor, one of its `ranges`, from any thread and in any order. The memory of `values` is used
+            again afterwards.
         threads : int, optional
-            How many threads.
+            The number of threads; `fastinit.get_num_threads` if it is not given.
         """
+        own = threading.local()
 
-        def worker() -> Callable[[tuple[Choice, Generator, int, int]], None]:
-            buffer = np.empty(PIECE, np.uint8)
+        def make(job: tuple[Choice, Generator, int, int]) -> None:
+            choice, rng, start, stop = job
+            storage = choice.spec.storage
+            if choice.addressable:
+                if not hasattr(own, "buffer"):
+                    own.buffer = np.empty(PIECE, np.uint8)
+                values = own.buffer[: (stop - start) * storage.itemsize].view(storage)
+                choice.fill(values, rng, start)
+                sink(choice, start, values)
+            else:
+                tensor = np.empty(stop, storage)
+                choice.fill(tensor, rng)
+                for start, stop in ranges(choice.spec):
+                    sink(choice, start, tensor[start:stop])
 
-            def make(job: tuple[Choice, Generator, int, int]) -> None:
-                choice, rng, start, stop = job
-                storage = choice.spec.storage
-                if choice.plan.whole:
-                    tensor = np.empty(stop, storage)
-                    choice.fill(tensor, rng)
-                    step = PIECE // storage.itemsize
-                    for start in range(0, stop, step):
-                        sink(choice, start, tensor[start : start + step])
-                else:
-                    values = buffer[: (stop - start) * storage.itemsize].view(storage)
-                    choice.fill(values, rng, start)
-                    sink(choice, start, values)
+        _threads.run(make, self._jobs(choices), number_of_threads(threads))
 
-            return make
-
-        for_each(worker, self._jobs(choices), threads)
-
-    def _jobs(self, choices: Sequence[Choice]) -> Iterator[tuple[Choice, Generator, int, int]]:
+    def _jobs(self, choices: Iterable[Choice]) -> Iterator[tuple[Choice, Generator, int, int]]:
         root = Generator(PCG64(self.seed))
         for choice in choices:
-            spec, size = choice.spec, choice.spec.size
-            rng = root.fold_in(spec.name)
-            step = max(size, 1) if choice.plan.whole else PIECE // spec.storage.itemsize
-            for start in range(0, size, step):
-                yield choice, rng, start, min(start + step, size)
+            rng = root.fold_in(choice.spec.name)
+            if choice.addressable:
+                yield from ((choice, rng, *piece) for piece in ranges(choice.spec))
+            elif choice.spec.size:
+                yield choice, rng, 0, choice.spec.size
 
 
-def prepare(specs: Sequence[TensorSpec], *, seed: int, init: Any, only: str | Sequence[str]) -> Recipe:
-    """Choose how tensors are filled; the parameters are those of `generate`."""
-    selected = {spec.name for spec in manifest.select(specs, only)}
-    # All of them have a choice, though only some may be wanted: a rule may depend on how deep the model is.
-    choices = resolve(specs, init)
-    wanted = [choice for choice in choices if choice.spec.name in selected]
-    return Recipe(checked_seed(seed), wanted, choices.rules, choices.picked, choices.layers, choices.unused)
+def resolve(specs: Sequence[TensorSpec], init: Any = "auto", seed: Any = 0) -> Recipe:
+    """Find what makes each tensor of a model; `init` and `seed` are as of `fastinit.checkpoint.plan`.
+
+    BadInput if no rule matches a tensor, its rule cannot make it, a rule is malformed, or there is no such
+    preset.
+
+    Examples
+    --------
+    >>> (choice,) = resolve([TensorSpec("fc.weight", "F32", (10, 784))], "he").choices
+    >>> choice.label, choice.fans, round(choice.std, 4)
+    ('kaiming_normal(nonlinearity=relu) layout=oi', (784, 10), 0.0505)
+    """
+    rules_from, own, preset = sources.load(specs, init)
+    rules = own + preset
+    model = Model(specs, rules, rules_from)
+    won: list[dict[Rule, None]] = [{} for _ in rules]
+    choices = []
+    for spec in specs:
+        number = model.match(spec)
+        choices.append(model.choose(spec, number))
+        won[number][choices[-1].rule] = None
+    used = [rule for rule, exact in zip(rules, won, strict=True) if exact]
+    return Recipe(
+        seed=checked_seed(seed),
+        choices=choices,
+        rules=[rule for exact in won for rule in exact],
+        rules_from=rules_from,
+        layers=model.layers if any("layers" in rule.variables for rule in used) else None,
+        unused=[rule.match for rule, exact in zip(own, won, strict=False) if not exact],
+    )
 
 
 def checked_seed(seed: Any) -> int:
-    """A seed as an int; BadInput where it is none."""
+    """Return a seed as an int. BadInput if it is none."""
     try:
         seed = operator.index(seed)
     except TypeError:
@@ -149,8 +177,8 @@ def checked_seed(seed: Any) -> int:
 class DataDigest:
     """A digest of tensors' bytes that depends neither on files nor on the order in which pieces come.
 
-    A tensor's digest is the BLAKE2b of the BLAKE2b digests of its pieces of `PIECE` bytes; the whole one
-    is the BLAKE2b of all tensors' names, dtypes, shapes and digests, sorted by name.
+    A tensor's digest is the BLAKE2b of the BLAKE2b digests of its pieces of `PIECE` bytes. The digest of all
+    is the BLAKE2b of the tensors' names, dtypes, shapes and digests, sorted by name.
     """
 
     def __init__(self) -> None:
@@ -161,13 +189,13 @@ class DataDigest:
         self._pieces.setdefault(name, {})[start] = hashlib.blake2b(data, digest_size=32).digest()
 
     def tensor(self, name: str) -> str:
-        """The digest of one tensor."""
+        """Return the digest of one tensor."""
         pieces = self._pieces.get(name, {})
         joined = b"".join(pieces[start] for start in sorted(pieces))
         return hashlib.blake2b(joined, digest_size=32).hexdigest()
 
     def combined(self, specs: Sequence[TensorSpec]) -> str:
-        """The digest of all of them."""
+        """Return the digest of all of them."""
         specs = sorted(specs, key=lambda spec: spec.name)
         return _hash([spec.name, spec.dtype, spec.shape, self.tensor(spec.name)] for spec in specs)
 
@@ -176,7 +204,7 @@ _compact = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _hash(tensors: Iterable[list[Any]], before: str = "", after: str = "") -> str:
-    """BLAKE2b of a JSON list and what stands around it; never all of its text at once."""
+    """Return the BLAKE2b of a JSON list and of the text around it, which never is in memory as a whole."""
     state = hashlib.blake2b(f"{before}[".encode(), digest_size=32)
     separator = ""
     for tensor in tensors:

@@ -1,7 +1,4 @@
-"""What a tensor of a checkpoint is, and the JSON that lists and headers are written in.
-
-Nothing here needs NumPy, nor do lists, layouts and files: they are at work while it is loaded.
-"""
+"""What a tensor of a checkpoint is, and the JSON that lists and headers are written in."""
 
 from __future__ import annotations
 
@@ -10,25 +7,29 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastinit import _dtypes
+from fastinit._dtypes import Dtype
 
 from .errors import BadInput
 
-if TYPE_CHECKING:
-    import numpy as np
+_FLOATS = {dtype.stored_as: dtype for dtype in _dtypes.DTYPES.values()}
 
-#: safetensors' name of a dtype -> (how NumPy stores it, fastinit's tag for those that are sampled).
-DTYPES: dict[str, tuple[str, str | None]] = {
-    "F64": ("<f8", "f64"),
-    "F32": ("<f4", "f32"),
-    "F16": ("<f2", "f16"),
-    "BF16": ("<u2", "bf16"),
-    **{f"I{8 * n}": (f"<i{n}", None) for n in (8, 4, 2, 1)},
-    **{f"U{8 * n}": (f"<u{n}", None) for n in (8, 4, 2, 1)},
-    "BOOL": ("|b1", None),
+#: safetensors' name of a dtype -> NumPy's dtype of its storage.
+DTYPES: dict[str, np.dtype[Any]] = {
+    **{
+        name: _FLOATS[name].storage.newbyteorder("<")
+        for name in sorted(_FLOATS, key=lambda name: (_FLOATS[name].storage.itemsize, name), reverse=True)
+    },
+    **{f"{kind}{8 * n}": np.dtype(f"<{kind.lower()}{n}") for kind in "IU" for n in (8, 4, 2, 1)},
+    "BOOL": np.dtype("|b1"),
 }
 
-#: The format's limit for a header, and ours for a list.
+#: The most bytes of a header, by the format, and of a list; and the most bytes of all tensors.
 MAX_HEADER = 100_000_000
 MAX_BYTES = 2**63 - 1
 _MAX_DIMENSIONS = 64  # NumPy's
@@ -50,7 +51,7 @@ class TensorSpec:
     Raises
     ------
     BadInput
-        Where one of them is not what a checkpoint can hold.
+        One of them is not what a checkpoint can hold.
 
     Examples
     --------
@@ -78,7 +79,7 @@ class TensorSpec:
         if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
             shown = list(shape) if isinstance(shape, tuple) else shape
             raise BadInput(f"tensor {name!r} has shape {shown!r:.200}; it must be a list of integers >= 0")
-        # Zeros are left out, as NumPy does: an empty array's other dimensions must be addressable too.
+        # Zeros are left out, as NumPy does: an empty array's other axes must be addressable, too.
         if len(shape) > _MAX_DIMENSIONS or math.prod(filter(None, shape)) * self.itemsize > MAX_BYTES:
             raise BadInput(f"tensor {name!r} is too large: {len(shape)} dimensions, {list(shape)!r:.200}")
 
@@ -95,25 +96,35 @@ class TensorSpec:
     @property
     def itemsize(self) -> int:
         """Number of bytes of an element."""
-        return int(DTYPES[self.dtype][0][2:])
+        return DTYPES[self.dtype].itemsize
 
     @property
     def storage(self) -> np.dtype[Any]:
-        """NumPy's dtype of the stored elements; unsigned 16-bit integers for BF16."""
-        import numpy as np
-
-        return np.dtype(DTYPES[self.dtype][0])
+        """NumPy's dtype of the stored elements. That of BF16 is uint16."""
+        return DTYPES[self.dtype]
 
     @property
-    def tag(self) -> str | None:
-        """fastinit's tag of the dtype, None for integers and BOOL."""
-        return DTYPES[self.dtype][1]
+    def floating(self) -> Dtype | None:
+        """The dtype's record, None for integers and BOOL."""
+        return _FLOATS.get(self.dtype)
+
+    def as_numbers(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return stored elements in a dtype that NumPy computes with and that holds each exactly.
+
+        Examples
+        --------
+        >>> TensorSpec("head.weight", "BF16", (2,)).as_numbers(np.array([0x3F80, 0xC040], np.uint16))
+        array([ 1., -3.], dtype=float32)
+        """
+        if self.floating is not None:
+            return self.floating.widen(stored)
+        return stored.view(np.uint8) if self.dtype == "BOOL" else stored
 
 
 def dtype_name(dtype: Any) -> Any:
-    """safetensors' name of a dtype that may be NumPy's or torch's, or the name of one; else `dtype` itself.
+    """Return safetensors' name of a dtype of NumPy or torch, or of its name; all else is returned as it is.
 
-    Not NumPy's reading of a string, in which F8 is float64.
+    A string is not read as NumPy does, to which F8 is float64.
 
     Examples
     --------
@@ -128,7 +139,7 @@ def dtype_name(dtype: Any) -> Any:
 
 
 def checked(name: Any, dtype: Any, shape: Any, where: str) -> TensorSpec:
-    """A `TensorSpec` of unchecked values; an error names where they came from."""
+    """Return a `TensorSpec` of unchecked values. An error names where they came from."""
     try:
         return TensorSpec(name, dtype, shape)
     except BadInput as error:
@@ -136,7 +147,10 @@ def checked(name: Any, dtype: Any, shape: Any, where: str) -> TensorSpec:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A small file's content; BadInput where there is none, or more than a header may have."""
+    """Return a file's content, or its first bytes if it is larger than a header may be.
+
+    BadInput if it cannot be read.
+    """
     try:
         with open(path, "rb") as file:
             return file.read(MAX_HEADER + 1)
@@ -145,7 +159,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def parse_json(text: bytes, where: str) -> dict[str, Any]:
-    """The JSON object in `text`; BadInput for anything else, duplicate names included."""
+    """Return the JSON object in `text`. BadInput for anything else, and for a name that is there twice."""
     if len(text) > MAX_HEADER:
         raise BadInput(f"{where}: is over the limit of {MAX_HEADER} bytes")
 

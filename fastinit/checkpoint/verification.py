@@ -1,12 +1,11 @@
-"""Checkpoints made again, piece by piece, and compared with what is on the disk."""
+"""Checkpoints made again, piece by piece, and compared with their files."""
 
 from __future__ import annotations
 
 import os
-import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,18 @@ import numpy.typing as npt
 
 import fastinit
 
-from . import rules, safetensors
+from . import formats, rules
+from .choices import Choice
 from .errors import BadInput
 from .files import Files
-from .recipe import Recipe, checked_seed
+from .formats import Stored
+from .pieces import Progress, Report
+from .recipe import Recipe, resolve
 from .spec import TensorSpec
-from .values import EPSILON, as_numbers
 
 Array = npt.NDArray[Any]
 
-# LAPACK's rounding, in parts of the tensor's standard deviation: 1e-16 for each of up to 10^7 steps.
+# The rounding of LAPACK, in standard deviations of the tensor: 1e-16 for each of up to 10^7 steps.
 _SLACK = 1e-8
 
 
@@ -38,11 +39,11 @@ class Difference:
     name : str
         The tensor.
     count, size : int
-        How many of its elements differ, and how many there are.
+        The number of elements that differ, and of all.
     index : tuple of int
-        The first of them.
+        The index of the first that differs.
     expected, actual : float or int
-        Its values.
+        Its value as it must be, and in the file.
     """
 
     name: str
@@ -62,37 +63,37 @@ class Verification:
     same : bool
         Nothing differs.
     differences : list of Difference
-        The tensors that differ, in the file's order.
-    recipe : bool
-        The tensors and rules are those whose digest the metadata has; true where it has none to compare.
+        The tensors that differ, in the order of the file.
+    same_recipe : bool
+        The tensors and rules are those whose digest the metadata has. True if it has none to compare.
     rounded : list of str
         The tensors that were compared to rounding, because LAPACK makes them.
     tensors, bytes : int
-        How much was compared.
+        The number of tensors and of bytes that were compared.
     seconds : float
-        How long it took.
+        The time that it took.
     seed : int
         The seed that was used.
-    rules : str
+    rules_from : str
         Where the rules came from.
     other_seeds : dict of str to str
         Files with differences whose own metadata has another seed, and that seed.
     """
 
     differences: list[Difference]
-    recipe: bool
+    same_recipe: bool
     rounded: list[str]
     tensors: int
     bytes: int
     seconds: float
     seed: int
-    rules: str
+    rules_from: str
     other_seeds: dict[str, str]
 
     @property
     def same(self) -> bool:
         """Nothing differs."""
-        return self.recipe and not self.differences
+        return self.same_recipe and not self.differences
 
 
 def verify(
@@ -101,24 +102,20 @@ def verify(
     seed: int | None = None,
     init: str | os.PathLike[str] | Sequence[rules.Rule] | None = None,
     threads: int | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Report | None = None,
 ) -> Verification:
     """Make a checkpoint's tensors again and compare each with the file.
 
-    Memory does not grow with the checkpoint, but for tensors that are made whole, such as orthogonal ones.
+    Memory does not grow with the checkpoint, except for a tensor whose rule needs all of it (``orthogonal``).
 
     Parameters
     ----------
     path : path
         A ``.safetensors`` file, the ``.index.json`` of a sharded checkpoint, or a folder with either.
-    seed : int, optional
-        The seed; what the metadata says where it is not given.
-    init : str, path or sequence of Rule, optional
-        The rules, as of `generate`; what the metadata says where they are not given.
-    threads : int, optional
-        How many threads; `fastinit.get_num_threads` where it is not given.
-    progress : callable, optional
-        Called as ``progress(done, total)``, in bytes, from any thread, one at a time.
+    seed, init : optional
+        As of `plan`; those of the metadata if they are not given.
+    threads, progress
+        As of `generate`.
 
     Returns
     -------
@@ -127,46 +124,44 @@ def verify(
     Raises
     ------
     BadInput
-        Where the file cannot be read, or nothing says how it was made.
+        The file cannot be read, or nothing says how it was made.
 
     Examples
     --------
-    >>> import pathlib, tempfile
+    >>> import tempfile
     >>> from fastinit import checkpoint
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder, "model.safetensors")
-    ...     _ = checkpoint.generate({"fc.weight": {"dtype": "F32", "shape": [10, 784]}}, path, seed=7)
-    ...     same = checkpoint.verify(path).same
-    ...     other = checkpoint.verify(path, seed=8).differences
-    >>> same, [(difference.name, difference.index) for difference in other]
-    (True, [('fc.weight', (0, 0))])
+    ...     _ = checkpoint.generate({"fc.weight": {"dtype": "F32", "shape": [10, 784]}}, folder, seed=7)
+    ...     found = [checkpoint.verify(folder), checkpoint.verify(folder, seed=8)]
+    >>> [(each.same, [(d.name, d.index) for d in each.differences]) for each in found]
+    [(True, []), (False, [('fc.weight', (0, 0))])]
     """
     began = time.perf_counter()
-    stored, metadata = safetensors.read(path)
-    specs = [tensor.spec for tensor in stored]
-    recipe = _recipe(specs, metadata, seed, init, str(path))
-    digest = metadata.get("fastinit.recipe")
-    # One shard alone, and what the caller says of seed and rules, is not what the metadata's digest is about.
-    comparable = digest is not None and seed is None and init is None and not _is_shard(Path(path))
+    stored, metadata = formats.read(path)
+    recipe = _recipe([tensor.spec for tensor in stored], metadata, seed, init, str(path))
+    # The digest in the metadata is of all shards, with the seed and the rules that are recorded there.
+    recorded = seed is None and init is None and not formats.of(Path(path)).is_shard(Path(path))
     with Files(stored) as files:
         comparison = _Comparison(stored, files, progress)
         recipe.produce(recipe.choices, comparison.compare, threads)
+    found = comparison.found
     return Verification(
-        differences=[comparison.found[spec.name] for spec in specs if spec.name in comparison.found],
-        recipe=not comparable or digest == recipe.digest,
+        differences=[found[tensor.spec.name] for tensor in stored if tensor.spec.name in found],
+        same_recipe=not recorded or metadata.get("fastinit.recipe", recipe.digest) == recipe.digest,
         rounded=[choice.spec.name for choice in recipe.choices if not choice.plan.exact],
-        tensors=len(specs),
-        bytes=comparison.total,
+        tensors=len(stored),
+        bytes=comparison.progress.total,
         seconds=time.perf_counter() - began,
         seed=recipe.seed,
-        rules=recipe.picked,
-        other_seeds=_other_seeds({t.path for t in stored if t.spec.name in comparison.found}, recipe.seed),
+        rules_from=recipe.rules_from,
+        other_seeds=_other_seeds({t.path for t in stored if t.spec.name in found}, recipe.seed),
     )
 
 
 def _other_seeds(paths: Iterable[Path], seed: int) -> dict[str, str]:
-    said = {path.name: safetensors.read(path)[1].get("fastinit.seed", str(seed)) for path in sorted(paths)}
-    return {name: other for name, other in said.items() if other != str(seed)}
+    metadata = {path.name: formats.read(path)[1] for path in sorted(paths)}
+    seeds = {name: each.get("fastinit.seed", str(seed)) for name, each in metadata.items()}
+    return {name: other for name, other in seeds.items() if other != str(seed)}
 
 
 def _recipe(
@@ -181,9 +176,9 @@ def _recipe(
     contract = metadata.get("fastinit.contract", ours)
     if contract != ours:
         raise BadInput(f"{where}: was made under stream contract {contract}; this fastinit has {ours}")
-    choices = rules.resolve(specs, init if recorded is None else recorded)
-    picked = choices.picked if recorded is None else "as recorded"
-    return Recipe(checked_seed(seed), choices, choices.rules, picked)
+    if recorded is None:
+        return resolve(specs, init, seed)
+    return replace(resolve(specs, recorded, seed), rules_from="as recorded")
 
 
 def _recorded_seed(metadata: Mapping[str, str], where: str) -> int:
@@ -195,67 +190,50 @@ def _recorded_seed(metadata: Mapping[str, str], where: str) -> int:
     return int(text)
 
 
-def _is_shard(path: Path) -> bool:
-    return path.suffix == safetensors.SUFFIX and re.search(r"-\d{5}-of-\d{5}$", path.stem) is not None
-
-
 class _Comparison:
-    """Compares pieces with files, and keeps what differs of each tensor."""
+    """Compares pieces with files, and keeps the first difference of each tensor and their number."""
 
-    def __init__(
-        self,
-        stored: Sequence[safetensors.Stored],
-        files: Files,
-        progress: Callable[[int, int], object] | None,
-    ) -> None:
+    def __init__(self, stored: Sequence[Stored], files: Files, report: Report | None) -> None:
         self.found: dict[str, Difference] = {}
-        self.total = sum(tensor.spec.nbytes for tensor in stored)
+        self.progress = Progress(sum(tensor.spec.nbytes for tensor in stored), report)
         self._stored = {tensor.spec.name: tensor for tensor in stored}
         self._files = files
-        self._progress = progress
-        self._done = 0
         self._lock = threading.Lock()
 
-    def compare(self, choice: rules.Choice, start: int, expected: Array) -> None:
-        """Compare elements from `start` on with the file; any thread may."""
+    def compare(self, choice: Choice, start: int, expected: Array) -> None:
+        """Compare elements from `start` on with the file. Any thread may call."""
         actual = self._files.read(self._stored[choice.spec.name], start, start + expected.size)
-        # As bytes: NaN is what it is, and a zero has a sign.
+        # As bytes: a NaN equals itself, and a zero has a sign.
         differing = np.zeros(0, np.intp)
         if not np.array_equal(actual.view(np.uint8), expected.view(np.uint8)):
             differing = _differing(choice, actual, expected)
-        with self._lock:
-            if differing.size:
+        if differing.size:
+            with self._lock:
                 self._record(choice, start, actual, expected, differing)
-            self._done += expected.nbytes
-            if self._progress is not None:
-                self._progress(self._done, self.total)
+        self.progress.add(expected.nbytes)
 
     def _record(
-        self,
-        choice: rules.Choice,
-        start: int,
-        actual: Array,
-        expected: Array,
-        differing: npt.NDArray[np.intp],
+        self, choice: Choice, start: int, actual: Array, expected: Array, differing: npt.NDArray[np.intp]
     ) -> None:
         spec = choice.spec
         at = int(differing[0])
         index = tuple(int(i) for i in np.unravel_index(start + at, spec.shape))
-        known = self.found.get(spec.name)
-        count = len(differing) + (known.count if known else 0)
-        if known and known.index < index:
-            self.found[spec.name] = replace(known, count=count)
+        earlier = self.found.get(spec.name)
+        count = len(differing) + (earlier.count if earlier else 0)
+        if earlier and earlier.index < index:
+            self.found[spec.name] = replace(earlier, count=count)
             return
-        pair = (as_numbers(values[at : at + 1], spec.dtype)[0].item() for values in (expected, actual))
+        pair = (spec.as_numbers(values[at : at + 1])[0].item() for values in (expected, actual))
         self.found[spec.name] = Difference(spec.name, count, spec.size, index, *pair)
 
 
-def _differing(choice: rules.Choice, actual: Array, expected: Array) -> npt.NDArray[np.intp]:
+def _differing(choice: Choice, actual: Array, expected: Array) -> npt.NDArray[np.intp]:
     if choice.plan.exact:
         words = np.dtype(f"u{actual.itemsize}")
         return np.flatnonzero(actual.view(words) != expected.view(words))
-    dtype = choice.spec.dtype
-    wanted = as_numbers(expected, dtype).astype(np.float64)
-    # One step of the dtype, for values on the edge between two roundings.
-    slack = EPSILON[dtype] * np.abs(wanted) + _SLACK * (choice.plan.std or 0.0)
-    return np.flatnonzero(~np.isclose(as_numbers(actual, dtype), wanted, rtol=0.0, atol=slack))
+    dtype = choice.spec.floating
+    assert dtype is not None  # what LAPACK computes is floats
+    wanted = dtype.widen(expected).astype(np.float64)
+    # One step of the dtype, because a value may lie between two roundings.
+    slack = dtype.epsilon * np.abs(wanted) + _SLACK * (choice.plan.std or 0.0)
+    return np.flatnonzero(~np.isclose(dtype.widen(actual), wanted, rtol=0.0, atol=slack))

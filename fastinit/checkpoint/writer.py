@@ -1,34 +1,27 @@
-"""Files that appear whole or not at all."""
+"""Files that appear when they are complete, or not at all."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import BadInput
 
-# Bytes set aside ahead: a memory file system takes as long for them as NumPy takes to load, and lets no one
-# write to the file meanwhile. In one call: between two, this thread would wait for the interpreter, and was
-# seen to wait for 50 ms beside one that imports modules.
-_AHEAD = 1 << 29
-
 
 class Output:
-    """The files of one checkpoint, written one after another; each gets its name when it is whole.
+    """The files of one checkpoint, written one after another. Each gets its name when it is complete.
 
-    Until then a file has a temporary name, the same for all, so that what a kill left behind is used up by
-    the next attempt, whatever that cuts into which files. A lock, which a kill does release, keeps other runs
-    away from the first file to the last. Whatever ends the context, nothing unfinished stays.
+    Until then a file has a temporary name. All files have the same one, so the next run uses up what a kill
+    left behind, whatever shards it makes. A lock keeps other runs away from the first file to the last; a
+    kill releases it. Whatever ends the context, nothing unfinished stays.
 
     Parameters
     ----------
     folder : Path
-        Where the files go; made, and removed if nothing comes to be in it, where its parent is there.
+        Where the files go. It is made if its parent is there, and removed again if it stays empty.
     stem : str
         What the files' names begin with.
 
@@ -41,15 +34,14 @@ class Output:
     def __init__(self, folder: Path, stem: str) -> None:
         self.folder = folder
         self.stem = stem
-        self.path: Path | None = None
-        # No longer than the names that the files get.
+        # These names are no longer than those that the files get.
         self._lockfile = folder / f".{stem}.lock"
         self.part = folder / f".{stem}.part"
+        self._path: Path | None = None
         self._made = False
         self._lock = self._fd = -1
-        self._reserving: threading.Thread | None = None
 
-    # Opened here and not above: a signal's exception may come between a constructor and its `with`.
+    # Not in __init__: a signal's exception may come between a constructor and its `with`.
     def __enter__(self) -> Output:
         try:
             if not os.path.isdir(self.folder):
@@ -69,7 +61,7 @@ class Output:
         fd = os.open(self._lockfile, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Between open and lock another run may have ended, and this be the file that it removed.
+            # Another run may have ended between open and flock, and have removed this file.
             if os.path.samestat(os.fstat(fd), os.lstat(self._lockfile)):
                 self._lock = fd
         except BlockingIOError:
@@ -85,7 +77,6 @@ class Output:
         self._close()
 
     def _close(self) -> None:
-        self._end_reserving()
         if self._lock >= 0:
             with contextlib.suppress(OSError):
                 self.part.unlink(missing_ok=True)
@@ -101,46 +92,25 @@ class Output:
 
     def begin(self, path: Path) -> None:
         """Open the file that is to become `path`."""
-        self.path = path
-        with named(self.path):
+        self._path = path
+        with named(path):
             self._fd = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666)
 
     def write(self, data: bytes | memoryview, offset: int) -> None:
-        """Write all of `data` at `offset`; any thread may."""
+        """Write all of `data` at `offset`. Any thread may call."""
         rest = memoryview(data)
-        with named(self.path):
+        with named(self._path):
             while rest:
                 written = os.pwrite(self._fd, rest, offset)
                 rest = rest[written:]
                 offset += written
 
-    def reserve(self, size: int) -> None:
-        """Have the file system set space aside, in the background.
-
-        In a memory file system that is half the work of writing. Where it fails, so will a write.
-        """
-        self._reserving = threading.Thread(target=self._reserve, args=(min(size, _AHEAD),))
-        self._reserving.start()
-
-    def _reserve(self, size: int) -> None:
-        # The C library's posix_fallocate writes zeros where a file system has no such call, and would write
-        # them over what is written meanwhile. Here it is the size that is kept: FALLOC_FL_KEEP_SIZE is 1.
-        fallocate = ctypes.CDLL(None).fallocate
-        fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
-        fallocate(self._fd, 1, 0, size)
-
-    def _end_reserving(self) -> None:
-        # A signal may have come before it started.
-        if self._reserving is not None and self._reserving.ident is not None:
-            self._reserving.join()
-
     def finish(self) -> None:
         """Make the file durable and give it its name."""
-        assert self.path is not None
-        self._end_reserving()
-        with named(self.path):
+        assert self._path is not None
+        with named(self._path):
             os.fsync(self._fd)
-            os.replace(self.part, self.path)
+            os.replace(self.part, self._path)
             sync_folder(self.folder)
         os.close(self._fd)
         self._fd = -1
@@ -166,7 +136,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def read_at(path: Path, fd: int, size: int, offset: int) -> bytes:
-    """`size` bytes at `offset` of an open file, fewer only where it ends."""
+    """Return `size` bytes at `offset` of an open file, fewer only if the file ends."""
     parts = []
     with named(path):
         while size and (part := os.pread(fd, size, offset)):

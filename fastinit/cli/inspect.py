@@ -1,4 +1,4 @@
-"""``fastinit inspect``: what a checkpoint's tensors look like."""
+"""``fastinit inspect``: statistics of a checkpoint's tensors."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import argparse
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from fastinit.checkpoint import Statistics, inspect
 
 from .terminal import as_json, print_table, progress
-
-if TYPE_CHECKING:
-    from fastinit.checkpoint import Statistics
 
 _COLUMNS = ("", "name", "dtype", "shape", "mean", "std", "expected", "min", "max", "zeros", "nan", "inf")
 
@@ -20,22 +19,20 @@ def add_parser(verbs: Any) -> None:
     """Add the verb's arguments."""
     parser = verbs.add_parser(
         "inspect",
-        help="show what a checkpoint's tensors look like",
-        description="Show mean, std, extremes, zeros, NaNs and infinities of each tensor. Marked with ! are"
-        " those with NaNs or infinities, and those whose mean or std is further from what the metadata's"
-        " rules give than sampling explains.",
+        help="show statistics of a checkpoint's tensors",
+        description="Show mean, std, extremes, zeros, NaNs and infinities of each tensor. A tensor is marked"
+        " with ! if it has NaNs or infinities, or if its mean or std is further from what the rules in the"
+        " metadata give than sampling explains.",
     )
     parser.set_defaults(run=run)
     add = parser.add_argument
     add("file", metavar="FILE", help="a .safetensors file, an index of shards, or a folder with either")
-    add("--threads", type=int, metavar="N", help="all of this machine's where it is left out")
+    add("--threads", type=int, metavar="N", help="the number of threads; one for each CPU if left out")
     add("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Inspect."""
-    from fastinit.checkpoint import inspect
-
     with progress(quiet=args.json) as report:
         statistics = inspect(args.file, threads=args.threads, progress=report)
     if args.json:

@@ -6,17 +6,18 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from fastinit.checkpoint import sizes
+from fastinit.checkpoint.pieces import Report
 
-Progress = Callable[[int, int], object]
+from . import signals
 
 
 def printable(text: str) -> str:
-    """A text without what a terminal takes for commands: names come from files.
+    """Return a text without the characters that a terminal takes for commands. Names come from files.
 
     Examples
     --------
@@ -27,7 +28,7 @@ def printable(text: str) -> str:
 
 
 def as_json(value: Any) -> str:
-    """Return JSON that every reader takes: numbers that it has none of, such as NaN, are strings.
+    """Return JSON that every reader takes. Numbers that JSON lacks, such as NaN, become strings.
 
     Examples
     --------
@@ -49,7 +50,7 @@ def as_json(value: Any) -> str:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table: by rich on a terminal that has it and is wide enough, else in aligned columns."""
+    """Print a table, by rich if the output is a terminal that is wide enough, else in aligned columns."""
     table = [list(map(printable, row)) for row in (columns, *rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     if not (sys.stdout.isatty() and _print_by_rich(table, sum(widths) + 2 * len(widths))):
@@ -59,9 +60,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def _print_by_rich(table: Sequence[Sequence[str]], width: int) -> bool:
     try:
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
+        with signals.held():
+            from rich.console import Console
+            from rich.table import Table
+            from rich.text import Text
     except ImportError:
         return False
     console = Console()
@@ -76,8 +78,8 @@ def _print_by_rich(table: Sequence[Sequence[str]], width: int) -> bool:
 
 
 @contextmanager
-def progress(*, quiet: bool) -> Iterator[Progress | None]:
-    """What to tell `generate` so that progress is seen on standard error."""
+def progress(*, quiet: bool) -> Iterator[Report | None]:
+    """Yield a function that shows progress on standard error, for `generate` and the like to call."""
     if quiet:
         yield None
     elif sys.stderr.isatty():
@@ -88,10 +90,11 @@ def progress(*, quiet: bool) -> Iterator[Progress | None]:
 
 
 @contextmanager
-def _bar() -> Iterator[Progress]:
+def _bar() -> Iterator[Report]:
     try:
-        from rich import progress as rich
-        from rich.console import Console
+        with signals.held():
+            from rich import progress as rich
+            from rich.console import Console
     except ImportError:
         yield _lines()
         return
@@ -107,8 +110,8 @@ def _bar() -> Iterator[Progress]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _lines() -> Progress:
-    """A line for each second or more that a tenth of the work took."""
+def _lines() -> Report:
+    """Return a function that prints a line at each tenth of the work, at most one a second."""
     began = told = time.monotonic()
     tenths = 0
 

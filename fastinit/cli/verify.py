@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from fastinit.checkpoint import Verification, verify
 
 from .terminal import as_json, printable, progress
-
-if TYPE_CHECKING:
-    from fastinit.checkpoint import Verification
 
 
 def add_parser(verbs: Any) -> None:
@@ -18,22 +17,20 @@ def add_parser(verbs: Any) -> None:
         "verify",
         help="make a checkpoint again and compare",
         description="Make a checkpoint's tensors again and compare them with the file. The exit status is 0"
-        " where all are the same, 1 where one differs.",
+        " if all are the same, 1 if one differs.",
     )
     parser.set_defaults(run=run)
     add = parser.add_argument
     add("file", metavar="FILE", help="a .safetensors file, an index of shards, or a folder with either")
-    add("--seed", type=int, metavar="N", help="what the file's metadata says where it is left out")
-    add("--init", metavar="PRESET_OR_TOML", help="what the file's metadata says where it is left out")
-    add("--threads", type=int, metavar="N", help="all of this machine's where it is left out")
+    add("--seed", type=int, metavar="N", help="the seed; the metadata's if left out")
+    add("--init", metavar="PRESET_OR_TOML", help="the rules; the metadata's if left out")
+    add("--threads", type=int, metavar="N", help="the number of threads; one for each CPU if left out")
     add("--json", action="store_true", help="print what was found as JSON")
-    add("--quiet", action="store_true", help="print nothing: the exit status says it")
+    add("--quiet", action="store_true", help="print nothing; the exit status says it")
 
 
 def run(args: argparse.Namespace) -> int:
     """Verify."""
-    from fastinit.checkpoint import verify
-
     with progress(quiet=args.quiet) as report:
         found = verify(args.file, seed=args.seed, init=args.init, threads=args.threads, progress=report)
     if args.json:
@@ -54,7 +51,7 @@ def describe(found: Verification) -> str:
         f"{printable(name)}: was made with seed {printable(seed)}, its metadata says"
         for name, seed in found.other_seeds.items()
     ]
-    if not found.recipe:
+    if not found.same_recipe:
         lines.append(
             "the tensors are not those of the metadata's recipe: some were added, removed or changed"
         )
@@ -63,5 +60,5 @@ def describe(found: Verification) -> str:
         lines.append(f"compared to rounding, as LAPACK's bits are not the same everywhere: {names}")
     verdict = "the same" if found.same else f"{len(found.differences)} of {found.tensors} tensors differ"
     speed = f"{found.bytes:,} bytes, {found.seconds:.2f} s, {found.bytes / found.seconds / 1e9:.2f} GB/s"
-    lines.append(f"{verdict}: {found.tensors} tensors, {speed}, seed {found.seed}, rules {found.rules}")
+    lines.append(f"{verdict}: {found.tensors} tensors, {speed}, seed {found.seed}, rules {found.rules_from}")
     return "\n".join(lines)

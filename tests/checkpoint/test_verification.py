@@ -1,15 +1,12 @@
 """verify: what is the same, what differs and where, and what cannot be told."""
 
-import json
-import subprocess
-import sys
-
 import ml_dtypes
 import numpy as np
 import pytest
+from checkpoints import MODEL, altered
 from safetensors.numpy import load_file, save_file
 
-from fastinit.checkpoint import BadInput, Rule, generate, safetensors, verify
+from fastinit.checkpoint import BadInput, Rule, formats, generate, verify
 
 DTYPES = {
     "F64": np.float64,
@@ -18,15 +15,6 @@ DTYPES = {
     "BF16": ml_dtypes.bfloat16,
     "I64": np.int64,
     "BOOL": np.bool_,
-}
-# More than a piece of each, and no whole number of them.
-SHAPE = (701, 1502)
-MODEL = {
-    **{f"{dtype}.weight": {"dtype": dtype, "shape": SHAPE} for dtype in ("F64", "F32", "F16", "BF16")},
-    "I64.position_ids": {"dtype": "I64", "shape": SHAPE},
-    "BOOL.attn.bias": {"dtype": "BOOL", "shape": [1, 1, 1100, 1100]},
-    "scalar.num_batches_tracked": {"dtype": "I64", "shape": []},
-    "empty.weight": {"dtype": "F32", "shape": [0, 3]},
 }
 
 
@@ -45,33 +33,13 @@ def sharded(tmp_path_factory):
     return folder
 
 
-def altered(path, target, changes):
-    """A copy of a checkpoint with other elements here and there."""
-    data = bytearray(path.read_bytes())
-    for tensor in safetensors.read(path)[0]:
-        for index, value in changes.get(tensor.spec.name, {}).items():
-            at = np.ravel_multi_index(index, tensor.spec.shape) * tensor.spec.storage.itemsize + tensor.offset
-            data[at : at + tensor.spec.storage.itemsize] = value.tobytes()
-    target.write_bytes(data)
-    return target
-
-
-def command(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "fastinit", "verify", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize("threads", [1, 2, 7])
 def test_what_was_generated_is_the_same(checkpoint, threads):
     seen = []
     found = verify(checkpoint, threads=threads, progress=lambda done, total: seen.append((done, total)))
     assert found.same
-    assert found.recipe
-    assert (found.differences, found.rounded, found.seed, found.rules) == ([], [], 11, "as recorded")
+    assert found.same_recipe
+    assert (found.differences, found.rounded, found.seed, found.rules_from) == ([], [], 11, "as recorded")
     assert found.tensors == len(MODEL)
     assert seen[-1] == (found.bytes, found.bytes)
     assert seen == sorted(seen)
@@ -123,7 +91,7 @@ def test_zeros_have_signs_and_nan_is_a_value(tmp_path):
 def test_tensors_are_listed_in_the_files_order(checkpoint):
     found = verify(checkpoint, seed=12)
     random = [
-        tensor.spec.name for tensor in safetensors.read(checkpoint)[0] if tensor.spec.name.endswith(".weight")
+        tensor.spec.name for tensor in formats.read(checkpoint)[0] if tensor.spec.name.endswith(".weight")
     ]
     assert [difference.name for difference in found.differences] == [n for n in random if n != "empty.weight"]
     assert [difference.index for difference in found.differences] == [(0, 0)] * 4
@@ -131,7 +99,7 @@ def test_tensors_are_listed_in_the_files_order(checkpoint):
 
 
 def test_rules_may_be_given(checkpoint):
-    assert verify(checkpoint, seed=11, init="he").rules == "he"
+    assert verify(checkpoint, seed=11, init="he").rules_from == "he"
     assert verify(checkpoint, init="he").same
     assert len(verify(checkpoint, init="lecun").differences) == 4
 
@@ -147,12 +115,12 @@ def test_a_checkpoint_without_metadata(checkpoint, tmp_path):
 
 
 def test_a_tensor_that_was_taken_away_is_missed(checkpoint, tmp_path):
-    tensors, (_, metadata) = load_file(checkpoint), safetensors.read(checkpoint)
+    tensors, (_, metadata) = load_file(checkpoint), formats.read(checkpoint)
     del tensors["F16.weight"]
     path = tmp_path / "less.safetensors"
     save_file(tensors, path, metadata)
     found = verify(path)
-    assert not found.recipe
+    assert not found.same_recipe
     assert not found.same
     assert found.differences == []
 
@@ -168,7 +136,7 @@ def test_a_tensor_that_was_taken_away_is_missed(checkpoint, tmp_path):
 )
 def test_metadata_that_cannot_be_used(checkpoint, tmp_path, changes, message):
     path = tmp_path / "changed.safetensors"
-    save_file(load_file(checkpoint), path, safetensors.read(checkpoint)[1] | changes)
+    save_file(load_file(checkpoint), path, formats.read(checkpoint)[1] | changes)
     with pytest.raises(BadInput, match=message):
         verify(path)
 
@@ -188,56 +156,3 @@ def test_orthogonal_is_compared_to_rounding(tmp_path, dtype):
     assert verify(altered(path, tmp_path / "more.safetensors", {"q": {(3, 4): more}})).differences[
         0
     ].index == (3, 4)
-
-
-class TestCommand:
-    def test_the_same(self, checkpoint):
-        done = command(checkpoint)
-        assert done.returncode == 0
-        assert done.stdout.startswith(f"the same: {len(MODEL)} tensors")
-        assert "seed 11, rules as recorded" in done.stdout
-
-    def test_a_difference(self, checkpoint, tmp_path):
-        change = {"F32.weight": {(2, 5): np.asarray(np.float32(0.5))}}
-        path = altered(checkpoint, tmp_path / "altered.safetensors", change)
-        done = command(path)
-        assert done.returncode == 1
-        assert "F32.weight: 1 of 1,052,902 elements differ, first [2, 5]: expected " in done.stdout
-        assert "found 0.5" in done.stdout
-        report = json.loads(command(path, "--json", "--threads", 2).stdout)
-        assert report["same"] is False
-        assert report["differences"][0]["index"] == [2, 5]
-        odd = altered(
-            checkpoint, tmp_path / "odd.safetensors", {"F32.weight": {(2, 5): np.asarray(np.float32(np.nan))}}
-        )
-        report = json.loads(command(odd, "--json").stdout, parse_constant=pytest.fail)
-        assert report["differences"][0]["actual"] == "nan"
-        quiet = command(path, "--quiet")
-        assert (quiet.returncode, quiet.stdout, quiet.stderr) == (1, "", "")
-
-    @pytest.mark.parametrize(
-        ("arguments", "message"),
-        [
-            (["--seed", "-1"], "the seed must not be negative"),
-            (["--init", "nonsense"], "unknown preset 'nonsense'"),
-        ],
-    )
-    def test_bad_input(self, checkpoint, arguments, message):
-        done = command(checkpoint, *arguments)
-        assert done.returncode == 2
-        assert message in done.stderr
-        assert done.stderr.count("\n") == 1
-
-    def test_no_file(self, tmp_path):
-        done = command(tmp_path / "none.safetensors")
-        assert done.returncode == 2
-        assert "none.safetensors: No such file" in done.stderr
-
-    def test_a_shard_of_another_seed(self, tmp_path):
-        for seed in (1, 2):
-            generate(MODEL, tmp_path / str(seed), init="he", seed=seed, max_shard_size="9MB")
-        shard = "model-00002-of-00004.safetensors"
-        (tmp_path / "1" / shard).write_bytes((tmp_path / "2" / shard).read_bytes())
-        done = command(tmp_path / "1")
-        assert done.returncode == 1
-        assert f"{shard}: was made with seed 2, its metadata says\n" in done.stdout

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from fastinit import checkpoint, init
 from fastinit.checkpoint import BadInput, generate, manifest
-from fastinit.checkpoint.recipe import PIECE
+from fastinit.checkpoint.pieces import PIECE
 from fastinit.checkpoint.rules import Rule
 from fastinit.random import PCG64, Generator
 
@@ -128,7 +128,7 @@ def test_neither_threads_nor_shards_show(tmp_path, rules, once, threads, size):
     assert len(summary.files) > 2
     assert same(load(summary), load(once))
     assert (summary.digest, summary.tensor_digests) == (once.digest, once.tensor_digests)
-    assert summary.recipe == once.recipe
+    assert summary.recipe_digest == once.recipe_digest
 
 
 def test_no_instruction_set_shows(tmp_path, rules, once, isa):
@@ -157,9 +157,9 @@ def test_the_recipe_follows_what_the_bytes_follow(tmp_path, rules, once):
     def recipe(model=MODEL, **arguments):
         number = len(names(tmp_path))
         arguments = {"seed": 5, "init": rules, **arguments}
-        return generate(model, tmp_path / str(number), **arguments).recipe
+        return generate(model, tmp_path / str(number), **arguments).recipe_digest
 
-    assert recipe(dict(reversed(MODEL.items()))) == once.recipe
+    assert recipe(dict(reversed(MODEL.items()))) == once.recipe_digest
     others = [
         recipe(seed=6),
         recipe(init=OTHER),
@@ -167,7 +167,7 @@ def test_the_recipe_follows_what_the_bytes_follow(tmp_path, rules, once):
         recipe(only=["embed.*"]),
         recipe({**MODEL, "embed.weight": {"dtype": "F32", "shape": [1001, 700]}}),
     ]
-    assert len({once.recipe, *others}) == 6
+    assert len({once.recipe_digest, *others}) == 6
 
 
 def test_metadata(once, rules):
@@ -181,7 +181,7 @@ def test_metadata(once, rules):
         "fastinit.contract": "1",
         "fastinit.seed": "5",
         "fastinit.bit_generator": "PCG64",
-        "fastinit.recipe": once.recipe,
+        "fastinit.recipe": once.recipe_digest,
     }
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastinit.checkpoint import BadInput
-from fastinit.checkpoint import safetensors as format
+from fastinit.checkpoint.formats import safetensors as format
 from fastinit.checkpoint.manifest import DTYPES, TensorSpec
 
 specs = st.lists(

@@ -1,17 +1,12 @@
 """inspect: the numbers against NumPy's, the marks against what was done to a file."""
 
-import json
-import subprocess
-import sys
-from dataclasses import asdict
-
 import ml_dtypes
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from fastinit.checkpoint import Rule, generate, inspect, inspection, rules, safetensors
-from fastinit.checkpoint.recipe import PIECE
+from fastinit.checkpoint import Rule, formats, generate, inspect, inspection, matching
+from fastinit.checkpoint.pieces import PIECE
 
 RNG = np.random.default_rng(9)
 ARRAYS = {
@@ -59,7 +54,7 @@ def by_name(path, **options):
 def changed(path, target, change):
     tensors = load_file(path)
     change(tensors)
-    save_file(tensors, target, safetensors.read(path)[1])
+    save_file(tensors, target, formats.read(path)[1])
     return by_name(target)
 
 
@@ -181,32 +176,6 @@ def test_shards(tmp_path):
     assert inspect(tmp_path / "shards") == inspect(tmp_path / "whole.safetensors")
 
 
-class TestCommand:
-    def command(self, *arguments):
-        line = [sys.executable, "-m", "fastinit", "inspect", *map(str, arguments)]
-        return subprocess.run(line, capture_output=True, text=True, check=False)
-
-    def test_json_has_all(self, checkpoint):
-        done = self.command(checkpoint, "--json", "--threads", 2)
-        assert (done.returncode, done.stderr) == (0, "")
-        wanted = [asdict(each) | {"shape": list(each.shape)} for each in inspect(checkpoint)]
-        assert json.loads(done.stdout) == wanted
-
-    def test_a_table(self, checkpoint, tmp_path):
-        path = tmp_path / "a.safetensors"
-        changed(checkpoint, path, lambda tensors: tensors.update({"fc.bias": tensors["fc.bias"] * 0}))
-        lines = self.command(path).stdout.splitlines()
-        assert lines[0].split() == "name dtype shape mean std expected min max zeros nan inf".split()
-        assert [line.split()[1] for line in lines if line.startswith("!")] == ["fc.bias"]
-        assert lines[-1] == "7 tensors, 901,801 parameters, 1 marked !"
-
-    def test_bad_input(self, tmp_path):
-        (tmp_path / "a.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{")
-        done = self.command(tmp_path / "a.safetensors")
-        assert done.returncode == 2
-        assert done.stderr.count("\n") == 1
-
-
 def test_what_is_expected_of_many_biases_is_looked_up(tmp_path, monkeypatch):
     """Each was recorded with a rule of its own."""
     shapes = {"weight": [4, 4], "bias": [4]}
@@ -217,8 +186,8 @@ def test_what_is_expected_of_many_biases_is_looked_up(tmp_path, monkeypatch):
     }
     generate(model, tmp_path, init="torch")
     compiled = []
-    pattern = rules._pattern
-    monkeypatch.setattr(rules, "_pattern", lambda match: compiled.append(match) or pattern(match))
+    matcher = matching.matcher
+    monkeypatch.setattr(matching, "matcher", lambda match: compiled.append(match) or matcher(match))
     statistics = inspect(tmp_path)
     assert all(each.expected_std is not None for each in statistics)
     assert len(compiled) < 10

@@ -16,7 +16,7 @@ import torch
 from fastinit.checkpoint import BadInput, manifest
 from fastinit.checkpoint.manifest import GPT2, TensorSpec
 
-MANIFESTS = Path(__file__).parent / "manifests"
+MANIFESTS = Path(__file__).parents[1] / "manifests"
 ENTRY = {"dtype": "F32", "shape": [2, 3]}
 
 # What the models' papers and cards say that they have.

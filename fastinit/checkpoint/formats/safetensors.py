@@ -1,4 +1,4 @@
-"""The safetensors format: headers and sharded indexes, read and laid out. Never a tensor's data."""
+"""The safetensors format: headers and indexes of shards, and the names of files."""
 
 from __future__ import annotations
 
@@ -6,26 +6,18 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from .errors import BadInput
-from .spec import MAX_HEADER, TensorSpec, checked, parse_json, read_bytes
+from ..errors import BadInput
+from ..spec import MAX_HEADER, TensorSpec, checked, parse_json, read_bytes
+from .layout import Shard, Stored
 
 SUFFIX = ".safetensors"
-INDEX_SUFFIX = ".safetensors.index.json"
+_INDEX_SUFFIX = ".safetensors.index.json"
 
 
-class Stored(NamedTuple):
-    """A tensor in a file: what it is, and where its bytes begin."""
-
-    spec: TensorSpec
-    path: Path
-    offset: int
-
-
-def read(path: str | os.PathLike[str]) -> tuple[list[Stored], dict[str, str]]:
+def read(path: Path) -> tuple[list[Stored], dict[str, str]]:
     """Read where the tensors of a checkpoint are.
 
     Parameters
@@ -39,23 +31,22 @@ def read(path: str | os.PathLike[str]) -> tuple[list[Stored], dict[str, str]]:
     tensors : list of Stored
         In the order of the header or of the index.
     metadata : dict of str
-        The file's ``__metadata__``; the first shard's of a sharded one.
+        The file's ``__metadata__``. Of a sharded checkpoint, the first shard's.
 
     Raises
     ------
     BadInput
-        Where a file cannot be read, or is not what the format says.
+        A file cannot be read, or is not what the format says.
     """
-    path = Path(path)
     if os.path.isdir(path):
-        choices = [path / f"model{suffix}" for suffix in (SUFFIX, INDEX_SUFFIX)]
+        choices = [path / f"model{suffix}" for suffix in (SUFFIX, _INDEX_SUFFIX)]
         found = [choice for choice in choices if choice.exists()]
         if found[1:]:
-            raise BadInput(f"{path}: holds both model{SUFFIX} and model{INDEX_SUFFIX}")
+            raise BadInput(f"{path}: holds both model{SUFFIX} and model{_INDEX_SUFFIX}")
         if not found and family(path, "model"):
             raise BadInput(f"{path}: holds shards and no index: unfinished; generate --resume continues")
         if not found:
-            raise BadInput(f"{path}: holds neither model{SUFFIX} nor model{INDEX_SUFFIX}")
+            raise BadInput(f"{path}: holds neither model{SUFFIX} nor model{_INDEX_SUFFIX}")
         path = found[0]
     if path.suffix == ".json":
         return read_index(path)
@@ -63,13 +54,13 @@ def read(path: str | os.PathLike[str]) -> tuple[list[Stored], dict[str, str]]:
 
 
 def is_index(entries: Mapping[str, Any]) -> bool:
-    """Whether a JSON object is the index of a sharded checkpoint."""
+    """Whether a JSON object is an index of shards."""
     weight_map = entries.get("weight_map")
     return isinstance(weight_map, dict) and all(isinstance(file, str) for file in weight_map.values())
 
 
 def read_index(path: Path) -> tuple[list[Stored], dict[str, str]]:
-    """`read` for an index, whatever its name."""
+    """Do what `read` does for an index, whatever its name."""
     entries = parse_json(read_bytes(path), str(path))
     if not is_index(entries):
         raise BadInput(f"{path}: is no index of shards: it has no weight_map")
@@ -96,7 +87,7 @@ def _read_header(path: Path) -> tuple[list[Stored], dict[str, str]]:
     try:
         with open(path, "rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            # Bounded before it is read: a length from a damaged file may be anything.
+            # A damaged file may say any length.
             text = file.read(length) if length <= MAX_HEADER else b""
             data = os.fstat(file.fileno()).st_size - 8 - length
     except OSError as error:
@@ -144,21 +135,11 @@ def _entry(name: str, entry: Any, where: str) -> tuple[TensorSpec, int, int]:
     return tensor, begin, end
 
 
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """A file to be written: its name, its header's bytes, and where each tensor begins in it."""
-
-    file: str
-    header: bytes
-    offsets: dict[str, int]
-    nbytes: int
-
-
 def split(specs: Sequence[TensorSpec], stem: str, max_bytes: int | None) -> dict[str, list[TensorSpec]]:
-    """Cut a checkpoint into files as Hugging Face does: in order, a tensor never split.
+    """Return the names of a checkpoint's files, each with its tensors, as Hugging Face cuts them.
 
-    A file holds `max_bytes` of data at most, or one larger tensor. One file is named ``stem.safetensors``,
-    more are ``stem-00001-of-0000N.safetensors``.
+    Tensors stay in order, and none is split. A file holds at most `max_bytes` of data, or one larger tensor.
+    A single file is named ``stem.safetensors``; several are ``stem-00001-of-0000N.safetensors``.
     """
     groups: list[list[TensorSpec]] = [[]]
     held = 0
@@ -173,16 +154,11 @@ def split(specs: Sequence[TensorSpec], stem: str, max_bytes: int | None) -> dict
     return {f"{stem}-{i:05d}-of-{len(groups):05d}{SUFFIX}": group for i, group in enumerate(groups, 1)}
 
 
-def files(groups: Mapping[str, Sequence[TensorSpec]], stem: str) -> list[str]:
-    """The names of a checkpoint's files: those that `split` gives, and the index that more than one have."""
-    return [*groups] if len(groups) == 1 else [*groups, stem + INDEX_SUFFIX]
-
-
 def lay_out(file: str, specs: Iterable[TensorSpec], metadata: Mapping[str, str]) -> Shard:
-    """Where everything in a file stands."""
-    # Wide dtypes first: every tensor is then aligned to its own elements with no hole between them.
+    """Return the header of a file, and where each tensor stands in it."""
+    # Wide dtypes first: each tensor is then aligned to its elements, and nothing lies between two tensors.
     specs = sorted(specs, key=lambda tensor: -tensor.itemsize)
-    # Entry by entry: one object of all would take several times the memory of its text.
+    # Entry by entry: an object of all entries takes several times the memory of its text.
     encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
     header = bytearray(8)  # the length of what follows, once it is known
     header += f'{{"__metadata__":{encode(dict(metadata))}'.encode()
@@ -204,8 +180,13 @@ def lay_out(file: str, specs: Iterable[TensorSpec], metadata: Mapping[str, str])
     return Shard(file, bytes(header), offsets, len(header) + position)
 
 
+def index_name(stem: str) -> str:
+    """Return the name of a checkpoint's index."""
+    return stem + _INDEX_SUFFIX
+
+
 def index(specs: Sequence[TensorSpec], shards: Sequence[Shard]) -> bytes:
-    """The index of a sharded checkpoint, as Hugging Face writes it, names in the order of `specs`."""
+    """Return the index of shards, as Hugging Face writes it, with names in the order of `specs`."""
     file_of = {name: shard.file for shard in shards for name in shard.offsets}
     content = {
         "metadata": {"total_size": sum(tensor.nbytes for tensor in specs)},
@@ -214,8 +195,13 @@ def index(specs: Sequence[TensorSpec], shards: Sequence[Shard]) -> bytes:
     return (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode()
 
 
+def is_shard(path: Path) -> bool:
+    """Whether a file's name is that of a shard."""
+    return re.search(r"-\d{5}-of-\d{5}\.safetensors$", path.name) is not None
+
+
 def family(folder: Path, stem: str) -> list[Path]:
-    """The files in `folder` that a checkpoint named `stem` may consist of, its index first."""
+    """Return the files in a folder that a checkpoint may consist of, its index first."""
     pattern = re.compile(rf"{re.escape(stem)}(-\d{{5}}-of-\d{{5}})?\.safetensors(\.index\.json)?")
     try:
         files = [folder / name for name in os.listdir(folder) if pattern.fullmatch(name)]

@@ -1,0 +1,27 @@
+"""What a format says of a file: where tensors stand in it, now or once it is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from ..spec import TensorSpec
+
+
+class Stored(NamedTuple):
+    """A tensor in a file: what it is, and the offset of its first byte."""
+
+    spec: TensorSpec
+    path: Path
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A file to be written: its name, first bytes and length, and the offset of each tensor's first byte."""
+
+    file: str
+    header: bytes
+    offsets: dict[str, int]
+    nbytes: int

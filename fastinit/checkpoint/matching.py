@@ -1,0 +1,123 @@
+"""Which rule takes a tensor, and what it makes of it in its model."""
+
+from __future__ import annotations
+
+import functools
+import glob
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from fastinit.init import Plan, compute_fans
+
+from . import buffers, expressions
+from .buffers import BufferPlan
+from .choices import Choice
+from .errors import BadInput
+from .rules import Rule, initializer, literal, matcher
+from .spec import TensorSpec
+
+
+class Model:
+    """All tensors of a model, and the rules that make them: a tensor's rule may depend on other tensors.
+
+    Parameters
+    ----------
+    specs : sequence of TensorSpec
+        The tensors.
+    rules : list of Rule
+        The rules; the first that matches a tensor makes it.
+    rules_from : str
+        Where the rules came from, for errors.
+    """
+
+    def __init__(self, specs: Sequence[TensorSpec], rules: list[Rule], rules_from: str) -> None:
+        self.tensors = {spec.name: spec for spec in specs}
+        self.rules = rules
+        self.rules_from = rules_from
+        # A file's metadata has a rule of its own for each bias whose init uses a fan_in: looked up by name.
+        self._named: dict[str, list[int]] = {}
+        self._matchers: dict[int, Callable[[str], Any]] = {}
+        for number, rule in enumerate(rules):
+            name = literal(rule.match)
+            if name is None:
+                self._matchers[number] = matcher(rule.match)
+            else:
+                self._named.setdefault(name, []).append(number)
+        self._exact: dict[tuple[int, str, str], Rule] = {}
+        # Most tensors of a model differ in nothing but their names.
+        self._plans: dict[tuple[str, str, str, tuple[int, ...]], Plan | BufferPlan] = {}
+
+    def match(self, spec: TensorSpec) -> int:
+        """Return the number of the first rule that takes a tensor."""
+        numbers: list[int] = sorted([*self._named.get(spec.name, []), *self._matchers])
+        for number in numbers:
+            rule = self.rules[number]
+            if not rule.min_ndim <= len(spec.shape) <= rule.max_ndim:
+                continue
+            if number in self._matchers and not self._matchers[number](spec.name):
+                continue
+            if "fan_in" not in rule.variables or self.fan_in(spec) is not None:
+                return number
+        tensor = f"{spec.name!r}, {spec.dtype} {list(spec.shape)}"
+        raise BadInput(f"{self.rules_from}: no rule matches tensor {tensor}")
+
+    def choose(self, spec: TensorSpec, number: int) -> Choice:
+        """Return a tensor's choice under a rule that matches it."""
+        rule = self.rules[number]
+        names = rule.variables
+        try:
+            text = expressions.substitute(rule.init, {name: self.value(name, spec) for name in names})
+            # One spelling, so that all tensors of a rule have one record of it.
+            text = text if buffers.is_buffer(text) else initializer(text).spec
+            # What depends on a tensor's neighbours is recorded for it alone, under its own name.
+            match = glob.escape(spec.name) if "fan_in" in names else rule.match
+            plan = self._plan(text, rule.layout or "oi", spec)
+            if rule.padding_idx is not None and not (spec.shape and rule.padding_idx < spec.shape[0]):
+                raise ValueError(f"padding_idx {rule.padding_idx} is no row of shape {spec.shape}")
+        except (ValueError, TypeError) as error:
+            where = f"{self.rules_from}: tensor {spec.name!r}, matched by {rule.match!r}"
+            raise BadInput(f"{where}: {error}") from None
+        key = number, match, text
+        if key not in self._exact:
+            self._exact[key] = replace(rule, match=match, init=text)
+        return Choice(spec, rule.match, self._exact[key], plan)
+
+    def _plan(self, text: str, layout: str, spec: TensorSpec) -> Plan | BufferPlan:
+        key = text, layout, spec.dtype, spec.shape
+        if key not in self._plans:
+            plan = buffers.plan(text, spec)
+            self._plans[key] = plan or initializer(text).plan(
+                spec.shape, layout=layout, dtype=spec.floating or spec.storage
+            )
+        return self._plans[key]
+
+    def value(self, name: str, spec: TensorSpec) -> int:
+        """Return what a name in the arithmetic of a tensor's rule stands for."""
+        if name == "layers" and self.layers is not None:
+            return self.layers
+        if name == "fan_in" and (fan_in := self.fan_in(spec)) is not None:
+            return fan_in
+        raise ValueError(f"its init uses {name}, which nothing in the manifest tells")
+
+    @functools.cached_property
+    def layers(self) -> int | None:
+        """The number of blocks: one more than the highest number in the names, None if no name has one.
+
+        If some name has a number behind ``h``, ``layer``, ``layers``, ``block`` or ``blocks``, only such
+        numbers count: experts and heads are numbered, too. Otherwise the first number of each name counts.
+        """
+        for pattern in (r"(?:^|\.)(?:h|layers?|blocks?)\.(\d+)\.", r"(?:^|\.)(\d+)\."):
+            numbers = [int(found[1]) for name in self.tensors if (found := re.search(pattern, name))]
+            if numbers:
+                return max(numbers) + 1
+        return None
+
+    def fan_in(self, spec: TensorSpec) -> int | None:
+        """Return the fan_in of the weight beside a bias, None if there is no weight with fans."""
+        weight = self.tensors.get(re.sub(r"bias$", "weight", spec.name))
+        if weight is None or weight is spec or len(weight.shape) < 2:
+            return None
+        layout = self.rules[self.match(weight)].layout or "oi"
+        return compute_fans(weight.shape, layout=layout)[0]

@@ -1,0 +1,187 @@
+"""What would be written where: everything that `generate` does before it writes."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy.typing as npt
+
+from . import formats, sizes
+from .errors import BadInput
+from .manifest import read, select
+from .recipe import Recipe, resolve
+from .spec import TensorSpec
+
+#: A path, ``"-"`` for standard input, or a mapping.
+Manifest = str | os.PathLike[str] | Mapping[str, Any]
+
+#: The most bytes of data in a file of a folder, if nothing else is said. Hugging Face's default.
+MAX_SHARD_SIZE = "5GB"
+
+
+@dataclass(frozen=True)
+class CheckpointPlan:
+    """A checkpoint that can be written.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        The tensors and what makes each (`Recipe.choices`), the rules (`Recipe.rules`), where these came from
+        (`Recipe.rules_from`), the seed, and a digest of all that.
+    format : module
+        The module of `fastinit.checkpoint.formats` that lays out the files.
+    folder : Path
+        Where the files go.
+    stem : str
+        What their names begin with.
+    shards : dict of str to list of TensorSpec
+        The names of the files that hold tensors, and the tensors of each. Empty if there is no target.
+    """
+
+    recipe: Recipe
+    format: ModuleType
+    folder: Path
+    stem: str
+    shards: dict[str, list[TensorSpec]]
+
+    @property
+    def files(self) -> list[Path]:
+        """The files. If there are several that hold tensors, their index is the last."""
+        index = [self.format.index_name(self.stem)] if len(self.shards) > 1 else []
+        return [self.folder / file for file in (*self.shards, *index)]
+
+    @property
+    def tensors(self) -> int:
+        """The number of tensors."""
+        return len(self.recipe.choices)
+
+    @property
+    def parameters(self) -> int:
+        """The number of elements."""
+        return sum(choice.spec.size for choice in self.recipe.choices)
+
+    @property
+    def bytes(self) -> int:
+        """The number of bytes of data, without headers."""
+        return sum(choice.spec.nbytes for choice in self.recipe.choices)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the attributes that a `Summary` has, too."""
+        return {
+            **{key: getattr(self, key) for key in ("files", "tensors", "parameters", "bytes")},
+            "rules_from": self.recipe.rules_from,
+            "recipe_digest": self.recipe.digest,
+        }
+
+
+def plan(
+    manifest: Manifest,
+    target: str | os.PathLike[str] | None = None,
+    *,
+    seed: int = 0,
+    init: Any = "auto",
+    dtype: npt.DTypeLike | None = None,
+    max_shard_size: int | str | None = None,
+    only: str | Sequence[str] = (),
+) -> CheckpointPlan:
+    """Find how each tensor of a checkpoint would be filled, and where it would go. Nothing is written.
+
+    Parameters
+    ----------
+    manifest : path, ``"-"`` or mapping
+        The list of tensors; see `fastinit.checkpoint.manifest.read`.
+    target : path, optional
+        A name that ends in ``.safetensors``, or else a folder. A folder gets ``model.safetensors``, or shards
+        and an index that are named as Hugging Face does, if there is more data than `max_shard_size`.
+    seed : int, optional
+        The seed of all tensors.
+    init : str, path or list of Rule, optional
+        The rules that say how tensors are filled: a preset's name, ``"auto"``, a TOML file, or the rules.
+    dtype : str or dtype, optional
+        What floating-point tensors become: F64, F32, F16 or BF16.
+    max_shard_size : int or str, optional
+        The most bytes of data in a file, such as ``"500MB"``. A larger tensor is a file of its own. If it is
+        not given, it is 5GB for a folder, and a single file has no limit.
+    only : str or sequence of str, optional
+        Globs. Only tensors whose names match one are taken, with the values that they have in the whole.
+
+    Returns
+    -------
+    CheckpointPlan
+
+    Raises
+    ------
+    BadInput
+        An argument, or what it names, cannot be used.
+
+    Examples
+    --------
+    >>> from fastinit import checkpoint
+    >>> model = {"fc.weight": {"dtype": "F32", "shape": [10, 784]}}
+    >>> planned = checkpoint.plan(model, "out.safetensors", init="he")
+    >>> [(each.spec.name, each.label, each.fans) for each in planned.recipe.choices]
+    [('fc.weight', 'kaiming_normal(nonlinearity=relu) layout=oi', (784, 10))]
+    >>> planned.recipe.rules_from, [str(path) for path in planned.files], planned.bytes
+    ('he', ['out.safetensors'], 31360)
+    """
+    specs = read(manifest, dtype)
+    selected = select(specs, only)
+    # The rules see all tensors, though only some may be wanted: a rule may depend on how deep the model is.
+    recipe = resolve(specs, init, seed).of(selected)
+    if target is None:
+        return CheckpointPlan(recipe, formats.FORMATS[0], Path(), "", {})
+    planned = CheckpointPlan(recipe, *_destination(selected, target, max_shard_size))
+    _check_folder(planned.folder)
+    check_names(planned.files)
+    return planned
+
+
+def _destination(
+    specs: Sequence[TensorSpec], target: str | os.PathLike[str], max_shard_size: int | str | None
+) -> tuple[ModuleType, Path, str, dict[str, list[TensorSpec]]]:
+    """Return the format, the folder and the stem that a target says, and the tensors of each file."""
+    folder, stem = Path(checked_target(target)), "model"
+    format = formats.of(folder)
+    is_folder = os.path.isdir(folder) or os.fspath(target).endswith(os.sep)
+    if folder.suffix == format.SUFFIX and not is_folder:
+        folder, stem = folder.parent, folder.stem
+    elif max_shard_size is None:
+        max_shard_size = MAX_SHARD_SIZE
+    limit = None if max_shard_size is None else sizes.parse(max_shard_size)
+    return format, folder, stem, format.split(specs, stem, limit)
+
+
+def checked_target(target: Any) -> str | os.PathLike[str]:
+    """Return a path. BadInput for anything else."""
+    if not isinstance(target, (str, os.PathLike)):
+        raise BadInput(f"the target must be a path, not {target!r:.200}")
+    return target
+
+
+def _check_folder(folder: Path) -> None:
+    """BadInput if there is no such folder and none can be made."""
+    try:
+        mode = os.stat(folder if os.path.lexists(folder) else folder.parent).st_mode
+    except OSError as error:
+        raise BadInput(f"{folder}: cannot be written: {error.strerror}") from None
+    if not stat.S_ISDIR(mode):
+        raise BadInput(f"{folder}: cannot be written: is no folder, nor can it become one")
+
+
+def check_names(paths: Iterable[Path]) -> None:
+    """BadInput if files cannot have these names."""
+    for path in paths:
+        try:
+            mode = os.lstat(path).st_mode
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise BadInput(f"{path}: {error.strerror}") from None
+        if stat.S_ISDIR(mode):
+            raise BadInput(f"{path}: is a folder, where a file must go")

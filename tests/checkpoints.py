@@ -1,0 +1,26 @@
+"""A model of all dtypes, and checkpoints that were damaged."""
+
+import numpy as np
+
+from fastinit.checkpoint import formats
+
+# More than a piece of each, and no whole number of them.
+SHAPE = (701, 1502)
+MODEL = {
+    **{f"{dtype}.weight": {"dtype": dtype, "shape": SHAPE} for dtype in ("F64", "F32", "F16", "BF16")},
+    "I64.position_ids": {"dtype": "I64", "shape": SHAPE},
+    "BOOL.attn.bias": {"dtype": "BOOL", "shape": [1, 1, 1100, 1100]},
+    "scalar.num_batches_tracked": {"dtype": "I64", "shape": []},
+    "empty.weight": {"dtype": "F32", "shape": [0, 3]},
+}
+
+
+def altered(path, target, changes):
+    """A copy of a checkpoint with other elements here and there."""
+    data = bytearray(path.read_bytes())
+    for tensor in formats.read(path)[0]:
+        for index, value in changes.get(tensor.spec.name, {}).items():
+            at = np.ravel_multi_index(index, tensor.spec.shape) * tensor.spec.storage.itemsize + tensor.offset
+            data[at : at + tensor.spec.storage.itemsize] = value.tobytes()
+    target.write_bytes(data)
+    return target

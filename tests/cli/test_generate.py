@@ -1,0 +1,182 @@
+"""``fastinit generate``: what it writes, prints and refuses."""
+
+import errno
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from command import FASTINIT, MODEL
+from safetensors.numpy import load_file
+
+from fastinit.checkpoint import manifest, tensors
+
+MANIFESTS = Path(__file__).parents[1] / "manifests"
+
+
+def test_the_summary(run, model, tmp_path):
+    path = tmp_path / "x.safetensors"
+    status, out, err = run("generate", model, "-o", path, "--init", "he", "--seed", 3, "--digest")
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == str(path)
+    assert lines[1].startswith("3 tensors, 7,858 parameters, 31,464 bytes, ")
+    assert lines[1].endswith(" GB/s")
+    assert lines[2:3] == ["rules   he"]
+    assert [line.split()[0] for line in lines[3:]] == ["recipe", "digest"]
+    expected = dict(tensors(MODEL, init="he", seed=3))
+    found = load_file(path)
+    assert found.keys() == expected.keys()
+    assert all((found[name] == expected[name]).all() for name in found)
+
+
+def test_the_summary_as_json(run, model, tmp_path):
+    status, out, _ = run("generate", model, "-o", tmp_path, "--init", "he", "--digest", "--json")
+    summary = json.loads(out)
+    assert status == 0
+    assert summary["files"] == [str(tmp_path / "model.safetensors")]
+    assert (summary["tensors"], summary["parameters"], summary["bytes"]) == (3, 7858, 31464)
+    assert (summary["rules_from"], summary["kept"]) == ("he", [])
+    assert summary["tensor_digests"].keys() == MODEL.keys()
+
+
+def test_quiet(run, model, tmp_path):
+    assert run("generate", model, "-o", tmp_path, "--quiet") == (0, "", "")
+    assert run("generate", model, "-o", tmp_path, "--quiet", "--dry-run") == (0, "", "")
+
+
+def test_many_shards_are_one_line(run, model, tmp_path):
+    _, out, _ = run("generate", model, "-o", tmp_path, "--max-shard-size", 1)
+    assert out.splitlines()[0] == f"{tmp_path / 'model.safetensors.index.json'}, 3 shards"
+    (tmp_path / "model-00002-of-00003.safetensors").unlink()
+    _, out, _ = run("generate", model, "-o", tmp_path, "--max-shard-size", 1, "--resume")
+    assert out.splitlines()[0] == f"{tmp_path / 'model.safetensors.index.json'}, 3 shards, 2 kept"
+
+
+def test_without_a_manifest_it_is_gpt2(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, _ = run("generate", "--only", "*ln_f*")
+    assert status == 0
+    assert out.splitlines()[:3] == ["model.safetensors", out.splitlines()[1], "rules   gpt2, picked by names"]
+    assert load_file("model.safetensors").keys() == {"transformer.ln_f.weight", "transformer.ln_f.bias"}
+
+
+def test_standard_input(tmp_path):
+    command = [*FASTINIT, "generate", "-", "-o", tmp_path, "--quiet"]
+    subprocess.run(command, input=json.dumps(MODEL).encode(), check=True)
+    assert load_file(tmp_path / "model.safetensors").keys() == MODEL.keys()
+
+
+def test_a_dry_run(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = run("generate", "--dry-run")
+    lines = out.splitlines()
+    assert (status, err, list(tmp_path.iterdir())) == (0, "", [])
+    assert lines[0].split() == ["name", "dtype", "shape", "fans", "match", "init", "std"]
+    [row] = [line.split() for line in lines if line.startswith("transformer.h.0.attn.c_attn.weight ")]
+    assert " ".join(row[1:6]) == "F32 [768, 2304] [768, 2304]"  # a Conv1D: in, out
+    assert row[-1] == "0.02"
+    assert len(lines) == 1 + 148 + 1 + 4
+    assert lines[-4:-2] == [
+        "148 tensors, 124,439,808 parameters, 497,759,232 bytes",
+        "rules   gpt2, picked by names, layers = 12",
+    ]
+    assert lines[-1] == "files   model.safetensors"
+
+    status, out, _ = run("generate", "--dry-run", "--json")
+    plan = json.loads(out)
+    assert lines[-2] == f"recipe  {plan['recipe_digest']}"
+    assert (plan["files"], plan["layers"], plan["unused"]) == (["model.safetensors"], 12, [])
+    assert len(plan["choices"]) == plan["tensors"] == 148
+    assert plan["choices"][0].keys() == {"name", "dtype", "shape", "fans", "match", "init", "std"}
+
+
+def test_a_dry_run_says_the_recipe_of_the_real_one(run, model, tmp_path):
+    _, out, _ = run("generate", model, "--dry-run", "--json")
+    _, real, _ = run("generate", model, "-o", tmp_path, "--json")
+    assert json.loads(out)["recipe_digest"] == json.loads(real)["recipe_digest"]
+
+
+def test_a_dry_run_checks_what_the_real_one_would(run, model, tmp_path):
+    for wrong in (
+        ["--threads", 0],
+        ["--max-shard-size", "5 parsecs"],
+        ["-o", tmp_path / "missing" / "folder"],
+        ["-o", model],
+    ):
+        for dry in ([], ["--dry-run"]):
+            assert run("generate", model, "--init", "he", *wrong, *dry)[0] == 2, wrong
+    _, out, _ = run("generate", model, "-o", tmp_path / "new", "--dry-run", "--max-shard-size", 1)
+    assert out.splitlines()[-1] == f"files   {tmp_path}/new/model.safetensors.index.json, 3 shards"
+    assert not (tmp_path / "new").exists()
+    rules = tmp_path / "rules.toml"
+    rules.write_text('extends = "he"\n[[rule]]\nmatch = "cf.*"\ninit = "zeros"\n')
+    run("generate", model, "-o", tmp_path, "--init", rules)
+    _, out, _ = run("generate", model, "-o", tmp_path, "--init", rules, "--dry-run")
+    assert out.splitlines()[-2:] == [
+        f"files   {tmp_path}/model.safetensors, which is there",
+        "rules that made nothing: cf.*",
+    ]
+
+
+@pytest.mark.parametrize(
+    "path", [manifest.GPT2, *sorted(MANIFESTS.glob("*.json"))], ids=lambda path: path.stem
+)
+def test_every_list_has_its_preset(run, path):
+    status, out, _ = run("generate", path, "--dry-run", "--json")
+    presets = {
+        "gpt2": "gpt2",
+        "bert": "bert",
+        "llama": "llama",
+        "mixtral": "llama",
+        "resnet50": "resnet",
+        "vit": "vit",
+    }
+    assert status == 0
+    assert json.loads(out)["rules_from"] == presets[path.stem.split("-")[0]] + ", picked by names"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["missing.json"],
+        ["model.json", "--init", "nonsense"],
+        ["model.json", "--dtype", "F8"],
+        ["model.json", "--only", "nothing"],
+        ["model.json", "--seed", "-1"],
+        ["model.json", "-o", "missing/folder"],
+        ["model.json", "-o", "model.json"],
+        ["cut.json"],
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(run, tmp_path, model, argv, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("cut.json").write_text('{"x": {"dtype": "F32",')
+    before = sorted(tmp_path.iterdir())
+    status, out, err = run("generate", *argv)
+    assert (status, out) == (2, "")
+    assert err.startswith("fastinit: error: ")
+    assert err.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "{file}: No space left on device"),
+        (MemoryError(), 1, "MemoryError"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_failures(run, model, tmp_path, monkeypatch, error, status, line):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(os, "pwrite", fail)
+    assert run("generate", model, "-o", tmp_path / "new") == (
+        status,
+        "",
+        f"fastinit: error: {line.format(file=tmp_path / 'new' / 'model.safetensors')}\n",
+    )
+    assert not (tmp_path / "new").exists()

@@ -1,0 +1,72 @@
+"""Tables, progress and names, on terminals of all kinds."""
+
+import contextlib
+import io
+import json
+import sys
+
+import pytest
+from command import FASTINIT, on_a_terminal, shell
+
+from fastinit.cli import terminal
+
+
+@pytest.mark.parametrize(("byte", "unit"), [(10**9, "GB"), (10**3, "KB")])
+def test_progress_in_plain_lines(monkeypatch, byte, unit):
+    now = iter([0.0, 0.5, 2.0, 2.1, 4.0])
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: next(now))
+    error = io.StringIO()
+    with contextlib.redirect_stderr(error), terminal.progress(quiet=False) as report:
+        for done in (1, 2, 3, 10):
+            report(done * byte, 10 * byte)
+    assert error.getvalue() == (
+        # nothing for the first half second, nothing for 0.1 s later
+        f"2.0 of 10.0 {unit}, 1.0 {unit}/s, 8 s left\n10.0 of 10.0 {unit}, 2.5 {unit}/s, 0 s left\n"
+    )
+
+
+@pytest.mark.parametrize("rich", [True, False])
+def test_a_terminal(tmp_path, rich):
+    """A progress bar and a table where rich is there, plain text where it isn't."""
+    without = "" if rich else "import sys; sys.modules['rich'] = None;"
+    script = f"{without}import sys; from fastinit.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", script, "generate", "--only", "*.0.attn.c_attn.*"]
+    table = on_a_terminal([*command, "--dry-run"])
+    assert "transformer.h.0.attn.c_attn.weight " in table
+    assert ("\x1b[1mname" in table) == rich
+    written = on_a_terminal([*command, "-o", tmp_path])
+    assert "2 tensors, 1,771,776 parameters" in written
+    assert ("100%" in written) == rich
+
+
+@pytest.mark.parametrize("verb", ["generate", "inspect"])
+def test_a_narrow_terminal_cuts_nothing(run, tmp_path, verb):
+    only = ["--only", "*.0.attn.c_attn.*"]
+    run("generate", *only, "-o", tmp_path, "--quiet")
+    arguments = {"generate": ["generate", "--dry-run", *only], "inspect": ["inspect", str(tmp_path)]}[verb]
+    _, piped, _ = run(*arguments)
+    narrow = on_a_terminal([*FASTINIT, *arguments], width=80).replace("\r\n", "\n")
+    lines = [line for line in piped.splitlines() if "c_attn" in line]
+    assert len(lines) == 2
+    assert all(line in narrow.splitlines() for line in lines)
+
+
+def test_control_characters_are_shown_and_not_obeyed(run, tmp_path):
+    name = "fc\n\x1b[2J\u202e.weight"
+    shown = "fc\\n\\x1b[2J\\u202e.weight"
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps({name: {"dtype": "F32", "shape": [4, 5]}}))
+    assert f"\n{shown} " in run("generate", path, "--init", "he", "--dry-run")[1]
+    run("generate", path, "--init", "he", "-o", tmp_path)
+    assert shown in run("inspect", tmp_path)[1]
+    assert run("verify", tmp_path, "--seed", 1)[1].startswith(f"{shown}: 20 of 20 elements differ")
+    status, out, err = run("generate", tmp_path / "\x1b[2J")
+    assert (status, out, "\x1b" in err, err.count("\n")) == (2, "", False, 1)
+
+
+def test_names_that_the_terminal_has_no_letters_for(tmp_path):
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps({"größe.weight": {"dtype": "F32", "shape": [4, 5]}}))
+    done = shell('PYTHONIOENCODING=ascii "$@"', "generate", path, "--dry-run")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "gr\\xf6\\xdfe.weight " in done.stdout

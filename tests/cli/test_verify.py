@@ -1,0 +1,79 @@
+"""``fastinit verify``: what it prints, and its exit status."""
+
+import json
+import subprocess
+
+import numpy as np
+import pytest
+from checkpoints import MODEL, altered
+from command import FASTINIT
+
+from fastinit.checkpoint import generate
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "model.safetensors"
+    generate(MODEL, path, seed=11, init="he")
+    return path
+
+
+def command(*arguments):
+    line = [*FASTINIT, "verify", *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, check=False)
+
+
+def test_the_same(checkpoint):
+    done = command(checkpoint)
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"the same: {len(MODEL)} tensors")
+    assert "seed 11, rules as recorded" in done.stdout
+
+
+def test_a_difference(checkpoint, tmp_path):
+    change = {"F32.weight": {(2, 5): np.asarray(np.float32(0.5))}}
+    path = altered(checkpoint, tmp_path / "altered.safetensors", change)
+    done = command(path)
+    assert done.returncode == 1
+    assert "F32.weight: 1 of 1,052,902 elements differ, first [2, 5]: expected " in done.stdout
+    assert "found 0.5" in done.stdout
+    report = json.loads(command(path, "--json", "--threads", 2).stdout)
+    assert report["same"] is False
+    assert report["differences"][0]["index"] == [2, 5]
+    odd = altered(
+        checkpoint, tmp_path / "odd.safetensors", {"F32.weight": {(2, 5): np.asarray(np.float32(np.nan))}}
+    )
+    report = json.loads(command(odd, "--json").stdout, parse_constant=pytest.fail)
+    assert report["differences"][0]["actual"] == "nan"
+    quiet = command(path, "--quiet")
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (1, "", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--seed", "-1"], "the seed must not be negative"),
+        (["--init", "nonsense"], "unknown preset 'nonsense'"),
+    ],
+)
+def test_bad_input(checkpoint, arguments, message):
+    done = command(checkpoint, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_no_file(tmp_path):
+    done = command(tmp_path / "none.safetensors")
+    assert done.returncode == 2
+    assert "none.safetensors: No such file" in done.stderr
+
+
+def test_a_shard_of_another_seed(tmp_path):
+    for seed in (1, 2):
+        generate(MODEL, tmp_path / str(seed), init="he", seed=seed, max_shard_size="9MB")
+    shard = "model-00002-of-00004.safetensors"
+    (tmp_path / "1" / shard).write_bytes((tmp_path / "2" / shard).read_bytes())
+    done = command(tmp_path / "1")
+    assert done.returncode == 1
+    assert f"{shard}: was made with seed 2, its metadata says\n" in done.stdout
