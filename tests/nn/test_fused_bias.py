@@ -1,5 +1,6 @@
 """The gradient of a bias: exact sums, in an order that depends on the shape alone."""
 
+import functools
 from math import fsum
 
 import ml_dtypes
@@ -48,6 +49,29 @@ def test_sums_are_those_of_exact_arithmetic(function, tag, shape):
     # Sixteen rows at a time are summed in the working precision.
     error = 16 * (2.0**-53 if tag == "f64" else 2.0**-24) * abs(rows).sum(0) + EPSILON[tag] * abs(exact)
     assert (abs(grad_bias[:50].astype(np.float64) - exact) <= error).all()
+
+
+def in_the_order_of_the_page(values):
+    """The sum of each column: 16 long rows at a time, those sums in float64, 64 rows at a time, and so on."""
+    rows, columns = values.shape
+    together = max(1, min(1 << 13, values.size // 256) // columns) if values.size >= 4096 else 1
+    long_rows = np.zeros((-(-rows // (16 * together)) * 16, together * columns), values.dtype)
+    long_rows.reshape(-1, columns)[:rows] = values
+    blocks = []
+    for first in range(0, len(long_rows), 16):
+        if first % 64 == 0:
+            blocks.append(np.zeros(together * columns))
+        blocks[-1] += functools.reduce(np.add, long_rows[first : first + 16])
+    return functools.reduce(np.add, np.reshape(blocks, (-1, columns)))
+
+
+@every_backward
+@pytest.mark.parametrize("tag", ["f16", "f32", "f64"])  # NumPy rounds float64 to these in one step
+@pytest.mark.parametrize("shape", [(200, 300), (70, 1000), (5000, 3), (3, 5)], ids=str)
+def test_sums_are_made_in_the_order_of_the_page(function, tag, shape):
+    operands = operands_of(function, shape, tag)
+    wide = function.call(*(x.astype("f4" if tag == "f16" else x.dtype) for x in operands))
+    assert_same(function.both(*operands)[1], in_the_order_of_the_page(wide).astype(DTYPES[tag]))
 
 
 @every_backward
@@ -133,6 +157,15 @@ def test_sums_of_halves_keep_what_a_half_would_lose(function, tag):
     [slope] = function.both(*(np.ones_like(x[:1], float) for x in (g, *rest)))[1]
     _, grad_bias = function.both(g, *rest)
     assert_same(grad_bias, np.array([slope * (64 + 4096 * small)]).astype(DTYPES[tag]))
+
+
+@pytest.mark.parametrize("tag", ["f16", "bf16"])
+def test_a_sum_of_halves_is_rounded_once(tag):
+    """One just above the middle of two halves would be that middle in float32, and then the even half."""
+    g = np.zeros((17, 1), DTYPES[tag])
+    g[0], g[1], g[16] = 1, EPSILON[tag] / 2, 2.0**-24
+    _, grad_bias = nn.bias_leaky_relu_backward(g, np.ones_like(g), np.zeros(1, DTYPES[tag]))
+    assert grad_bias == 1 + EPSILON[tag]
 
 
 def test_nan_and_infinity_stay_in_their_columns():

@@ -16,6 +16,7 @@ from fastinit.random import default_rng
 
 every_kind = pytest.mark.parametrize("function", KINDS, ids=str)
 SHARED = (1 << 18) + 4097  # more values than one thread is left with
+FEW_LEFT = ((1 << 18) // 3 + 1, 3)  # one thread's last part is of two values, fewer than a vector has
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def threads():
 @every_kind
 @pytest.mark.parametrize("tag", DTYPES)
 def test_the_number_of_threads_changes_no_bit(function, tag, threads):
-    for shape in [(5 * SHARED,), (SHARED // 30, 150)]:
+    for shape in [(5 * SHARED,), (SHARED // 30, 150), FEW_LEFT]:
         operands = function.operands(np.random.default_rng(1), (1 << 16,), tag)[:1]
         operands = [np.resize(operands[0], each) for each in function.shapes(shape)]
         threads(1)
