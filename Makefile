@@ -42,8 +42,9 @@ lint: .venv/installed-lint
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint fastinit  # it calls pycodestyle
 	$(BIN)/clang-format --dry-run -Werror $(wildcard src_c/*.[ch] tests/c/*.[ch])
 
+# Each worker begins with its share of the files, in order, and takes from another's when it is done.
 test: .venv/installed-test build
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 sanitize: .venv/installed-test
 	FASTINIT_SANITIZE=address,undefined $(BIN)/python setup.py --quiet build --build-base build/sanitize

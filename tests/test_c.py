@@ -1,6 +1,5 @@
 """The C core alone, from several compilers: golden values, and every kernel against the baseline's."""
 
-import functools
 import hashlib
 import json
 import os
@@ -25,21 +24,19 @@ BUILDS = {
 }
 
 
-@pytest.fixture(scope="session")
-def built(tmp_path_factory):
-    """A function from a build's name to the folder of its programs and the command that runs them."""
+@pytest.fixture(scope="module", params=BUILDS)
+def built(request, tmp_path_factory):
+    """A build's name, the folder of its programs, and the command that runs them."""
+    compiler, extra, runner = BUILDS[request.param]
+    for tool in [compiler, *runner]:
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed")
+    folder = tmp_path_factory.mktemp(request.param)
+    build(folder, ["golden", "checkkernels"], compiler, extra)
+    return request.param, folder, runner
 
-    @functools.cache
-    def once(name):
-        compiler, extra, runner = BUILDS[name]
-        for tool in [compiler, *runner]:
-            if shutil.which(tool) is None:
-                pytest.skip(f"{tool} is not installed")
-        folder = tmp_path_factory.mktemp(name)
-        build(folder, ["golden", "checkkernels"], compiler, extra)
-        return folder, runner
 
-    return once
+built_by_gcc = pytest.mark.parametrize("built", ["gcc"], indirect=True)
 
 
 def case(row):
@@ -60,17 +57,17 @@ def check_golden(program, isa, runner=(), **kwargs):
         assert hashlib.blake2b(data, digest_size=16).hexdigest() == row["blake2b"], (isa, row)
 
 
-@pytest.mark.parametrize("name", BUILDS)
-def test_golden_values(built, name):
-    folder, runner = built(name)
+def test_golden_values(built):
+    _, folder, runner = built
     isas = run(*runner, folder / "golden", "--list").split()
     assert "baseline" in isas
     for isa in isas:
         check_golden(folder / "golden", isa, runner)
 
 
+@built_by_gcc
 def test_golden_values_without_fma_in_libm(built):
-    folder, _ = built("gcc")
+    _, folder, _ = built
     hidden = {**os.environ, "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-FMA4,-AVX2,-AVX2_Usable"}
     check_golden(folder / "golden", "baseline", env=hidden)
 
@@ -78,14 +75,14 @@ def test_golden_values_without_fma_in_libm(built):
 ROUNDS = {"gcc": 100, "gcc-11": 10, "gcc-O0": 5, "clang": 50, "aarch64": 3, "sanitize": 10}
 
 
-@pytest.mark.parametrize("name", BUILDS)
-def test_every_kernel_against_the_baseline(built, name):
-    folder, runner = built(name)
+def test_every_kernel_against_the_baseline(built):
+    name, folder, runner = built
     assert "baseline     ok" in run(*runner, folder / "checkkernels", "--rounds", ROUNDS[name])
 
 
+@built_by_gcc
 def test_kernels_are_chosen_by_name_and_instruction_set(built):
-    folder, _ = built("gcc")
+    _, folder, _ = built
     said = run(folder / "checkkernels", "--isa", "baseline", "--kernel", "relu_*", "--rounds", 1, "--bench")
     timed = re.findall(r"^(\w+) +(\w+) +\d+\.\d+ ns/value$", said, re.MULTILINE)
     assert {kernel.partition("_")[0] for kernel, _ in timed} == {"relu"}

@@ -50,9 +50,9 @@ class BufferPlan:
     def fill(self, out: npt.NDArray[Any], rng: object, start: int = 0) -> None:
         """Write elements ``[start, start + out.size)`` in C order. `rng` is not used."""
         values = self.values(np.arange(start, start + out.size), self.shape)
-        out[...] = (
-            values if self.dtype is None else _dtypes.rounded(np.asarray(values, np.float64), self.dtype)
-        )
+        if self.dtype is not None:
+            values = _dtypes.rounded(np.asarray(values, np.float64), self.dtype)
+        out[...] = values
 
 
 def plan(text: str, tensor: TensorSpec) -> BufferPlan | None:

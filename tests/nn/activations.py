@@ -1,8 +1,10 @@
-"""Every function of fastinit.nn: how it is called here, and what torch and NumPy have for the same."""
+"""Every operation of the C core's list: how it is called here, and what torch and NumPy have for the same."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from math import sqrt
+from pathlib import Path
 from typing import NamedTuple
 
 import ml_dtypes
@@ -11,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from fastinit import nn
+from fastinit._dispatch import ACTIVATIONS
 from fastinit.random import default_rng
 
 DTYPES = {
@@ -30,17 +33,35 @@ ALPHA = 1.6732632423543772848170429916717
 
 
 class Function(NamedTuple):
-    """Takes `tall` arrays of the result's shape, then a bias where there is one, and out."""
+    """Takes `tall` arrays of the result's shape, then a bias if there is one, and out."""
 
     name: str
-    call: Callable[..., np.ndarray]
+    kind: tuple[int, str, bool, bool]  # operands, extra and sums of activations.def; whether it is a gradient
+    both: Callable[..., np.ndarray | tuple[np.ndarray, np.ndarray]]  # the gradient of a bias, too
     torchs: Callable[..., torch.Tensor]
-    tall: int = 1
-    bias: bool = False
-    draws: bool = False
 
     def __str__(self):
         return self.name
+
+    @property
+    def tall(self):
+        return 1 if self.kind[1] == "BIAS" else min(self.kind[0], 2)
+
+    @property
+    def bias(self):
+        return self.kind[0] > self.tall
+
+    @property
+    def draws(self):
+        return self.kind[1] == "WORDS"
+
+    @property
+    def sums(self):
+        return self.kind[2]
+
+    def call(self, *operands, out=None):
+        result = self.both(*operands, out=out)
+        return result[0] if self.sums else result
 
     def operands(self, rng, shape, tag):
         """Normals, wide enough for every branch."""
@@ -132,71 +153,50 @@ def seeded(function, p):
     return lambda *operands, out=None: function(*operands, rng=default_rng(SEED), out=out, **{p: P})
 
 
-FUNCTIONS = [
-    Function("relu", nn.relu, torch.relu),
-    Function("leaky_relu", lambda x, out=None: nn.leaky_relu(x, SLOPE, out=out), leaky),
-    Function("selu", nn.selu, F.selu),
-    Function("sigmoid", nn.sigmoid, torch.sigmoid),
-    Function("tanh", nn.tanh, torch.tanh),
-    Function("relu_backward", nn.relu_backward, lambda g, x: aten.threshold_backward(g, x, 0), 2),
-    Function(
-        "leaky_relu_backward",
-        lambda g, x, out=None: nn.leaky_relu_backward(g, x, SLOPE, out=out),
-        torchs_gradient(leaky),
-        2,
-    ),
-    Function("selu_backward", nn.selu_backward, torchs_selu_backward, 2),
-    Function(
-        "selu_backward x=",
-        lambda g, x, out=None: nn.selu_backward(g, x=x, out=out),
-        torchs_gradient(F.selu),
-        2,
-    ),
-    Function("sigmoid_backward", nn.sigmoid_backward, aten.sigmoid_backward, 2),
-    Function("tanh_backward", nn.tanh_backward, aten.tanh_backward, 2),
-    Function(
-        "bias_leaky_relu",
+CALLS = {
+    "relu": (nn.relu, torch.relu),
+    "leaky_relu": (lambda x, out=None: nn.leaky_relu(x, SLOPE, out=out), leaky),
+    "selu": (nn.selu, F.selu),
+    "sigmoid": (nn.sigmoid, torch.sigmoid),
+    "tanh": (nn.tanh, torch.tanh),
+    "alpha_dropout": (seeded(nn.alpha_dropout, "p"), torchs_dropout),
+    "selu_dropout": (seeded(nn.selu, "dropout_p"), lambda x: torchs_dropout(F.selu(x))),
+    "bias_leaky_relu": (
         lambda x, b, out=None: nn.bias_leaky_relu(x, b, SLOPE, out=out),
         lambda x, b: leaky(x + b),
-        bias=True,
     ),
-    Function("bias_selu", nn.bias_selu, lambda x, b: F.selu(x + b), bias=True),
-    Function(
-        "bias_leaky_relu_backward",
-        lambda g, x, b, out=None: nn.bias_leaky_relu_backward(g, x, b, SLOPE, out=out)[0],
-        torchs_gradient(lambda x, b: leaky(x + b)),
-        2,
-        bias=True,
+    "bias_selu": (nn.bias_selu, lambda x, b: F.selu(x + b)),
+    "relu_backward": (nn.relu_backward, lambda g, x: aten.threshold_backward(g, x, 0)),
+    "leaky_relu_backward": (
+        lambda g, x, out=None: nn.leaky_relu_backward(g, x, SLOPE, out=out),
+        torchs_gradient(leaky),
     ),
-    Function(
-        "bias_selu_backward",
-        lambda g, y, out=None: nn.bias_selu_backward(g, y, out=out)[0],
-        torchs_selu_backward,
-        2,
-    ),
-    Function("alpha_dropout", seeded(nn.alpha_dropout, "p"), torchs_dropout, draws=True),
-    Function(
-        "selu dropout_p=", seeded(nn.selu, "dropout_p"), lambda x: torchs_dropout(F.selu(x)), draws=True
-    ),
-    Function(
-        "alpha_dropout_backward",
-        seeded(nn.alpha_dropout_backward, "p"),
-        torchs_dropout_backward,
-        draws=True,
-    ),
-    Function(
-        "selu_backward dropout_p=",
-        seeded(nn.selu_backward, "dropout_p"),
-        torchs_selu_dropout_backward,
-        2,
-        draws=True,
-    ),
-    Function(
-        "selu_backward x= dropout_p=",
+    "selu_backward": (nn.selu_backward, torchs_selu_backward),
+    "selu_backward_x": (lambda g, x, out=None: nn.selu_backward(g, x=x, out=out), torchs_gradient(F.selu)),
+    "sigmoid_backward": (nn.sigmoid_backward, aten.sigmoid_backward),
+    "tanh_backward": (nn.tanh_backward, aten.tanh_backward),
+    "alpha_dropout_backward": (seeded(nn.alpha_dropout_backward, "p"), torchs_dropout_backward),
+    "selu_dropout_backward": (seeded(nn.selu_backward, "dropout_p"), torchs_selu_dropout_backward),
+    "selu_dropout_backward_x": (
         lambda g, x, out=None: nn.selu_backward(g, x=x, dropout_p=P, rng=default_rng(SEED), out=out),
         torchs_gradient(lambda x: torchs_dropout(F.selu(x))),
-        2,
-        draws=True,
     ),
-]
+    "bias_leaky_relu_backward": (
+        lambda g, x, b, out=None: nn.bias_leaky_relu_backward(g, x, b, SLOPE, out=out),
+        torchs_gradient(lambda x, b: leaky(x + b)),
+    ),
+    "bias_selu_backward": (nn.bias_selu_backward, torchs_selu_backward),
+}
+#: name: operands, extra, sums
+ROWS = {
+    name: (int(operands), extra, sums == "1")
+    for name, operands, extra, sums in re.findall(
+        r"^X\(\w+, (\w+), (\d), FI_(\w+), (\d)\)",
+        (Path(__file__).parents[2] / "src_c" / "activations.def").read_text(),
+        re.MULTILINE,
+    )
+}
+FUNCTIONS = [Function(name, (*ROWS[name], "_backward" in name), *CALLS[name]) for name in ACTIVATIONS]
 BY_NAME = {function.name: function for function in FUNCTIONS}
+#: One of each kind: layouts, threads and the caller's modes are dealt with above the kernels, for all alike.
+KINDS = [*{function.kind: function for function in FUNCTIONS}.values()]

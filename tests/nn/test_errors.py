@@ -10,7 +10,6 @@ from fastinit import nn
 from fastinit.random import default_rng
 
 every_function = pytest.mark.parametrize("function", FUNCTIONS, ids=str)
-without_draws = [each for each in FUNCTIONS if not each.draws]
 
 
 def operands_of(function, shape=(4, 3), tag="f32"):

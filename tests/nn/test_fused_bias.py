@@ -1,21 +1,19 @@
 """The gradient of a bias: exact sums, in an order that depends on the shape alone."""
 
+import functools
 from math import fsum
 
 import ml_dtypes
 import numpy as np
 import pytest
-from activations import DTYPES, EPSILON, SLOPE, assert_same, values
+from activations import DTYPES, EPSILON, FUNCTIONS, assert_same
 from test_layouts import READABLE
 
 import fastinit
 from fastinit import _dispatch, nn
 
-BACKWARDS = {
-    "leaky_relu": lambda g, x, bias, out=None: nn.bias_leaky_relu_backward(g, x, bias, SLOPE, out=out),
-    "selu": lambda g, x, bias, out=None: nn.bias_selu_backward(g, x, out=out),
-}
-every_backward = pytest.mark.parametrize("name", BACKWARDS)
+BACKWARDS = [function for function in FUNCTIONS if function.sums]
+every_backward = pytest.mark.parametrize("function", BACKWARDS, ids=str)
 every_tag = pytest.mark.parametrize("tag", DTYPES)
 
 #: Rows and columns around every block of the sums: groups of rows, tiles and pieces of columns, many of both.
@@ -33,23 +31,19 @@ def threads():
     fastinit.set_num_threads(before)
 
 
-def operands_of(shape, tag):
-    rng = np.random.default_rng(1)
-    return values(rng, shape, tag), values(rng, shape, tag), values(rng, shape[-1:], tag)
+def operands_of(function, shape, tag):
+    return function.operands(np.random.default_rng(1), shape, tag)
 
 
 @every_backward
 @every_tag
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_sums_are_those_of_exact_arithmetic(isa, name, tag, shape):
-    if isa == "baseline" and np.prod(shape) > 200_000:
-        shape = (shape[0] // 10, *shape[1:])  # slow where a fused multiply-add is a call
-    g, x, bias = operands_of(shape, tag)
-    grad_x, grad_bias = BACKWARDS[name](g, x, bias)
+def test_sums_are_those_of_exact_arithmetic(function, tag, shape):
+    """Of the instruction set in use: the next test says that the others give the same bits."""
+    operands = operands_of(function, shape, tag)
+    grad_x, grad_bias = function.both(*operands)
     assert (grad_bias.dtype, grad_bias.shape) == (DTYPES[tag], shape[-1:])
-    wide = (
-        grad_x if tag in ("f32", "f64") else BACKWARDS[name](*(each.astype("f4") for each in (g, x, bias)))[0]
-    )
+    wide = grad_x if tag in ("f32", "f64") else function.call(*(each.astype("f4") for each in operands))
     rows = wide.astype(np.float64).reshape(-1, shape[-1])[:, :50]
     exact = np.array([fsum(column) for column in rows.T])
     # Sixteen rows at a time are summed in the working precision.
@@ -57,11 +51,34 @@ def test_sums_are_those_of_exact_arithmetic(isa, name, tag, shape):
     assert (abs(grad_bias[:50].astype(np.float64) - exact) <= error).all()
 
 
+def in_the_order_of_the_page(values):
+    """The sum of each column: 16 long rows at a time, those sums in float64, 64 rows at a time, and so on."""
+    rows, columns = values.shape
+    together = max(1, min(1 << 13, values.size // 256) // columns) if values.size >= 4096 else 1
+    long_rows = np.zeros((-(-rows // (16 * together)) * 16, together * columns), values.dtype)
+    long_rows.reshape(-1, columns)[:rows] = values
+    blocks = []
+    for first in range(0, len(long_rows), 16):
+        if first % 64 == 0:
+            blocks.append(np.zeros(together * columns))
+        blocks[-1] += functools.reduce(np.add, long_rows[first : first + 16])
+    return functools.reduce(np.add, np.reshape(blocks, (-1, columns)))
+
+
 @every_backward
-@pytest.mark.parametrize("tag", ["f32", "bf16"])
+@pytest.mark.parametrize("tag", ["f16", "f32", "f64"])  # NumPy rounds float64 to these in one step
+@pytest.mark.parametrize("shape", [(200, 300), (70, 1000), (5000, 3), (3, 5)], ids=str)
+def test_sums_are_made_in_the_order_of_the_page(function, tag, shape):
+    operands = operands_of(function, shape, tag)
+    wide = function.call(*(x.astype("f4" if tag == "f16" else x.dtype) for x in operands))
+    assert_same(function.both(*operands)[1], in_the_order_of_the_page(wide).astype(DTYPES[tag]))
+
+
+@every_backward
+@every_tag
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_sums_depend_on_no_thread_and_no_instruction_set(name, tag, shape, threads):
-    operands = operands_of(shape, tag)
+def test_sums_depend_on_no_thread_and_no_instruction_set(function, tag, shape, threads):
+    operands = operands_of(function, shape, tag)
     config = _dispatch.config()
     found = []
     try:
@@ -69,7 +86,7 @@ def test_sums_depend_on_no_thread_and_no_instruction_set(name, tag, shape, threa
             _dispatch.select(isa)
             for n in (1, 2, 7):
                 threads(n)
-                found.append(BACKWARDS[name](*operands))
+                found.append(function.both(*operands))
     finally:
         _dispatch.select(config["isa"])
     for grad_x, grad_bias in found[1:]:
@@ -80,40 +97,40 @@ def test_sums_depend_on_no_thread_and_no_instruction_set(name, tag, shape, threa
 @every_backward
 @every_tag
 @pytest.mark.parametrize("layout", READABLE)
-def test_sums_of_every_layout_are_those_of_contiguous_arrays(name, tag, layout):
+def test_sums_of_every_layout_are_those_of_contiguous_arrays(function, tag, layout):
     for shape in [(37, 41), (1040, 3), (2, 3, 600), (37, 5003), (2, 3, 5, 5003), (20_001,), (300, 7, 2)]:
-        operands = operands_of(shape, tag)
-        expected = BACKWARDS[name](*operands)
+        operands = operands_of(function, shape, tag)
+        expected = function.both(*operands)
         changed = [READABLE[layout](x) for x in operands]
         out = np.zeros(shape, DTYPES[tag])
         for grad_x, grad_bias in (
-            BACKWARDS[name](*changed),
-            BACKWARDS[name](*changed, out=out),
-            BACKWARDS[name](operands[0], changed[1], operands[2], out=np.asfortranarray(out)),
+            function.both(*changed),
+            function.both(*changed, out=out),
+            function.both(operands[0], *changed[1:], out=np.asfortranarray(out)),
         ):
             assert_same(np.array(grad_x), expected[0])
             assert_same(grad_bias, expected[1])
 
 
 @every_backward
-def test_sums_of_more_axes_than_thirty_two(name):
+def test_sums_of_more_axes_than_thirty_two(function):
     shape = (2, *[1] * 60, 3, 50)
-    operands = operands_of(shape, "f32")
-    expected = BACKWARDS[name](*operands)
+    operands = operands_of(function, shape, "f32")
+    expected = function.both(*operands)
     changed = [np.asfortranarray(x) for x in operands]
-    grad_x, grad_bias = BACKWARDS[name](*changed, out=np.zeros(shape, "f4", order="F"))
+    grad_x, grad_bias = function.both(*changed, out=np.zeros(shape, "f4", order="F"))
     assert_same(np.ascontiguousarray(grad_x), expected[0])
     assert_same(grad_bias, expected[1])
 
 
 @every_backward
 @every_tag
-def test_sums_in_place(name, tag):
-    operands = operands_of((90, 70), tag)
-    expected = BACKWARDS[name](*operands)
+def test_sums_in_place(function, tag):
+    operands = operands_of(function, (90, 70), tag)
+    expected = function.both(*operands)
     for i in range(2):
         changed = [x.copy() for x in operands]
-        grad_x, grad_bias = BACKWARDS[name](*changed, out=changed[i])
+        grad_x, grad_bias = function.both(*changed, out=changed[i])
         assert grad_x is changed[i]
         assert_same(grad_x, expected[0])
         assert_same(grad_bias, expected[1])
@@ -121,30 +138,41 @@ def test_sums_in_place(name, tag):
 
 @every_backward
 @pytest.mark.parametrize("shape", [(0, 5), (3, 0), (0,), (2, 0, 4)])
-def test_sums_of_nothing_are_zero(name, shape):
-    grad_x, grad_bias = BACKWARDS[name](*operands_of(shape, "f32"))
+def test_sums_of_nothing_are_zero(function, shape):
+    grad_x, grad_bias = function.both(*operands_of(function, shape, "f32"))
     assert grad_x.shape == shape
     assert_same(grad_bias, np.zeros(shape[-1], "f4"))
 
 
 @every_backward
 @pytest.mark.parametrize("tag", ["f16", "bf16"])
-def test_sums_of_halves_keep_what_a_half_would_lose(name, tag):
+def test_sums_of_halves_keep_what_a_half_would_lose(function, tag):
     """A thousand ones and 4096 small ones: each is lost beside the sum, all together are not."""
     small = {"f16": 2.0**-8, "bf16": 2.0**-6}[tag]
     g = np.full((4097, 1), small, DTYPES[tag])
     g[0] = 64
-    x = np.ones_like(g)  # so that the slope is the same, 1 or lambda
-    slope = 1.0 if name == "leaky_relu" else 1.0507009873554805
-    _, grad_bias = BACKWARDS[name](g, x, np.zeros(1, DTYPES[tag]))
+    rest = [
+        np.ones(shape, DTYPES[tag]) for shape in function.shapes(g.shape)[1:]
+    ]  # so that the slope is the same
+    [slope] = function.both(*(np.ones_like(x[:1], float) for x in (g, *rest)))[1]
+    _, grad_bias = function.both(g, *rest)
     assert_same(grad_bias, np.array([slope * (64 + 4096 * small)]).astype(DTYPES[tag]))
+
+
+@pytest.mark.parametrize("tag", ["f16", "bf16"])
+def test_a_sum_of_halves_is_rounded_once(tag):
+    """One just above the middle of two halves would be that middle in float32, and then the even half."""
+    g = np.zeros((17, 1), DTYPES[tag])
+    g[0], g[1], g[16] = 1, EPSILON[tag] / 2, 2.0**-24
+    _, grad_bias = nn.bias_leaky_relu_backward(g, np.ones_like(g), np.zeros(1, DTYPES[tag]))
+    assert grad_bias == 1 + EPSILON[tag]
 
 
 def test_nan_and_infinity_stay_in_their_columns():
     g = np.ones((100, 4), np.float32)
     g[7, 1], g[50, 2], g[3, 3], g[90, 3] = np.nan, np.inf, np.inf, -np.inf
-    for backward in BACKWARDS.values():
-        _, grad_bias = backward(g, np.ones_like(g), np.zeros(4, "f4"))
+    for function in BACKWARDS:
+        _, grad_bias = function.both(g, *(np.ones(shape, "f4") for shape in function.shapes(g.shape)[1:]))
         assert np.isnan(grad_bias).tolist() == [False, True, False, True]
         assert grad_bias[2] == np.inf
         assert np.isfinite(grad_bias[0])

@@ -9,12 +9,13 @@ import ml_dtypes
 import numpy as np
 import pytest
 import torch
-from activations import DTYPES, FUNCTIONS, assert_same
+from activations import DTYPES, FUNCTIONS, KINDS, assert_same
 from test_layouts import READABLE
 
 from fastinit import nn
 
 every_function = pytest.mark.parametrize("function", FUNCTIONS, ids=str)
+every_kind = pytest.mark.parametrize("function", KINDS, ids=str)
 
 
 class DLPackOnly:
@@ -52,7 +53,7 @@ SPEAKERS = {
 }
 
 
-@every_function
+@every_kind
 @pytest.mark.parametrize("speaker", SPEAKERS)
 def test_everyone_is_understood_as_input_and_as_output(function, speaker):
     operands = function.operands(np.random.default_rng(1), (500,), "f64")
@@ -164,7 +165,7 @@ def test_no_copy_is_made(speaker):
     assert peak_of(lambda: nn.bias_selu_backward(x, x, out=out)) < 33 * MILLION  # of a bias as long as x
 
 
-@every_function
+@every_kind
 @pytest.mark.parametrize("shape", [(2048, 512), (64, 1 << 14)], ids=str)
 @pytest.mark.parametrize("layout", ["strided", "negative", "swapped", "misaligned", "transposed"])
 def test_other_layouts_take_blocks_and_no_copy_of_the_whole(function, layout, shape):
@@ -176,7 +177,7 @@ def test_other_layouts_take_blocks_and_no_copy_of_the_whole(function, layout, sh
         assert peak_of(lambda: function.call(*changed, out=changed[0])) < out.nbytes // 2
 
 
-@every_function
+@every_kind
 def test_every_other_row_and_column_of_one_array_are_no_reason_to_copy(function):
     both = np.zeros((2048, 1024))
     both[:, ::2] = 1

@@ -1,12 +1,17 @@
-"""Arrays in every layout have the values of contiguous ones; what overlaps gives what NumPy's ufuncs give."""
+"""Arrays in every layout have the values of contiguous ones; what overlaps gives what NumPy's ufuncs give.
+
+Layouts are dealt with above the kernels, for all operations of a kind alike. So every layout meets one
+operation of each kind, and every operation meets a few layouts, on each instruction set.
+"""
 
 import numpy as np
 import pytest
-from activations import BY_NAME, DTYPES, FUNCTIONS, assert_same, values
+from activations import BY_NAME, DTYPES, FUNCTIONS, KINDS, assert_same, values
 
 from fastinit import nn
 
 every_function = pytest.mark.parametrize("function", FUNCTIONS, ids=str)
+every_kind = pytest.mark.parametrize("function", KINDS, ids=str)
 SHAPE = (6, 35, 21)  # more than a block of the iterator holds is tested apart
 
 
@@ -68,8 +73,22 @@ READABLE = {**WRITABLE, "swapped": swapped, "read-only": read_only, "subclass": 
 
 @every_function
 @pytest.mark.parametrize("tag", DTYPES)
+def test_every_operation_takes_layouts_and_works_in_place(isa, function, tag):
+    operands = function.operands(np.random.default_rng(1), SHAPE, tag)
+    expected = function.call(*operands)
+    out = misaligned(np.zeros(SHAPE, DTYPES[tag]))
+    assert function.call(*map(negative, operands), out=out) is out
+    assert_same(np.array(out), expected)
+    for i in range(function.tall):
+        changed = [x.copy() for x in operands]
+        assert function.call(*changed, out=changed[i]) is changed[i]
+        assert_same(changed[i], expected)
+
+
+@every_kind
+@pytest.mark.parametrize("tag", DTYPES)
 @pytest.mark.parametrize("layout", READABLE)
-def test_inputs_in_every_layout(isa, function, tag, layout):
+def test_inputs_in_every_layout(function, tag, layout):
     operands = function.operands(np.random.default_rng(1), SHAPE, tag)
     expected = function.call(*operands)
     changed = [READABLE[layout](x) for x in operands]
@@ -78,10 +97,10 @@ def test_inputs_in_every_layout(isa, function, tag, layout):
         assert_same(function.call(*operands[:i], x, *operands[i + 1 :]), expected)
 
 
-@every_function
+@every_kind
 @pytest.mark.parametrize("tag", DTYPES)
 @pytest.mark.parametrize("layout", WRITABLE)
-def test_outputs_in_every_layout(isa, function, tag, layout):
+def test_outputs_in_every_layout(function, tag, layout):
     operands = function.operands(np.random.default_rng(1), SHAPE, tag)
     expected = function.call(*operands)
     out = WRITABLE[layout](np.full(SHAPE, 9, DTYPES[tag]))
@@ -94,7 +113,7 @@ def test_outputs_in_every_layout(isa, function, tag, layout):
     assert not memory.any(), "something was written beside it"
 
 
-@every_function
+@every_kind
 @pytest.mark.parametrize("tag", DTYPES)
 def test_broadcast_inputs(function, tag):
     """Whose elements share memory: repeated rows, columns, and one number."""
@@ -107,7 +126,7 @@ def test_broadcast_inputs(function, tag):
         assert_same(function.call(*operands), function.call(*map(np.ascontiguousarray, operands)))
 
 
-@every_function
+@every_kind
 @pytest.mark.parametrize("tag", DTYPES)
 def test_arrays_of_one_element_or_none(function, tag):
     rng = np.random.default_rng(3)
@@ -118,9 +137,7 @@ def test_arrays_of_one_element_or_none(function, tag):
     assert_same(function.call(*[x.reshape(-1) for x in operands]), expected_of_one)
 
 
-@pytest.mark.parametrize(
-    "function", [each for each in FUNCTIONS if not each.name.startswith("bias")], ids=str
-)
+@pytest.mark.parametrize("function", [each for each in KINDS if not each.name.startswith("bias")], ids=str)
 @pytest.mark.parametrize("tag", DTYPES)
 def test_arrays_of_no_dimension_and_scalars(function, tag):
     operands = function.operands(np.random.default_rng(3), (1,), tag)
@@ -134,13 +151,13 @@ def test_arrays_of_no_dimension_and_scalars(function, tag):
     assert_same(out, expected)
 
 
-@every_function
+@every_kind
 def test_lists_are_float64(function):
     operands = function.operands(np.random.default_rng(4), (3, 5), "f64")
     assert_same(function.call(*(x.tolist() for x in operands)), function.call(*operands))
 
 
-@every_function
+@every_kind
 @pytest.mark.parametrize("tag", DTYPES)
 def test_more_than_a_block_of_the_iterator(function, tag):
     shape = (3, 211, 97)
@@ -150,7 +167,7 @@ def test_more_than_a_block_of_the_iterator(function, tag):
     assert_same(np.array(out), function.call(*operands))
 
 
-@every_function
+@every_kind
 @pytest.mark.parametrize("tag", DTYPES)
 @pytest.mark.parametrize("layout", WRITABLE)
 def test_in_place(function, tag, layout):
@@ -182,7 +199,7 @@ OVERLAPS = {
 
 
 @pytest.mark.parametrize("overlap", OVERLAPS)
-@every_function
+@every_kind
 def test_an_output_that_overlaps_an_input_has_the_values_of_one_that_does_not(function, overlap):
     for i in range(function.tall):
         x, out = OVERLAPS[overlap](np.zeros(10_000))

@@ -16,7 +16,6 @@ from activations import (
     every_half,
     patterns,
 )
-from activations import torchs_selu_backward as selu_backward
 
 from fastinit import _dispatch, nn
 
@@ -116,20 +115,6 @@ def test_half_types_are_float32_rounded_once(isa, function, tag):
 SPECIAL = [0.0, 2.0**-149, 2.0**-126, 2.0**-24, 1e-8, 0.5, 1.0, 20.0, 88.8, 104.0, 745.2, 3e4, 1e30, np.inf]
 SLOPES = [0.0, -0.0, 0.01, -0.5, 1.0, 3.0, np.nan, np.inf]
 
-#: Functions of one operand, and gradients by the name of the other, as torch has them.
-TORCHS = {
-    "relu": torch.relu,
-    "selu": F.selu,
-    "sigmoid": torch.sigmoid,
-    "tanh": torch.tanh,
-    "relu_backward": lambda g, x: aten.threshold_backward(g, x, 0),
-    "selu_backward": selu_backward,
-    "selu_backward x=": lambda g, x: aten.elu_backward(
-        g, 1.6732632423543772, 1.0507009873554805, 1.0, False, x
-    ),
-    "sigmoid_backward": aten.sigmoid_backward,
-    "tanh_backward": aten.tanh_backward,
-}
 TORCH_DTYPES = {"f16": torch.float16, "bf16": torch.bfloat16, "f32": torch.float32, "f64": torch.float64}
 
 
@@ -155,10 +140,12 @@ def check_as_torchs(call, torchs, count, tag):
     np.testing.assert_array_equal(np.signbit(got[signs]), np.signbit(wanted[signs]))
 
 
-@pytest.mark.parametrize("name", TORCHS)
+@pytest.mark.parametrize(
+    "function", [each for each in FUNCTIONS if each.kind[1:3] == ("NOTHING", 0)], ids=str
+)
 @every_tag
-def test_special_values_are_torchs(isa, name, tag):
-    check_as_torchs(BY_NAME[name].call, TORCHS[name], BY_NAME[name].tall, tag)
+def test_special_values_are_torchs(isa, function, tag):
+    check_as_torchs(function.call, function.torchs, function.tall, tag)
 
 
 @pytest.mark.parametrize("slope", SLOPES)

@@ -1,0 +1,53 @@
+"""The code of the pages runs as it stands, in the order in which a page has it.
+
+Blocks of Python share one namespace. A block after the line "`NAME`:" is a file of that name. Commands run if
+all of a block are fastinit's: `make` and the others need what lies outside.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BLOCK = re.compile(r"^(?:`(\S+)`:\n\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGES = {
+    str(page.relative_to(ROOT)): page.read_text()
+    for page in (path for folder in (".", "docs", "bench") for path in sorted((ROOT / folder).glob("*.md")))
+}
+
+
+def runs(block):
+    name, language, code = block.groups()
+    commands = language == "sh" and all(line.startswith("fastinit ") for line in code.splitlines())
+    return bool(name) or language == "python" or commands
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Where the code runs; its commands are this interpreter's."""
+    command = tmp_path / "bin" / "fastinit"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m fastinit "$@"\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{command.parent}:{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(map(runs, BLOCK.finditer(PAGES[page])))])
+def test_the_code_of_a_page_runs(page, folder):
+    names = {}
+    for block in filter(runs, BLOCK.finditer(PAGES[page])):
+        name, language, code = block.groups()
+        if name:
+            (folder / name).write_text(code)
+        elif language == "python":
+            lines_before = PAGES[page].count("\n", 0, block.start(3))
+            exec(compile("\n" * lines_before + code, ROOT / page, "exec"), names)
+        else:
+            done = subprocess.run(["sh", "-ec", code], stdout=-1, stderr=-2, text=True)
+            assert done.returncode == 0, f"{code}{done.stdout}"
