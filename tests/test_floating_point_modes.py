@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import fastinit
-from fastinit import init, random
-from fastinit._dtypes import STORAGE
+from fastinit import _dtypes, init, random
 from fastinit.random import Generator, default_rng
 
 DTYPES = {"f16": np.float16, "bf16": ml_dtypes.bfloat16, "f32": np.float32, "f64": np.float64}
@@ -136,4 +135,4 @@ def test_subnormals_survive_flushing(tag, mode):
         got = draws()
     assert got == expected
     assert all(got[1])
-    assert len({*np.frombuffer(got[0][0], STORAGE[tag]).tolist()}) > 50
+    assert len({*np.frombuffer(got[0][0], _dtypes.DTYPES[tag].storage).tolist()}) > 50

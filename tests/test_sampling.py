@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastinit
-from fastinit import _dispatch, _sampling, random
-from fastinit._dtypes import STORAGE
+from fastinit import _dispatch, _dtypes, _sampling, random
 from fastinit.random import Generator
 
 DTYPES = {"f16": np.float16, "bf16": ml_dtypes.bfloat16, "f32": np.float32, "f64": np.float64}
@@ -47,7 +46,9 @@ def generator(half=False, bits=random.PCG64, seed=7):
 def filled(shape, distribution, tag, rng=None):
     """What all other ways to get at a fill are compared with: the public method."""
     method = getattr(rng or generator(), distribution)
-    return method(*DISTRIBUTIONS[distribution], size=shape, dtype=DTYPES[tag]).view(STORAGE[tag])
+    return method(*DISTRIBUTIONS[distribution], size=shape, dtype=DTYPES[tag]).view(
+        _dtypes.DTYPES[tag].storage
+    )
 
 
 @contextmanager
@@ -88,7 +89,7 @@ def test_any_range_of_a_fill(isa, distribution, tag, bits):
     starts = np.random.default_rng(1).integers(0, 1500, 20).tolist()
     for start in [0, 1, 2, 3, *starts]:
         for size in (0, 1, 2, 64, 65, 129, 1500 - start % 2):
-            guarded = np.full(size + 2, 77, STORAGE[tag])
+            guarded = np.full(size + 2, 77, _dtypes.DTYPES[tag].storage)
             _sampling.fill_at(rng, guarded[1:-1], start, distribution, tag, *DISTRIBUTIONS[distribution])
             assert guarded[1:-1].tobytes() == whole[start : start + size].tobytes()
             assert guarded[0] == guarded[-1] == 77
@@ -102,7 +103,7 @@ def test_a_range_far_along(distribution, tag):
         distribution, start if tag == "f64" else start // 2
     )
     far = Generator(random.PCG64(np.random.SeedSequence(7)).advance(draws))
-    got = np.empty(100, STORAGE[tag])
+    got = np.empty(100, _dtypes.DTYPES[tag].storage)
     _sampling.fill_at(generator(), got, start, distribution, tag, *DISTRIBUTIONS[distribution])
     assert got.tobytes() == filled(100, distribution, tag, far).tobytes()
 
@@ -110,7 +111,7 @@ def test_a_range_far_along(distribution, tag):
 def test_fill_writes_what_the_method_returns_into_its_storage(distribution, tag):
     for size in (0, 1, 5, 5000, 300_000):
         rng, twin = generator(), generator()
-        out = np.empty(size, STORAGE[tag])
+        out = np.empty(size, _dtypes.DTYPES[tag].storage)
         _sampling.fill(rng, out, distribution, tag, *DISTRIBUTIONS[distribution])
         assert out.tobytes() == filled(size, distribution, tag, twin).tobytes()
         assert rng.bit_generator.state == twin.bit_generator.state
@@ -135,7 +136,7 @@ def test_any_block_of_a_fill(axes, distribution, tag, half):
     shape = tuple(n for n, _ in axes)
     block = tuple(s for _, s in axes)
     expected = filled(shape, distribution, tag, generator(half))[block]
-    out = np.empty(expected.shape, STORAGE[tag])
+    out = np.empty(expected.shape, _dtypes.DTYPES[tag].storage)
     rng = generator(half)
     before = rng.bit_generator.state
     indices = tuple(s.indices(n) for n, s in axes)
@@ -148,7 +149,7 @@ def test_any_block_of_a_fill(axes, distribution, tag, half):
 def test_a_large_block(distribution, tag, block):
     shape = (50, 2001)
     expected = filled(shape, distribution, tag)[block]
-    out = np.empty(expected.shape, STORAGE[tag])
+    out = np.empty(expected.shape, _dtypes.DTYPES[tag].storage)
     indices = tuple(s.indices(n) for s, n in zip(block, shape, strict=True))
     _sampling.fill_block(generator(), out, shape, indices, distribution, tag, *DISTRIBUTIONS[distribution])
     assert out.tobytes() == expected.tobytes()
@@ -172,7 +173,7 @@ def test_elements_apart(distribution, tag, step):
     ):
         expected = whole[: np.prod(shape)].reshape(shape)[block]
         for n in (1, 3):
-            out = np.empty(expected.shape, STORAGE[tag])
+            out = np.empty(expected.shape, _dtypes.DTYPES[tag].storage)
             with threads(n):
                 block_of(out, shape, block, distribution, tag, generator(True))
             assert out.tobytes() == expected.tobytes()
@@ -292,7 +293,7 @@ def test_a_generator_shared_by_threads_loses_no_draw_and_repeats_none(distributi
 
 def test_ranges_are_filled_from_many_threads_at_once(distribution, tag):
     rng = generator()
-    out = np.empty(200_000, STORAGE[tag])
+    out = np.empty(200_000, _dtypes.DTYPES[tag].storage)
 
     def work(start):
         piece = out[start : start + 10_000]
@@ -330,11 +331,11 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 def test_large_unaligned_arrays_are_filled_to_their_edges(tag):
     """Past the cache, whole lines are streamed: the ends and an odd start are not."""
-    itemsize = STORAGE[tag].itemsize
+    itemsize = _dtypes.DTYPES[tag].storage.itemsize
     size = (9 << 20) // itemsize + 5
     expected = filled(size, "uniform", tag)
     for odd in (0, 1, 3):
-        memory = np.full(size + 64, 77, STORAGE[tag])
+        memory = np.full(size + 64, 77, _dtypes.DTYPES[tag].storage)
         out = memory[odd : odd + size]
         _sampling.fill(generator(), out, "uniform", tag, *DISTRIBUTIONS["uniform"])
         assert out.tobytes() == expected.tobytes()
