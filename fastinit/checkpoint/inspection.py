@@ -186,11 +186,11 @@ class _Moments:
         """Return the moments of both parts together, by Chan, Golub and LeVeque 1979."""
         finite = self.finite + other.finite
         share = other.finite / finite if finite else 0.0
-        distance = other.mean - self.mean
+        gap = other.mean - self.mean
         return _Moments(
             finite,
-            self.mean + distance * share if self.finite else other.mean,
-            self.squares + other.squares + (distance**2 * self.finite * share if self.finite else 0.0),
+            self.mean + gap * share if self.finite else other.mean,
+            self.squares + other.squares + (gap * gap * self.finite * share if self.finite else 0.0),
             min(self.min, other.min),
             max(self.max, other.max),
             self.zeros + other.zeros,
