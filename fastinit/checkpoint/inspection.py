@@ -6,9 +6,8 @@ import contextlib
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +28,7 @@ from .values import EPSILON, as_numbers
 SIGMAS = 6.0
 
 
-@dataclass(frozen=True)
-class Statistics:
+class Statistics(NamedTuple):
     """Statistics of a tensor's elements.
 
     Attributes
@@ -138,8 +136,7 @@ def _expected(specs: Sequence[TensorSpec], metadata: Mapping[str, str], where: s
     return choices
 
 
-@dataclass(frozen=True)
-class _Moments:
+class _Moments(NamedTuple):
     """Moments and counts of a part of a tensor. `squares` is the sum of squared distances from the mean."""
 
     finite: int = 0

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import fastinit
+from fastinit import _signals
 from fastinit.checkpoint import BadInput
 
-from . import generate, info, inspect, rules, signals, verify
+from . import generate, info, inspect, rules, verify
 from .terminal import printable
 
 _VERBS = (generate, verify, inspect, rules, info)
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     _mend_streams()
     try:
-        with signals.handled():
+        with _signals.handled():
             args = _parser().parse_args(argv)
             status: int = args.run(args)
             sys.stdout.flush()
