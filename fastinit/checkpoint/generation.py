@@ -6,9 +6,8 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +22,7 @@ from .recipe import DataDigest, Recipe
 from .writer import Output, read_at
 
 
-@dataclass(frozen=True)
-class Summary:
+class Summary(NamedTuple):
     """What `generate` did.
 
     Attributes

@@ -6,9 +6,8 @@ import contextlib
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +27,7 @@ from .spec import TensorSpec
 SIGMAS = 6.0
 
 
-@dataclass(frozen=True)
-class Statistics:
+class Statistics(NamedTuple):
     """Statistics of a tensor's elements.
 
     Attributes
@@ -137,8 +135,7 @@ def _expected(specs: Sequence[TensorSpec], metadata: Mapping[str, str], where: s
     return choices
 
 
-@dataclass(frozen=True)
-class _Moments:
+class _Moments(NamedTuple):
     """Moments and counts of a part of a tensor. `squares` is the sum of squared distances from the mean."""
 
     finite: int = 0
@@ -185,11 +182,11 @@ class _Moments:
         """Return the moments of both parts together, by Chan, Golub and LeVeque 1979."""
         finite = self.finite + other.finite
         share = other.finite / finite if finite else 0.0
-        distance = other.mean - self.mean
+        gap = other.mean - self.mean
         return _Moments(
             finite,
-            self.mean + distance * share if self.finite else other.mean,
-            self.squares + other.squares + (distance**2 * self.finite * share if self.finite else 0.0),
+            self.mean + gap * share if self.finite else other.mean,
+            self.squares + other.squares + (gap * gap * self.finite * share if self.finite else 0.0),
             min(self.min, other.min),
             max(self.max, other.max),
             self.zeros + other.zeros,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
@@ -25,8 +24,7 @@ Manifest = str | os.PathLike[str] | Mapping[str, Any]
 MAX_SHARD_SIZE = "5GB"
 
 
-@dataclass(frozen=True)
-class CheckpointPlan:
+class CheckpointPlan(NamedTuple):
     """A checkpoint that can be written.
 
     Attributes

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     with progress(quiet=args.quiet) as report:
         summary = generate(source, args.output, **what, **how, progress=report)
     if args.json:
-        print(as_json(asdict(summary)))
+        print(as_json(summary._asdict()))
     elif not args.quiet:
         print(describe(summary))
     return 0

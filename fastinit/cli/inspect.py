@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from fastinit.checkpoint import Statistics, inspect
@@ -36,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     with progress(quiet=args.json) as report:
         statistics = inspect(args.file, threads=args.threads, progress=report)
     if args.json:
-        print(as_json([asdict(each) for each in statistics]))
+        print(as_json([each._asdict() for each in statistics]))
         return 0
     print_table(_COLUMNS, [_row(each) for each in statistics])
     parameters = sum(math.prod(each.shape) for each in statistics)

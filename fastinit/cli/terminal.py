@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from fastinit import _signals
 from fastinit.checkpoint import sizes
 from fastinit.checkpoint.pieces import Report
-
-from . import signals
 
 
 def printable(text: str) -> str:
@@ -60,7 +59,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def _print_by_rich(table: Sequence[Sequence[str]], width: int) -> bool:
     try:
-        with signals.held():
+        with _signals.held():
             from rich.console import Console
             from rich.table import Table
             from rich.text import Text
@@ -92,7 +91,7 @@ def progress(*, quiet: bool) -> Iterator[Report | None]:
 @contextmanager
 def _bar() -> Iterator[Report]:
     try:
-        with signals.held():
+        with _signals.held():
             from rich import progress as rich
             from rich.console import Console
     except ImportError:

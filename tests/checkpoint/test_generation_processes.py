@@ -10,7 +10,7 @@ import sys
 import time
 
 import pytest
-from test_generation import MODEL, OTHER, names
+from generated import MODEL, OTHER, names
 
 from fastinit.checkpoint import generate
 

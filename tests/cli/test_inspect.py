@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -36,7 +35,7 @@ def command(*arguments):
 def test_json_has_all(checkpoint):
     done = command(checkpoint, "--json", "--threads", 2)
     assert (done.returncode, done.stderr) == (0, "")
-    wanted = [asdict(each) | {"shape": list(each.shape)} for each in inspect(checkpoint)]
+    wanted = [each._asdict() | {"shape": list(each.shape)} for each in inspect(checkpoint)]
     assert json.loads(done.stdout) == wanted
 
 

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from fastinit import _signals
+
 
 @pytest.mark.parametrize("module", ["fastinit.cli", "fastinit.cli.generate", "fastinit.checkpoint.rules"])
 def test_ctrl_c_while_modules_are_imported(tmp_path, module):
@@ -69,23 +71,19 @@ def test_a_signal_that_comes_while_rich_is_imported(tmp_path, number):
     assert not (tmp_path / "model").exists()
 
 
-def test_what_was_there_before_is_there_afterwards(monkeypatch):
-    from fastinit.cli import signals
-
+def test_what_was_there_before_is_there_afterwards():
+    before = [signal.getsignal(number) for number in _signals.SIGNALS]
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        before = [signal.getsignal(number) for number in signals.SIGNALS]
-        with signals.held():
-            mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-            assert {*signals.SIGNALS} <= mask
-            with signals.handled():
-                assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask - {*signals.SIGNALS}
+        with _signals.held():
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGHUP)
+            with pytest.raises(SystemExit, match="143"), _signals.handled():
+                pytest.fail("it waited")
+            with _signals.handled():
                 assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
                 with pytest.raises(KeyboardInterrupt):
                     signal.raise_signal(signal.SIGINT)
-                with pytest.raises(SystemExit, match="143"):
-                    signal.raise_signal(signal.SIGTERM)
-            assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask
-        assert [signal.getsignal(number) for number in signals.SIGNALS] == before
     finally:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, before[-1])
+    assert [signal.getsignal(number) for number in _signals.SIGNALS] == before

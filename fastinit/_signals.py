@@ -1,0 +1,56 @@
+"""The signals that end the command: SIGINT, SIGTERM and SIGHUP."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_waiting: list[int] = []
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Have signals wait. An import may swallow a handler's exception, or turn it into an ImportError."""
+    try:
+        with _handlers(lambda number, _: _waiting.append(number)):
+            yield
+    finally:
+        _send_waiting()
+
+
+@contextmanager
+def handled() -> Iterator[None]:
+    """Have signals raise an exception, so that the command cleans up. Those that wait come at once."""
+    with _handlers(_end):
+        _send_waiting()
+        yield
+
+
+@contextmanager
+def _handlers(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        for number, old in before.items():
+            if old is not signal.SIG_IGN:  # as nohup has it
+                signal.signal(number, handler)
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def _send_waiting() -> None:
+    while _waiting:
+        signal.raise_signal(_waiting.pop())
+
+
+def _end(number: int, _: object) -> NoReturn:
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    sys.exit(128 + number)
