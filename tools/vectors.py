@@ -15,7 +15,7 @@ import numpy as np
 
 import fastinit
 from fastinit import _sampling, init, random
-from fastinit._dtypes import STORAGE, dtype
+from fastinit._dtypes import DTYPES
 
 PATH = Path(__file__).parents[1] / "tests" / "vectors.json"
 MODULUS = 1 << 128
@@ -68,7 +68,7 @@ def seeded(bit_generator, seed):
 
 
 def fill(rng, head, distribution, tag, parameters, start=0, n=SHOWN):
-    values = np.empty(n, STORAGE[tag])
+    values = np.empty(n, DTYPES[tag].storage)
     _sampling.fill_at(rng, values, start, distribution, tag, *parameters.values())
     return {
         **head,
@@ -203,7 +203,7 @@ def sequences():
         rng = seeded(bit_generator, 42)
         done = []
         for method, tag, size in calls:
-            values = np.asarray(getattr(rng, method)(size, dtype=dtype(tag)), dtype(tag))
+            values = np.asarray(getattr(rng, method)(size, dtype=DTYPES[tag].numpy), DTYPES[tag].numpy)
             done.append({"method": method, "dtype": tag, "size": size, "values": bits(values)})
         yield {"bit_generator": bit_generator, "seed": 42, "calls": done, **position(rng)}
 
@@ -221,7 +221,7 @@ def broadcasts():
     }
     for distribution, parameters in arrays.items():
         for tag in TAGS:
-            values = getattr(seeded("PCG64", 7), distribution)(**parameters, dtype=dtype(tag))
+            values = getattr(seeded("PCG64", 7), distribution)(**parameters, dtype=DTYPES[tag].numpy)
             yield {
                 "bit_generator": "PCG64",
                 "seed": 7,
