@@ -188,6 +188,8 @@ def square(memory):
 OVERLAPS = {
     "one on": lambda memory: (memory[:-1], memory[1:]),
     "one back": lambda memory: (memory[1:], memory[:-1]),
+    "by its last": lambda memory: (memory[:5000], memory[4999:9999]),
+    "by its first": lambda memory: (memory[4999:9999], memory[:5000]),
     "a line on": lambda memory: (memory[:9000], memory[8:9008]),
     "reversed": lambda memory: (memory[::-1], memory),
     "every other": lambda memory: (memory[:4000:2], memory[:2000]),
