@@ -188,6 +188,8 @@ def square(memory):
 OVERLAPS = {
     "one on": lambda memory: (memory[:-1], memory[1:]),
     "one back": lambda memory: (memory[1:], memory[:-1]),
+    "by its last": lambda memory: (memory[:5000], memory[4999:9999]),
+    "by its first": lambda memory: (memory[4999:9999], memory[:5000]),
     "a line on": lambda memory: (memory[:9000], memory[8:9008]),
     "reversed": lambda memory: (memory[::-1], memory),
     "every other": lambda memory: (memory[:4000:2], memory[:2000]),
@@ -223,10 +225,11 @@ def test_memory_is_what_numpys_ufunc_leaves(overlap):
 
 
 @pytest.mark.parametrize("row", [0, 20, 39])
-def test_a_bias_that_is_a_row_of_the_output(row):
-    x = np.random.default_rng(9).standard_normal((40, 30))
-    for out in (np.zeros((40, 30)), x.copy(), np.zeros((30, 40)).T):
-        out[row] = bias = np.linspace(-1, 1, 30)
+@pytest.mark.parametrize("columns", [30, 40_000])  # a long bias is read where it is
+def test_a_bias_that_is_a_row_of_the_output(row, columns):
+    x = np.random.default_rng(9).standard_normal((40, columns))
+    for out in (np.zeros(x.shape), x.copy(), np.zeros(x.T.shape).T):
+        out[row] = bias = np.linspace(-1, 1, columns)
         operand = out.copy() if out.any(1).all() else x
         expected = nn.bias_selu(operand, bias)
         assert_same(np.array(nn.bias_selu(operand, out[row], out=out)), expected)

@@ -59,6 +59,7 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # pytest-benchmark would measure nothing
     monkeypatch.setattr(turns, "TURN", 0.002)
     monkeypatch.setattr(turns, "SHARE", 0.0)
     monkeypatch.setattr(turns, "BLOCKS", 3)
