@@ -4,36 +4,31 @@
 
 #include "dtypes.inc.h"
 
-/* The dtype's value nearest to x. */
-static double round_to(enum fi_dtype dtype, double x) {
-#define ROUND_TO(x, NAME, tag, T, F)                                                                         \
-    case FI_##NAME: return (double)widen_##tag(narrow_##tag((F)(x)));
-    switch (dtype) {
-        FI_EACH_DTYPE(ROUND_TO, x)
-    default: return x;
-    }
-}
-
-/* The dtype's next value above x, one of its finite values: as an integer, its bits grow and shrink with its
- * magnitude. */
-static double next_above(enum fi_dtype dtype, double x) {
-#define NEXT_ABOVE(x, NAME, tag, T, F)                                                                       \
+/* The dtype's value that is `steps` steps away from the one nearest to x, and on its side of 0. As an
+ * integer, the bits of a finite value grow and shrink with its magnitude. */
+static double near(enum fi_dtype dtype, double x, int steps) {
+#define NEAR(x, NAME, tag, T, F)                                                                             \
     case FI_##NAME: {                                                                                        \
-        T v = narrow_##tag((F)(x == 0 ? 0 : x)); /* not -0 */                                                \
+        T v = narrow_##tag((F)(x));                                                                          \
         memcpy(&bits, &v, sizeof v);                                                                         \
-        bits += x < 0 ? -(uint64_t)1 : 1;                                                                    \
+        bits += (uint64_t)(int64_t)steps;                                                                    \
         memcpy(&v, &bits, sizeof v);                                                                         \
         return (double)widen_##tag(v);                                                                       \
     }
     uint64_t bits = 0;
     switch (dtype) {
-        FI_EACH_DTYPE(NEXT_ABOVE, x)
+        FI_EACH_DTYPE(NEAR, x)
     default: return x;
     }
 }
 
+/* The dtype's next value above x, one of its finite values. */
+static double next_above(enum fi_dtype dtype, double x) {
+    return near(dtype, x == 0 ? 0 : x /* not -0 */, x < 0 ? -1 : 1);
+}
+
 double fi_not_below(enum fi_dtype dtype, double x) {
-    double v = round_to(dtype, x);
+    double v = near(dtype, x, 0);
     while (v < x) v = next_above(dtype, v); /* twice at most: rounding went through float */
     return v;
 }
@@ -47,7 +42,7 @@ double fi_above(enum fi_dtype dtype, double x) {
 
 void fi_clamp_between(fi_params *params, enum fi_dtype dtype, double least, double most, double otherwise) {
     const int some = least <= most;
-    params->least = some ? least : round_to(dtype, otherwise);
+    params->least = some ? least : near(dtype, otherwise, 0);
     params->most = some ? most : params->least;
 }
 

@@ -1,9 +1,9 @@
 /* Template: raw 64-bit draws by leapfrog. Lane k holds position k of the stream, and all lanes step at once
  * by multiplier^lanes. Takes FI_RAW, the generator that the instruction set is best at:
  *
- *   FI_RAW_SCALAR  4 lanes of 128-bit integers, the specification; under AVX2 it beats every vector form
- * tried FI_RAW_WIDE    32 lanes of two 64-bit halves in plain C, which gcc vectorises for AVX-512 FI_RAW_IFMA
- * 32 lanes of three limbs, by the 52-bit multiply-adds of AVX-512 IFMA */
+ *   FI_RAW_SCALAR  4 lanes of 128-bit integers, the specification; AVX2 has no faster one
+ *   FI_RAW_WIDE    32 lanes of two 64-bit halves in plain C, which gcc vectorises for AVX-512
+ *   FI_RAW_IFMA    32 lanes of three limbs, by the 52-bit multiply-adds of AVX-512 IFMA */
 #include "pcg64.h"
 
 #define FI_RAW_SCALAR 0
