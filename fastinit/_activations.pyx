@@ -16,7 +16,7 @@ from fastinit._kernels cimport (
 from fastinit._sampling cimport Source
 
 from fastinit import _dtypes
-from fastinit._arrays import as_input, as_output, say_written
+from fastinit._arrays import as_input, as_output, check_writable, say_written
 from fastinit._dispatch import ACTIVATIONS, DTYPES
 from fastinit._threads import get_num_threads, run
 
@@ -210,6 +210,7 @@ cdef object output(out, like, dtype):
             f"output array has dtype {its.name}, but the operands have {dtype.name}")
     if memory.shape != like.shape:
         raise ValueError(f"output array has shape {memory.shape}, but the operands have {like.shape}")
+    check_writable(memory)
     return out, memory
 
 

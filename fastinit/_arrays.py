@@ -9,6 +9,7 @@ do.
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from fastinit import _dtypes
 from fastinit._dtypes import Dtype
 
-__all__ = ["as_input", "as_output", "is_expanded", "memory_of", "say_written"]
+__all__ = ["as_input", "as_output", "check_writable", "memory_of", "say_written"]
 
 Array = npt.NDArray[Any]
 
@@ -66,13 +67,19 @@ def memory_of(x: Any, *, output: bool, fills: bool = False) -> tuple[Array, Dtyp
             raise TypeError(f"{wanted}, not {type(x).__name__}") from None
     else:
         array = np.asarray(x)
+    dtype, storage = _record_of(array.dtype)
+    return array if storage is None else array.view(storage), dtype
+
+
+@functools.lru_cache(64)
+def _record_of(dtype: np.dtype[Any]) -> tuple[Dtype | None, np.dtype[Any] | None]:
+    """Return the record of a dtype in any byte order, and its storage in that order if it is another."""
+    native = dtype.newbyteorder("=")
     try:
-        dtype = _dtypes.of(array.dtype.newbyteorder("="))
+        record = _dtypes.of(native)
     except TypeError:
-        return array, None
-    if dtype.storage != array.dtype.newbyteorder("="):
-        array = array.view(dtype.storage.newbyteorder(array.dtype.byteorder))
-    return array, dtype
+        return None, None
+    return record, None if record.storage == native else record.storage.newbyteorder(dtype.byteorder)
 
 
 def as_input(x: Any) -> tuple[Array, Dtype]:
@@ -89,20 +96,17 @@ def as_output(out: Any) -> tuple[Array, Dtype]:
         It is read-only, or several of its elements share memory.
     """
     array, dtype = _floating(*memory_of(out, output=True))
-    if not array.flags.writeable:
-        raise ValueError("output array is read-only")
-    if is_expanded(array):
-        raise ValueError(f"output array of shape {array.shape} is expanded: its elements share memory")
+    check_writable(array)
     return array, dtype
 
 
-def is_expanded(array: Array) -> bool:
-    """Whether several elements share memory, as those of an expanded tensor do."""
-    return (
-        0 in array.strides
-        and any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True))
-        and (array.size > 0)
-    )
+def check_writable(array: Array, *, shared: bool = False) -> None:
+    """Refuse an output that is read-only, or whose elements share memory unless `shared` is True."""
+    if not array.flags.writeable:
+        raise ValueError("output array is read-only")
+    if 0 in array.strides and array.size and not shared:
+        if any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True)):
+            raise ValueError(f"output array of shape {array.shape} is expanded: its elements share memory")
 
 
 def say_written(out: Any) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Any, NamedTuple
+import functools
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,8 @@ from fastinit import _dispatch
 from fastinit._dispatch import default_fp
 
 __all__ = ["DTYPES", "Dtype", "of", "rounded"]
+
+Array = npt.NDArray[Any]
 
 
 class Dtype(NamedTuple):
@@ -32,6 +35,9 @@ class Dtype(NamedTuple):
         The largest finite value.
     epsilon : float
         The distance from 1 to the next value.
+    narrow, widen : callable
+        From float64 values to its storage, rounded once, and from its storage to a dtype that NumPy computes
+        with, exact.
     """
 
     name: str
@@ -40,6 +46,8 @@ class Dtype(NamedTuple):
     storage: np.dtype[Any]
     max: float
     epsilon: float
+    narrow: Callable[[Array], Array]
+    widen: Callable[[Array], Array]
 
     @property
     def numpy(self) -> np.dtype[Any]:
@@ -64,7 +72,7 @@ class Dtype(NamedTuple):
         """The largest finite value of its working precision: float64, or float32 for the others."""
         return max(self.max, float.fromhex("0x1.fffffep127"))
 
-    def view(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def view(self, array: Array) -> Array:
         """Return an array of this dtype, or of its storage, as its storage; TypeError for another dtype."""
         if array.dtype == self.storage:
             return array
@@ -72,20 +80,59 @@ class Dtype(NamedTuple):
             return array.view(self.storage)
         raise TypeError(f"array has dtype {array.dtype}, but {self.name} is wanted")
 
-    def widen(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return stored values in a dtype that NumPy computes with, each exact: half types as float32."""
-        if self.name == "bfloat16":
-            return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
-        return stored.astype(np.float32) if self.storage.itemsize < 4 else stored
+
+def _narrow_bfloat16(values: Array) -> Array:
+    """By way of float32 rounded to odd, whose last bit says that something was lost.
+
+    So the second rounding sees every tie as the first would have.
+    """
+    single = np.atleast_1d(values.astype(np.float32))
+    exact = np.atleast_1d(values)
+    bits = single.view(np.uint32)
+    bits -= (np.abs(single) > np.abs(exact)).astype(np.uint32)
+    bits |= (bits.view(np.float32) != exact).astype(np.uint32)
+    half = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+    half[np.isnan(exact)] = 0x7FC0
+    return half.reshape(values.shape)
 
 
+def _widen_bfloat16(stored: Array) -> Array:
+    return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+def _native(name: str, tag: str, working: type[np.floating[Any]]) -> Dtype:
+    """A dtype that NumPy has itself."""
+    storage = np.dtype(name)
+    limits = np.finfo(storage)
+    return Dtype(
+        name,
+        tag,
+        tag.upper(),
+        storage,
+        float(limits.max),
+        float(limits.eps),
+        narrow=lambda values: np.asarray(values).astype(storage),
+        widen=lambda stored: stored.astype(working, copy=False),
+    )
+
+
+_BFLOAT16 = Dtype(
+    "bfloat16",
+    "bf16",
+    "BF16",
+    np.dtype(np.uint16),
+    float.fromhex("0x1.fep127"),
+    2.0**-7,
+    narrow=_narrow_bfloat16,
+    widen=_widen_bfloat16,
+)
 DTYPES = {
     dtype.tag: dtype
     for dtype in (
-        Dtype("float16", "f16", "F16", np.dtype(np.float16), 65504.0, 2.0**-10),
-        Dtype("bfloat16", "bf16", "BF16", np.dtype(np.uint16), float.fromhex("0x1.fep127"), 2.0**-7),
-        Dtype("float32", "f32", "F32", np.dtype(np.float32), float.fromhex("0x1.fffffep127"), 2.0**-23),
-        Dtype("float64", "f64", "F64", np.dtype(np.float64), sys.float_info.max, 2.0**-52),
+        _native("float16", "f16", np.float32),
+        _BFLOAT16,
+        _native("float32", "f32", np.float32),
+        _native("float64", "f64", np.float64),
     )
 }
 if DTYPES.keys() != _dispatch.DTYPES.keys():
@@ -114,29 +161,27 @@ def of(dtype: npt.DTypeLike | Dtype) -> Dtype:
     """
     if isinstance(dtype, Dtype):
         return dtype
+    try:
+        found = _found(cast(Hashable, dtype))
+    except TypeError:  # it is unhashable, as what describes a structured dtype
+        found = None
+    if found is None:
+        raise TypeError(f"dtype must be one of {', '.join(_BY_NAME)} (in native byte order), not {dtype!r}")
+    return found
+
+
+@functools.lru_cache(64)  # np.dtype.name takes 4 us
+def _found(dtype: Any) -> Dtype | None:
     if isinstance(dtype, str) and dtype in _BY_NAME:
         return _BY_NAME[dtype]
     try:
-        found = np.dtype(dtype)
+        numpys = np.dtype(dtype)
     except TypeError:
-        found = None
-    if found is not None and dtype is not None and found.isnative and found.name in _BY_NAME:
-        return _BY_NAME[found.name]
-    raise TypeError(f"dtype must be one of {', '.join(_BY_NAME)} (in native byte order), not {dtype!r}")
+        return None
+    return _BY_NAME.get(numpys.name) if dtype is not None and numpys.isnative else None
 
 
-def rounded(values: npt.NDArray[np.float64] | np.float64, dtype: Dtype) -> npt.NDArray[Any]:
+def rounded(values: npt.NDArray[np.float64] | np.float64, dtype: Dtype) -> Array:
     """Return float64 values rounded once, to nearest even, into the storage of a dtype."""
     with default_fp(), np.errstate(over="ignore", invalid="ignore"):
-        if dtype.name == dtype.storage.name:
-            return np.asarray(values).astype(dtype.storage)
-        # bfloat16, by way of float32 rounded to odd: its last bit says that something was lost, so that the
-        # second rounding sees every tie as the first would have.
-        single = np.atleast_1d(values.astype(np.float32))
-        exact = np.atleast_1d(values)
-        bits = single.view(np.uint32)
-        bits -= (np.abs(single) > np.abs(exact)).astype(np.uint32)
-        bits |= (bits.view(np.float32) != exact).astype(np.uint32)
-        half = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
-        half[np.isnan(exact)] = 0x7FC0
-        return half.reshape(values.shape)
+        return dtype.narrow(np.asarray(values))

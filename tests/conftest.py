@@ -3,8 +3,6 @@ from contextlib import contextmanager
 
 import pytest
 
-collect_ignore_glob = ["*/conftest.py"]  # doctest's modules need names of their own
-
 
 def pytest_generate_tests(metafunc):
     if "isa" in metafunc.fixturenames:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastinit import _dtypes
-from fastinit._arrays import is_expanded, memory_of, say_written
+from fastinit._arrays import check_writable, memory_of, say_written
 from fastinit._dispatch import default_fp
 from fastinit._dtypes import Dtype
 
@@ -19,7 +19,7 @@ from . import specs
 from .fans import LAYOUTS, Axes, as_shape
 from .plans import Plan
 
-__all__ = ["ALIASES", "OPTIONS", "Initializer", "Scheme", "enter", "get"]
+__all__ = ["OPTIONS", "Initializer", "Scheme", "enter", "get"]
 
 Array = npt.NDArray[Any]
 Shape = int | Sequence[int]
@@ -38,16 +38,14 @@ class _Entry(NamedTuple):
 
 _REQUIRED = inspect.Parameter.empty
 _ENTRIES: dict[str, _Entry] = {}
-ALIASES = {
-    f"{alias}_{distribution}": f"{name}_{distribution}"
-    for alias, name in (("glorot", "xavier"), ("he", "kaiming"))
-    for distribution in ("uniform", "normal")
-}
+_ALIASES: dict[str, str] = {}
 _AXES: dict[str, Any] = {"in_axis": None, "out_axis": None, "batch_axis": ()}
 
 
-def enter(name: str, scheme: Callable[..., Scheme], in_place: str) -> None:
-    """Enter an initialiser into the table: its function from its own arguments to a scheme, and its twin."""
+def enter(name: str, scheme: Callable[..., Scheme], in_place: str, alias: str | None) -> None:
+    """Enter an initialiser into the table: its function from its own arguments to a scheme, and its names."""
+    if alias is not None:
+        _ALIASES[alias] = name
     parameters = inspect.signature(scheme).parameters.values()
     _ENTRIES[name] = _Entry(scheme, {each.name: each.default for each in parameters}, in_place)
 
@@ -79,9 +77,9 @@ class Initializer:
     spec: str
 
     def __init__(self, name: str, given: dict[str, Any]) -> None:
-        name = ALIASES.get(name, name)
+        name = _ALIASES.get(name, name)
         if name not in _ENTRIES:
-            known = ", ".join(sorted({*_ENTRIES, *ALIASES}))
+            known = ", ".join(sorted({*_ENTRIES, *_ALIASES}))
             raise ValueError(f"unknown initialiser {name!r}; known are {known}")
         scheme, defaults, _ = _ENTRIES[name]
         unknown = [key for key in given if key not in defaults and key not in _AXES]
@@ -281,12 +279,7 @@ def get(spec: str | Initializer, **arguments: Any) -> Initializer:
 
 def _fill(plan: Plan, target: Array, rng: Any, block: tuple[range, ...] | None, tensor: Any = None) -> None:
     """Fill the storage `target`, which may be the memory of a tensor. All refusals come first."""
-    if not target.flags.writeable:
-        raise ValueError("the array to fill is read-only")
-    if plan.distribution != "constant" and is_expanded(target):
-        raise ValueError(
-            "elements of the array to fill share their memory, as those of an expanded tensor do: fill a copy"
-        )
+    check_writable(target, shared=plan.distribution == "constant")
     generator = _generator(rng) if plan.random else None
     # Values are numbered in C order, so another order goes by way of a copy.
     ordered = target.flags.carray and target.dtype.isnative

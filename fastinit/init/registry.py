@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from fastinit._arrays import memory_of, say_written
+from fastinit._arrays import check_writable, memory_of, say_written
 
-from .initializer import ALIASES, OPTIONS, Scheme, enter, get
+from .initializer import OPTIONS, Scheme, enter, get
 
 __all__ = ["register"]
 
@@ -21,6 +21,7 @@ _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 def register(
     *,
+    alias: str | None = None,
     in_place: str | None = None,
     names: Mapping[str, str] | None = None,
     convert: Callable[..., dict[str, Any]] | None = None,
@@ -35,6 +36,8 @@ def register(
 
     Parameters
     ----------
+    alias : str, optional
+        Another name of both forms, with an underscore in place, and in specs.
     in_place : str, optional
         The name in place, torch's if it has one; by default the function's with an underscore.
     names : mapping of str to str, optional
@@ -51,12 +54,12 @@ def register(
 
     def decorate(function: Callable[..., Scheme]) -> Callable[..., Any]:
         name, twin = function.__name__, in_place or f"{function.__name__}_"
-        enter(name, function, twin)
         array_form = _array_form(function)
         in_place_form = _in_place_form(function, twin, names or {}, convert, draws, integers)
         in_place_form.__doc__ = f"Fill in place; see `fastinit.init.{name}`.{note}"
+        enter(name, function, twin, alias)
         public = {name: array_form, twin: in_place_form}
-        for alias in (alias for alias, of in ALIASES.items() if of == name):
+        if alias is not None:
             public |= {alias: array_form, f"{alias}_": in_place_form}
         function.__globals__.update(public)
         function.__globals__["__all__"] += public
@@ -70,14 +73,19 @@ def _array_form(function: Callable[..., Scheme]) -> Callable[..., Any]:
     own = inspect.signature(function).parameters.values()
     shape = inspect.Parameter("shape", _POSITIONAL, annotation="Shape")
     signature = inspect.Signature([shape, *own, *OPTIONS], return_annotation="Array")
-    options = {each.name for each in OPTIONS}
+    options = inspect.Parameter("options", inspect.Parameter.VAR_KEYWORD)
+    bind = inspect.Signature([shape, *own, options]).bind
+    required = {each.name for each in own if each.default is each.empty}
+    names = [each.name for each in own]
 
     @functools.wraps(function)
     def array_form(*positional: Any, **keywords: Any) -> Any:
-        given = _bound(signature, positional, keywords)
-        shape = given.pop("shape")
-        arguments = {key: value for key, value in given.items() if key not in options}
-        return get(function.__name__, **arguments)(shape, **{k: given[k] for k in given if k in options})
+        if len(positional) == 1 and required <= keywords.keys():  # most calls: to bind takes 4 us
+            given = {key: keywords.pop(key) for key in names if key in keywords}
+            return get(function.__name__, **given)(*positional, **keywords)
+        given = bind(*positional, **keywords).arguments
+        shape, options = given.pop("shape"), given.pop("options", {})
+        return get(function.__name__, **given)(shape, **options)
 
     array_form.__dict__["__signature__"] = signature
     return array_form
@@ -102,7 +110,7 @@ def _in_place_form(
     originals = {torchs: name for name, torchs in names.items()}
 
     def in_place_form(*positional: Any, **keywords: Any) -> Any:
-        given = _bound(signature, positional, keywords)
+        given = signature.bind(*positional, **keywords).arguments
         tensor, rng = given.pop("tensor"), given.pop("generator", None)
         if integers is not None and _fill_integers(tensor, integers(**given)):
             return tensor
@@ -118,20 +126,12 @@ def _in_place_form(
     return in_place_form
 
 
-def _bound(
-    signature: inspect.Signature, positional: tuple[Any, ...], keywords: dict[str, Any]
-) -> dict[str, Any]:
-    """The arguments by name; a TypeError as Python's own if they don't fit."""
-    return dict(signature.bind(*positional, **keywords).arguments)
-
-
 def _fill_integers(tensor: Any, value: Any) -> bool:
     """Fill a tensor of integers or bools with what ``int`` or ``bool`` makes of value; False for others."""
     target, dtype = memory_of(tensor, output=True, fills=True)
     if dtype is not None or target.dtype.kind not in "biu":
         return False
-    if not target.flags.writeable:
-        raise ValueError("the array to fill is read-only")
+    check_writable(target, shared=True)
     exact = np.array(bool(value) if target.dtype.kind == "b" else int(value), target.dtype)
     say_written(tensor)
     target[...] = exact

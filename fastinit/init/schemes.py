@@ -84,7 +84,7 @@ def variance_scaling(
     return scaled(scale, mode, distribution)
 
 
-@register()
+@register(alias="glorot_uniform")
 def xavier_uniform(*, gain: float = 1.0) -> Scheme:
     """Draw uniformly from ``[-b, b)``, ``b = gain * sqrt(6 / (fan_in + fan_out))``; for tanh and sigmoid.
 
@@ -101,7 +101,7 @@ def xavier_uniform(*, gain: float = 1.0) -> Scheme:
     return scaled(finite_square("gain", gain), "fan_avg", "uniform")
 
 
-@register()
+@register(alias="glorot_normal")
 def xavier_normal(*, gain: float = 1.0) -> Scheme:
     """Draw normals with standard deviation ``gain * sqrt(2 / (fan_in + fan_out))``; see `xavier_uniform`.
 
@@ -116,7 +116,7 @@ def _kaiming(a: float, mode: str, nonlinearity: str, distribution: str) -> Schem
     return scaled(squared_gain(nonlinearity, a), mode, distribution)
 
 
-@register()
+@register(alias="he_uniform")
 def kaiming_uniform(*, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Scheme:
     """Draw uniformly from ``[-b, b)``, ``b = gain * sqrt(3 / fan)``; for ReLU and its kin.
 
@@ -148,7 +148,7 @@ def kaiming_uniform(*, a: float = 0.0, mode: str = "fan_in", nonlinearity: str =
     return _kaiming(a, mode, nonlinearity, "uniform")
 
 
-@register()
+@register(alias="he_normal")
 def kaiming_normal(*, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Scheme:
     """Draw normals with standard deviation ``gain / sqrt(fan)``; parameters as of `kaiming_uniform`.
 
