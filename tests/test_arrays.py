@@ -152,3 +152,11 @@ def test_nn_refuses_what_would_lose_a_gradient_and_init_does_not():
     with pytest.raises(RuntimeError, match="requires grad"):
         nn.relu(torch.zeros(3, 4), out=x)
     assert init.ones_(x).sum() == 12
+
+
+@pytest.mark.parametrize("fill", [lambda x: nn.relu(np.ones((2, 3)), out=x), init.normal_])
+def test_memory_that_elements_share_is_refused(fill):
+    x = np.lib.stride_tricks.as_strided(np.zeros(3), (2, 3), (0, 8))
+    with pytest.raises(ValueError, match=r"\(2, 3\) is expanded"):
+        fill(x)
+    assert not x.any()
