@@ -1,8 +1,8 @@
-# make demo         the main job: GPT-2's weights, written and timed
-# make test         all that must hold, the documentation's examples included
+# make demo         write GPT-2's weights and time it
+# make test         all tests, including the documentation's examples
 # make bench        speed against NumPy, torch and oneMKL, build/bench.html; bench-quick with fewer rounds
-# make compare      whether this commit made one of six kernels slower than the one before it
-# make check-kernels  every kernel of this CPU against the baseline's, with its time; CHECK="--isa avx2 'normal_*'"
+# make compare      compare the speed of six kernels with the commit before
+# make check-kernels  compare every kernel of this CPU with the baseline's, and time it; CHECK="--isa avx2 'normal_*'"
 # make lint         ruff, mypy, cython-lint, clang-format
 # make build        the extension modules, in place
 # make sanitize     the tests of the C core under the address and undefined-behaviour sanitizers
@@ -28,7 +28,7 @@ bench: .venv/installed-bench build
 bench-quick:
 	$(MAKE) bench BENCH="-m 'not long' --benchmark-min-rounds=2 --benchmark-max-time=0.1"
 
-# bench/conftest.py loads the peers, which headline.py doesn't need, in every process again.
+# bench/conftest.py loads the peers in every process, which headline.py doesn't need.
 compare: .venv/installed-test
 	PYTEST_ADDOPTS=--noconftest $(BIN)/track compare --suite bench/headline.py --threshold 20 --launches 8
 
@@ -42,7 +42,7 @@ lint: .venv/installed-lint
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint fastinit  # it calls pycodestyle
 	$(BIN)/clang-format --dry-run -Werror $(wildcard src_c/*.[ch] tests/c/*.[ch])
 
-# Each worker begins with its share of the files, in order, and takes from another's when it is done.
+# Each worker begins with its share of the files, then takes from others'.
 test: .venv/installed-test build
 	$(BIN)/pytest --numprocesses auto --dist worksteal
 
@@ -63,14 +63,14 @@ $(BIN)/python:
 	$(PIP) $$($(BIN)/python -c '$(BUILD_REQUIRES)')
 	touch $@
 
-# bench/track is a project of its own, and what it depends on comes with it.
+# bench/track is a package of its own, with its own dependencies.
 .venv/installed-test .venv/installed-bench: .venv/installed-track
 
 .venv/installed-track: bench/track/pyproject.toml .venv/build-requires
 	$(PIP) --no-build-isolation --editable ./bench/track
 	touch $@
 
-# Built in place first, so that pip finds nothing left to compile.
+# The build comes first, so that pip has nothing to compile.
 .venv/installed-%: .venv/build-requires | build
 	$(PIP) --no-build-isolation --editable '.[$*]'
 	touch $@

@@ -1,7 +1,7 @@
-"""The C core, compiled once for each instruction set, and the Cython modules. The rest: pyproject.toml.
+"""Builds the C core, once for each instruction set, and the Cython modules. pyproject.toml has the rest.
 
-By gcc 11 or clang 14, the oldest that the tests have run with, or later. Before gcc 11 and clang 12 there is
-no -march=x86-64-v3, and so nothing but the baseline.
+It needs gcc 11 or clang 14, the oldest that the tests have run with. Before gcc 11 and clang 12 there is no
+-march=x86-64-v3, so only the baseline is built.
 """
 
 import os
@@ -15,17 +15,17 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.modified import newer_group
 
-# What a file is compiled with beyond the target's baseline; dispatch.c demands the same of the CPU.
+# Flags of each file beyond the target's baseline; dispatch.c requires the same features of the CPU.
 ISA_FLAGS = {
     "isa_avx2": ["-march=x86-64-v3"],
     "isa_avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
     "isa_avx512ifma": ["-march=x86-64-v4", "-mavx512ifma", "-mprefer-vector-width=512"],
 }
 FLAGS = ["-std=c11", "-O3", "-fvisibility=hidden"]
-# After the CFLAGS of the environment, which may hold -ffast-math. Its opposite brings errno back, with
-# which gcc does not vectorise sqrt, so -fno-math-errno follows it.
+# These follow the environment's CFLAGS, which may have -ffast-math. -fno-fast-math enables errno, with which
+# gcc does not vectorise sqrt, so -fno-math-errno follows.
 SAFE_MATH = ["-fno-fast-math", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
-# CFLAGS are also the linker's, and gcc would have the library switch flush-to-zero on for the whole process.
+# The linker also gets CFLAGS. With -ffast-math, gcc's library would turn flush-to-zero on for the process.
 SAFE_LINK = ["-O3", "-fno-fast-math", "-fno-unsafe-math-optimizations"]
 WARNINGS = ["-Wall", "-Wextra", "-Werror"] if os.environ.get("FASTINIT_WERROR") == "1" else []
 SANITIZE = os.environ.get("FASTINIT_SANITIZE")
@@ -54,7 +54,7 @@ class BuildExt(build_ext):
         return built
 
     def understood(self, flags):
-        """The flags, or none where the compiler or target lacks one: the file then makes an empty table."""
+        """The flags, or none if the compiler or target lacks one: the file then makes a NULL table."""
         probe = [*self.compiler.compiler_so, *flags, "-fsyntax-only", "-x", "c", os.devnull]
         return flags if subprocess.run(probe, capture_output=True).returncode == 0 else []
 

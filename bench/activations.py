@@ -1,4 +1,4 @@
-"""Activations: fastinit's and its peers', each as a call on the same operands."""
+"""Activations of fastinit and of its peers, as calls on the same operands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .peers import SEED, tensor, torch
 
 SCALE, ALPHA = 1.0507009873554805, 1.6732632423543772
 SLOPE = 0.01
-COLUMNS = 1024  # of what has a bias
+COLUMNS = 1024  # of functions with a bias
 CHECKED = 1 << 14
 TOLERANCE = {"f16": 2e-3, "bf16": 1.6e-2, "f32": 2e-6, "f64": 1e-14}
 
@@ -24,9 +24,10 @@ aten = torch.ops.aten if torch else None
 
 
 class Activation(NamedTuple):
-    """A function of `tall` arrays of the result's shape and, if `bias`, of a row of biases.
+    """A function of `tall` arrays of the result's shape and, if its name begins with bias, of a bias.
 
-    `torch` and `torch_out` are what torch has for it, without an array for the result and with one (last).
+    `torch` and `torch_out` are torch's functions, without and with an array for the result (the last
+    argument).
     """
 
     ours: Callable[..., object]
@@ -37,12 +38,12 @@ class Activation(NamedTuple):
 
     @property
     def passes(self) -> int:
-        """How many arrays of the result's size are read or written."""
+        """The number of arrays of the result's size that are read or written."""
         return self.tall + 1
 
 
 def operands_of(name: str, size: int, tag: str) -> list[np.ndarray]:
-    """Normals, in rows if the function has a bias."""
+    """Return normals, in rows if the function has a bias."""
     each, rng, dtype = ACTIVATIONS[name], np.random.default_rng(SEED), _dtypes.DTYPES[tag].numpy
     shape = (size,)
     if name.startswith("bias"):
@@ -152,7 +153,7 @@ ACTIVATIONS = {
 
 
 def by_torch(name: str, operands: list[np.ndarray], out: np.ndarray) -> dict[str, Callable | None]:
-    """torch's calls: into `out`, and into an array of its own."""
+    """Return torch's calls, into `out` and into a new array."""
     if torch is None:
         return {"torch": None}
     tensors, into, each = [tensor(x) for x in operands], tensor(out), ACTIVATIONS[name]
@@ -172,7 +173,7 @@ def by_compiled_torch(operands: list[np.ndarray], out: np.ndarray) -> dict[str, 
             compiled, compiled_out = _compiled()
             compiled(x, b)
             compiled_out(x, b, into)
-    except Exception as error:  # of whichever of its many layers finds no compiler
+    except Exception as error:  # any of its layers may find no compiler
         print(f"torch.compile: {type(error).__name__}: {error}")
         return {"torch.compile": None}
     return {
@@ -193,7 +194,7 @@ def _compiled():
 
 
 def by_others(name: str, operands: list[np.ndarray], out: np.ndarray) -> dict[str, Callable | None]:
-    """NumPy's expression, JAX's function compiled, and a loop that numba compiles, of those that have it."""
+    """Return NumPy's expression, JAX's compiled function and numba's compiled loop, if they exist."""
     calls = {}
     if name in _EXPRESSIONS:
         calls["NumPy"] = lambda: _EXPRESSIONS[name](*operands)

@@ -1,4 +1,4 @@
-"""Activations against torch and others, one thread each and two, and against a copy of as many bytes."""
+"""Activations against torch and others, with one and two threads, and against a copy of as many bytes."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from .peers import torch
 SIZES = {"16 Ki": 1 << 14, "16 Mi": 1 << 24}
 FRESH = "{}, fresh array"
 
-#: What float32 should at least reach, in times a peer's speed.
+#: The lowest speed of float32 that is wanted, over a peer's.
 FLOORS = {
     ("leaky_relu", "16 Ki"): {"torch": 1.0},
     ("leaky_relu", "16 Mi"): {"torch": 1.4},
@@ -58,7 +58,7 @@ def test_two_threads(race, name):
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_small(race, name):
-    """64 elements and no array for the result: the call is what costs."""
+    """64 elements into a new array, to time the call itself."""
     run(race, name, "f32", 64)
     ours = FRESH.format("fastinit")
     nanoseconds = 1e9 * np.median(race.times[ours])
@@ -67,7 +67,7 @@ def test_small(race, name):
 
 
 def run(race, name, tag, size, others=False):
-    """Check everyone's values, then let them take turns; `race.times` are those of one call."""
+    """Check all values, then time all in turns; `race.times` are those of one call."""
     operands = operands_of(name, size, tag)
     out = np.zeros_like(operands[0])
     ours = ACTIVATIONS[name].ours
@@ -99,7 +99,7 @@ def _repeated(call, times):
 
 
 def record(race, name, tag, size, values, floors):
-    """A line for each peer, and one for the share of the speed of a copy."""
+    """Record a line for each peer, and one for the share of the speed of a copy."""
     fresh = FRESH.format("fastinit")
     speeds = [values / np.median(race.times[who]) / 1e9 for who in ("fastinit", fresh)]
     line = f"{name} {tag}, {size}", "{:.2f} ({:.2f}) Gv/s".format(*speeds)

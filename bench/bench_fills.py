@@ -16,7 +16,7 @@ from .peers import SEED
 
 VALUES = 1 << 24
 
-#: What each should at least reach: times a peer's speed.
+#: The lowest speed that is wanted, over a peer's.
 FLOORS = {
     Workload("uniform", "f32"): {"NumPy": 10, "oneMKL": 1.8},
     Workload("uniform", "f64"): {"NumPy": 6.5, "oneMKL": 1.2},
@@ -86,7 +86,7 @@ def test_two_threads(race, work):
     rng = random.default_rng(SEED)
     fastinit.set_num_threads(2)
     fill(random.default_rng(SEED), out, *parameters)
-    fill_at(rng, expected, 0, *parameters)  # in the calling thread alone
+    fill_at(rng, expected, 0, *parameters)  # in the calling thread only
     assert np.array_equal(out, expected)
     del expected
     with ThreadPoolExecutor(2) as pool:
@@ -98,7 +98,7 @@ def test_two_threads(race, work):
         race.run(calls)
     gigavalues = values / np.median(race.times["two threads"]) / 1e9
     line = f"{work}, 2 threads, 64 Mi", f"{gigavalues:.2f} Gv/s"
-    floor = 1.8 if work.distribution == "normal" else None  # memory is the other one's limit
+    floor = 1.8 if work.distribution == "normal" else None  # memory limits the other one
     race.record(*line, "one thread", race.ratio("one thread", "two threads"), at_least=floor)
     race.record(*line, "memset, 2 threads", 100 * race.ratio("memset", "two threads"), unit="%")
 
@@ -125,7 +125,7 @@ def test_isas(race, work):
     config = _dispatch.config()
     out = np.zeros(VALUES, work.dtype)
     filler = work.fastinit()
-    # Without the instruction a fused multiply-add costs a function call: of fewer values then.
+    # Fewer values, as a fused multiply-add costs a function call without the instruction.
     sizes = {
         isa: VALUES // 16 if isa == "baseline" else VALUES
         for isa in config["supported"]

@@ -1,4 +1,4 @@
-"""Whole processes: the import, and the command that writes checkpoints."""
+"""Processes: the import, and the command that writes checkpoints."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 MANIFESTS = Path(__file__).parents[1] / "tests" / "manifests"
 IN_MEMORY = Path("/dev/shm")
 
-# The peak is this process's own; what getrusage says begins with that of the process that started it.
+# The peak of this process. getrusage's includes that of the process that started it.
 SAY_PEAK = """
 for line in open("/proc/self/status"):
     if line.startswith("VmHWM:"):
@@ -20,7 +20,7 @@ for line in open("/proc/self/status"):
 """
 
 
-# Whoever has this set compiles the package from source in every process; an installed one is compiled.
+# If this is set, every process compiles the package from source, unlike an installed one.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 

@@ -38,9 +38,9 @@ def test_size(race, benchmark, work, size):
         filler(checked)
         work.check(checked)
     fillers["memset"] = limits.memset
-    times = max(1, (1 << 16) // size)  # calls in a turn, so that the clock is no part of it
+    times = max(1, (1 << 16) // size)  # calls in a turn, so that reading the clock costs little
     calls = {name: partial(_repeat, filler, out, times) for name, filler in fillers.items()}
-    race.run(calls, rounds=2 if size == SIZES[-1] else None)  # of which some take seconds
+    race.run(calls, rounds=2 if size == SIZES[-1] else None)  # some take seconds
     benchmark.extra_info["size"] = {
         "work": str(work),
         "bytes": out.nbytes,
@@ -77,7 +77,7 @@ def _repeat(filler, out, times):
 
 
 def _caches():
-    """Bytes of each level's data cache, as Linux says."""
+    """Return the bytes of each level's data cache on Linux."""
     found = {}
     for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         about = {name: (index / name).read_text().strip() for name in ("level", "type", "size")}

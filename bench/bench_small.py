@@ -1,4 +1,4 @@
-"""Draws so small that the call is what costs."""
+"""Small draws, to time the call itself."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ PARAMETERS = {
 
 @pytest.mark.parametrize("what", PARAMETERS)
 def test_parameters(race, what):
-    """Parameters that are no Python floats: NumPy's scalars, and arrays of 40."""
+    """Parameters that are NumPy's scalars, or arrays of 40 elements."""
     method, arguments = PARAMETERS[what]
     ours, numpys = (getattr(module.default_rng(SEED), method) for module in (random, np.random))
     if method == "uniform":

@@ -1,4 +1,4 @@
-"""The race that every benchmark here is, and the tables at the end."""
+"""The fixture `race`, which times calls in turns, and the tables at the end."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.stash[LINES] = []
     config.stash[ISAS] = {}
-    config.stash[MACHINE] = report.machine()  # its load is what others make of it, before any benchmark runs
+    config.stash[MACHINE] = report.machine()  # before any benchmark, so that the load is that of other work
 
 
 class Race:
-    """Calls timed turn by turn, a b c a b c ..., so that what slows the machine slows them all.
+    """Times calls in turns, a b c a b c ..., so that a slower machine slows all of them.
 
-    The first is what pytest-benchmark times and stores; the others take their turns before it.
+    pytest-benchmark times and stores the first; the others take their turns before it.
     """
 
     def __init__(self, benchmark, config):
@@ -45,7 +45,7 @@ class Race:
     def run(self, calls, before: Callable[[], object] = lambda: None, rounds: int | None = None) -> None:
         """Time the calls by name, each after an untimed call of `before`.
 
-        `rounds` is by default what pytest-benchmark's options say.
+        The default of `rounds` comes from pytest-benchmark's options.
         """
         times: dict[str, list[float]] = {name: [] for name in calls}
 
@@ -63,7 +63,7 @@ class Race:
             before()
 
         others_first()
-        take_turn(ours)  # all are warm now, and how long a round takes is known
+        take_turn(ours)  # now all are warm, and the time of a round is known
         options = self._config.option
         budget = float(options.benchmark_max_time) / sum(sum(turns) for turns in times.values())
         for turns in times.values():
@@ -72,21 +72,21 @@ class Race:
         self._benchmark.pedantic(lambda: take_turn(ours), setup=others_first, rounds=rounds)
         self.times = {name: np.array(turns) for name, turns in times.items()}
         self._benchmark.extra_info["seconds"] = times
-        if "memset" in times:  # what the history divides by
+        if "memset" in times:  # the history divides by it
             self._benchmark.extra_info["limit"] = float(np.median(times["memset"]))
 
     def ratio(self, slow: str, fast: str) -> np.ndarray:
-        """How many times as long as `fast` `slow` took, in each round; empty if it didn't run."""
+        """Return the time of `slow` over that of `fast` in each round; empty if `slow` didn't run."""
         return self.times[slow] / self.times[fast] if slow in self.times else np.array([])
 
     def record(self, *line, **bound) -> None:
-        """Put a line into the table, and among what is stored."""
+        """Add a line to the table and to the stored record."""
         line = report.line(*line, **bound)
         self._config.stash[LINES].append(line)
         self._benchmark.extra_info.setdefault("lines", []).append(line._asdict())
 
     def record_isas(self, what: str, speeds: dict[str, float]) -> None:
-        """Put a row into the table of instruction sets, and among what is stored."""
+        """Add a row to the table of instruction sets and to the stored record."""
         self._config.stash[ISAS][what] = speeds
         self._benchmark.extra_info["gigavalues_per_second"] = speeds
 

@@ -1,4 +1,4 @@
-"""The main job, ``make demo``: GPT-2's weights in a file, and the same by torch if it is installed."""
+"""``make demo``: writes GPT-2's weights to a file, and again with torch if it is installed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastinit.cli.generate import describe
 
 
 def main() -> None:
-    """Write both, and say what was written and how fast."""
+    """Write both files, and print their speeds."""
     with tempfile.TemporaryDirectory() as folder:
         print("fastinit generate -o model.safetensors\n")
         summary = generate(manifest.GPT2, Path(folder, "model.safetensors"))
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def by_torch(file: Path) -> tuple[float, float, int]:
-    """Make GPT-2's shapes in normals, save them to the disk: the seconds of each, and on how many threads."""
+    """Fill GPT-2's shapes with normals and save them. Return the seconds of each, and the threads."""
     import torch
     from safetensors.torch import save_file
 

@@ -1,4 +1,4 @@
-"""What is filled with what, and by whom: fastinit and its peers, one call each, on one thread."""
+"""Fills by fastinit and its peers, one call each, on one thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastinit import _dtypes, random
 from . import peers
 from .peers import BOUND, SEED, Way
 
-_INSIDE = erf(BOUND / sqrt(2))  # the part of a normal within the bounds
+_INSIDE = erf(BOUND / sqrt(2))  # the share of a normal within the bounds
 _CUT = 2 * BOUND * exp(-(BOUND**2) / 2) / sqrt(2 * pi)
 _MOMENTS = {
     "uniform": (0.5, sqrt(1 / 12), 0.0, 1.0),
@@ -25,7 +25,7 @@ _MOMENTS = {
 
 
 class Workload(NamedTuple):
-    """What is filled: values of a distribution, in a dtype (f16, bf16, f32, f64)."""
+    """A kind of fill: a distribution and a dtype (f16, bf16, f32, f64)."""
 
     distribution: str
     tag: str
@@ -38,7 +38,7 @@ class Workload(NamedTuple):
         return _dtypes.DTYPES[self.tag].numpy
 
     def fastinit(self, rng: np.random.Generator | None = None) -> Callable[[np.ndarray], object]:
-        """Fill by `fastinit.random.Generator`."""
+        """Return the fill by `fastinit.random.Generator`."""
         rng, dtype = rng or random.default_rng(SEED), self.dtype
         return {
             "uniform": lambda out: rng.random(out=out, dtype=dtype),
@@ -47,9 +47,9 @@ class Workload(NamedTuple):
         }[self.distribution]
 
     def peers(self, out: np.ndarray, names: tuple[str, ...] = tuple(peers.WAYS)) -> dict[str, Way | None]:
-        """Of these, those that have this distribution and dtype; None for one that is missing.
+        """Return the fills of the peers that have this distribution and dtype; None for a missing peer.
 
-        If one has several ways, it's the fastest at filling `out`.
+        If a peer has several, the fastest at filling `out` is taken.
         """
         found = {name: peers.ways(name, *self) for name in names}
         return {name: fastest(ways, out) for name, ways in found.items() if ways != {}}
@@ -67,7 +67,7 @@ class Workload(NamedTuple):
 
 
 def fastest(ways: peers.Ways, out: np.ndarray) -> Way | None:
-    """The one that took the least time in any of three turns."""
+    """Return the way with the least time in any of three turns."""
     if ways is None or len(ways) == 1:
         return ways and next(iter(ways.values()))
     times = {name: [] for name in ways}

@@ -1,4 +1,4 @@
-"""The six kernels that matter most, small and quick: for `track compare` and `count`."""
+"""Quick benchmarks of the six most important kernels, for `track compare` and `count`."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What no fill can be faster than: memory, and the clock of the CPU."""
+"""Lower limits of the time of a fill: memory, and the clock of the CPU."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ _libc.memcpy.restype = ctypes.c_void_p
 
 
 def memset(out: np.ndarray) -> None:
-    """Write zeros, the C library's way."""
+    """Write zeros with the C library."""
     _libc.memset(out.ctypes.data, 0, out.nbytes)
 
 
 def copy(out: np.ndarray, source: np.ndarray) -> None:
-    """STREAM's copy: one array into another, from 8 MB on past the cache if there is a compiler for it."""
+    """Copy an array as STREAM does: for 8 MB or more it bypasses the cache, if there is a compiler."""
     streamed = _streamed_copy() if out.nbytes >= 8 << 20 else None
     (streamed or _libc.memcpy)(out.ctypes.data, source.ctypes.data, out.nbytes)
 
 
 def memset_by(pool: ThreadPoolExecutor, out: np.ndarray, threads: int) -> None:
-    """Write zeros from so many threads."""
+    """Write zeros with `threads` threads."""
     list(pool.map(memset, np.array_split(out, threads)))
 
 
 CYCLES = 1 << 22
-"""How many cycles a call of what `clock` returns takes."""
+"""The cycles that the function from `clock` takes."""
 
-# An addition takes one cycle and waits for the one before. Its operands are registers: some CPUs add
-# constants in no time at all. The loop's own instructions run beside it.
+# An addition takes one cycle and waits for the one before. Its operands are registers, since some CPUs add
+# constants in no time. The loop's other instructions run in parallel.
 _CHAIN = r"""
 void chain(long n)
 {
@@ -59,7 +59,7 @@ void chain(long n)
 """
 
 
-# Without it memory is read before it is written, and the copy takes 1.5 times as long.
+# Ordinary stores read memory before they write it, and take 1.5 times as long.
 _COPY = r"""
 #include <emmintrin.h>
 void copy(char *out, const char *in, unsigned long n)
@@ -72,7 +72,7 @@ void copy(char *out, const char *in, unsigned long n)
 
 
 def clock() -> Callable[[], object] | None:
-    """A call that takes `CYCLES` cycles of the CPU; None if no compiler here makes it."""
+    """Return a function that takes `CYCLES` cycles of the CPU, or None if no compiler makes it."""
     library = _compiled(_CHAIN)
     if library is None:
         return None

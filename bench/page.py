@@ -1,4 +1,4 @@
-"""``python -m bench.page RECORD.json -o PAGE.html``: what `make bench` measured, as charts."""
+"""``python -m bench.page RECORD.json -o PAGE.html``: charts of the results of `make bench`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trackbench.page import Section, write
 
 from .report import Line
 
-#: The same colour for the same contender in every chart.
+#: Each contender has the same colour in every chart.
 COLOURS = {
     "fastinit": "#e4572e",
     "NumPy": "#3b82c4",
@@ -30,7 +30,7 @@ COLOURS = {
 
 
 def sections(record: dict) -> Iterator[Section]:
-    """Charts of a record of pytest-benchmark's, then all its figures."""
+    """Yield the charts of a pytest-benchmark record, then all its figures."""
     extras = [each.get("extra_info", {}) for each in record["benchmarks"]]
     lines = [Line(**line) for extra in extras for line in extra.get("lines", [])]
     yield from _ratios(lines)
@@ -73,7 +73,7 @@ def _ratios(lines: list[Line]) -> Iterator[Section]:
 
 
 def _figure(line: Line) -> float:
-    """Into an array that was given or, if the peer takes none, into a fresh one."""
+    """Return the figure for a given array or, if the peer takes none, for a fresh one."""
     return line.median or line.fresh
 
 
@@ -90,7 +90,7 @@ def _sizes(sizes: list[dict]) -> Iterator[Section]:
                 line={"color": COLOURS.get(name), "dash": "dot" if name == "memset" else "solid"},
             )
         for level, size in points[0]["caches"].items():
-            figure.add_vline(x=size, line_dash="dot")  # on a log axis its own annotation stands elsewhere
+            figure.add_vline(x=size, line_dash="dot")  # plotly misplaces its annotation on a log axis
             figure.add_annotation(
                 x=log10(size), y=1, yref="paper", text=level, showarrow=False, xanchor="left"
             )

@@ -1,7 +1,7 @@
-"""Who else fills arrays with random values: each package's ways to do it, one function a package.
+"""Other packages that fill arrays with random values, one function a package.
 
-A package that is missing gives None, one that has no such distribution or dtype nothing. A way takes the
-array to fill. If `Way.allocates`, it leaves that alone and returns one of its own, as large.
+It returns the package's ways, {} if the package lacks the distribution or dtype, or None if the package is
+missing. A way takes the array to fill. If `Way.allocates`, it returns a new array of that size instead.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")  # one 
 
 
 class Way(NamedTuple):
-    """One function of a peer's that gives such values."""
+    """A peer's function that makes the values."""
 
     fill: Callable[[np.ndarray], object]
     allocates: bool = False
@@ -34,7 +34,7 @@ Ways = dict[str, Way] | None
 
 
 def module(name: str) -> ModuleType | None:
-    """The module, or None if its package is missing."""
+    """Return the module, or None if its package is missing."""
     try:
         return importlib.import_module(name)
     except ImportError:
@@ -56,12 +56,12 @@ def jax() -> ModuleType | None:
 
 
 def ways(peer: str, distribution: str, tag: str) -> Ways:
-    """What the peer of this name has: {} for nothing, None if it is missing."""
+    """Return a peer's ways: {} if it has none, None if it is missing."""
     return WAYS[peer](distribution, tag)
 
 
 def tensor(array: np.ndarray) -> torch.Tensor:
-    """torch's view of an array, of bfloat16, too."""
+    """Return torch's view of an array, which may be bfloat16."""
     if array.dtype.name == "bfloat16":
         return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
     return torch.from_numpy(array)
@@ -127,7 +127,7 @@ def _load_onemkl() -> ctypes.CDLL | None:
 
 
 def _randomgen(distribution: str, tag: str) -> Ways:
-    """Its bit generators, which NumPy's Generator takes."""
+    """randomgen's bit generators under NumPy's Generator."""
     randomgen = module("randomgen")
     if randomgen is None:
         return None
@@ -175,7 +175,7 @@ def _jax(distribution: str, tag: str) -> Ways:
 
 
 def _numba(distribution: str, tag: str) -> Ways:
-    """A loop over NumPy's Generator, which numba compiles."""
+    """A loop over NumPy's Generator, compiled by numba."""
     numba = module("numba")
     if numba is None:
         return None

@@ -1,4 +1,4 @@
-"""``python -m bench.picture bench/records/zen4.json docs/speed.svg``: the README's picture of a record."""
+"""``python -m bench.picture bench/records/zen4.json docs/speed.svg``: draws the picture of the README."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ COLORS = {"fastinit": "#d1495b", "NumPy": "#9db4c0", "torch": "#5c6b73", "oneMKL
 
 
 def main(record: Path, picture: Path) -> None:
-    """Draw the speed of each large fill, and that of each peer."""
+    """Draw the speeds of large fills, of fastinit and its peers."""
     record = json.loads(record.read_text())
     _, *rows = fills([Line(**line) for line in record["lines"]])
     matplotlib.rcParams |= {"svg.hashsalt": "fastinit", "svg.fonttype": "none", "font.family": "sans-serif"}

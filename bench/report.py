@@ -1,4 +1,4 @@
-"""What was measured, line by line, and the table of it."""
+"""The lines of the results, and their table."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from rich.table import Table
 
 import fastinit
 
-#: The floors are for this instruction set.
+#: The bounds are for this instruction set.
 HEADLINE_ISA = "avx512ifma"
 
-#: The peers' packages by the names that they have in tables.
+#: The peers' packages, by their names in tables.
 PACKAGES = {
     "NumPy": "numpy",
     "torch": "torch",
@@ -33,12 +33,12 @@ PACKAGES = {
 
 
 class Line(NamedTuple):
-    """One figure: the median of a measure, with its quartiles, and the bound that it should keep."""
+    """One figure: the median of a measure, with its quartiles and its bound."""
 
     what: str
     speed: str
     against: str
-    median: float | None  # None if the peer is missing, or fills no array that it's given
+    median: float | None  # None if the peer is missing or can't fill a given array
     quartiles: tuple[float, float] | None  # of `median`, or else of `fresh`
     fresh: float | None  # the median if each call fills an array of its own
     unit: str
@@ -54,21 +54,21 @@ class Line(NamedTuple):
 
     @property
     def kept(self) -> bool | None:
-        """Whether the bound holds; None if there is none, or nothing was measured."""
+        """Whether the bound holds, or None if there is no bound or no measurement."""
         if self.median is None or not self.bound:
             return None
         return self.median >= self.at_least if self.at_most is None else self.median <= self.at_most
 
     @property
     def cells(self) -> tuple[str, str, str]:
-        """The median, the quartiles and the figure of fresh arrays, as tables show them."""
+        """The median, the quartiles and the figure of fresh arrays as text."""
         median, fresh = ("" if x is None else f"{x:.3g}{self.unit}" for x in (self.median, self.fresh))
         quartiles = "{:.3g} to {:.3g}".format(*self.quartiles) if self.quartiles else ""
         return median or ("" if fresh else "missing"), quartiles, fresh
 
 
 def line(what, speed, against, samples, fresh=(), *, unit="x", at_least=None, at_most=None) -> Line:
-    """The line of a figure's samples, of which there are none if the peer is missing."""
+    """Return the line of a figure's samples; a missing peer has none."""
     quartiles = _quantiles(samples if len(samples) else fresh, 0.25, 0.75) or None
     median, fresh = (next(iter(_quantiles(each, 0.5)), None) for each in (samples, fresh))
     return Line(what, speed, against, median, quartiles, fresh, unit, at_least, at_most)

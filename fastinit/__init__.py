@@ -17,12 +17,12 @@ __all__ = ["CONTRACT", "__version__", "get_num_threads", "set_num_threads", "sho
 __version__ = "0.1.0"
 
 CONTRACT = 1
-"""The version of the stream contract: the same number, the same bits."""
+"""The version of the stream contract: equal numbers give equal bits."""
 
 _SUBMODULES = ("checkpoint", "cli", "init", "nn", "random")
 
 
-if os.environ.get("FASTINIT_ISA"):  # an unknown one is an error here and now
+if os.environ.get("FASTINIT_ISA"):  # check it at import
     from fastinit import _dispatch as _dispatch
 
 
@@ -43,18 +43,18 @@ def show_config(mode: Literal["stdout"] = "stdout") -> None: ...
 @overload
 def show_config(mode: Literal["dicts"]) -> dict[str, Any]: ...
 def show_config(mode: str = "stdout") -> dict[str, Any] | None:
-    """Say what was built, what this CPU has, and what was picked.
+    """Print or return the versions, the instruction sets and the number of threads.
 
     Parameters
     ----------
     mode : {"stdout", "dicts"}
-        Print it, or return it as a dict (both words are those of `numpy.show_config`).
+        Print, or return a dict, as `numpy.show_config` does.
 
     Returns
     -------
     dict or None
-        ``version``, ``contract``, ``python``, ``numpy``, ``compiler``; ``built`` and ``supported``, lists of
-        instruction sets from the plainest to the best; ``isa``, the one in use; and ``threads``.
+        ``version``, ``contract``, ``python``, ``numpy``, ``compiler``; ``built`` and ``supported``, the
+        instruction sets of this build and of this CPU, slowest first; ``isa``, the one in use; ``threads``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Elementwise operations on arrays: check, release the GIL, call. `fastinit.nn` says what they mean."""
+"""Elementwise operations on arrays. `fastinit.nn` says what they compute."""
 
 import numpy as np
 
@@ -24,17 +24,17 @@ cnp.import_array()
 
 globals().update({name.upper(): op for name, op in ACTIVATIONS.items()})  # RELU and so on
 
-cdef list RECORDS = [_dtypes.DTYPES[tag] for tag in DTYPES]  # of each fi_dtype
-cdef int numbers[FI_DTYPES]  # NumPy's type number of each fi_dtype; -1 until ml_dtypes' bfloat16 is seen
+cdef list RECORDS = [_dtypes.DTYPES[tag] for tag in DTYPES]  # indexed by fi_dtype
+cdef int numbers[FI_DTYPES]  # NumPy's type numbers, indexed by fi_dtype; -1: no bfloat16 of ml_dtypes seen
 for record, code in zip(RECORDS, DTYPES.values()):
     numbers[code] = record.storage.num if record.storage.name == record.name else -1
 
-cdef size_t FEW = 4096  # fewer values are made without releasing the GIL
-cdef size_t MANY = 1 << 18  # from this many values on, another thread gains more than waking it costs
+cdef size_t FEW = 4096  # fewer values are computed without releasing the GIL
+cdef size_t MANY = 1 << 18  # as many values or more are shared between threads: fewer do not repay waking one
 cdef size_t PIECE = 1 << 20  # the most values that a thread takes at once
-cdef size_t PART = 1 << 18  # Ctrl-C is heard after this many values
-cdef size_t NONTEMPORAL_BYTES = 8 << 20  # outputs from this size on are written past the cache
-cdef int BUFFER = 1 << 14  # values in a block of arrays that are not contiguous
+cdef size_t PART = 1 << 18  # values between two checks for Ctrl-C
+cdef size_t NONTEMPORAL_BYTES = 8 << 20  # outputs of this size or more bypass the cache
+cdef int BUFFER = 1 << 14  # values in a block of non-contiguous arrays
 
 
 cdef int code_of(cnp.ndarray array) noexcept:
@@ -47,7 +47,7 @@ cdef int code_of(cnp.ndarray array) noexcept:
 
 
 cdef int expect(int op, int extra, int sums) except -1:
-    """Refuse an operation that the caller cannot run: it would read past an operand that it does not have."""
+    """Refuse an operation of another kind: it would read operands that the caller does not pass."""
     if fi_activation_info[op].extra != extra or fi_activation_info[op].sums != sums:
         name = fi_activation_info[op].name.decode()
         raise SystemError(f"{name} is another kind of operation in src_c/activations.def")
@@ -55,13 +55,13 @@ cdef int expect(int op, int extra, int sums) except -1:
 
 
 cdef class Job:
-    """One operation on arrays that are contiguous in one order.
+    """One operation on arrays that share an order, C or Fortran. A call computes elements [start, stop).
 
-    A call computes a piece, (start, stop); many threads may call at once.
+    Many threads may call at once.
     """
 
     cdef int set_slope(self, double slope) except -1:
-        """Refuse what float32 can't hold, as torch does: it would become infinite, and make NaN of zeros."""
+        """Refuse a finite slope that float32 can't hold, as torch does: infinity would turn 0 into NaN."""
         if self.dtype != FI_F64 and FLT_MAX < fabs(slope) < INFINITY:
             raise OverflowError(f"negative_slope {slope} overflows float32")
         self.params.slope = slope
@@ -83,14 +83,14 @@ cdef class Job:
             PyErr_CheckSignals()
 
     cdef int set_nontemporal(self, size_t n) except -1:
-        """Write past the cache if there is much, but not over an operand, which the cache has just read."""
+        """Bypass the cache if the output is large, unless it is an operand, which is in the cache."""
         self.nontemporal = n * fi_itemsize(self.dtype) >= NONTEMPORAL_BYTES
         for i in range(self.count):
             self.nontemporal &= self.operands[i] != self.out
         return 0
 
     cdef int share(self, size_t n, size_t row) except -1:
-        """Share n elements between the threads if they are many; no piece goes past the end of a row."""
+        """Compute n elements, shared between threads if they are many. No piece crosses the end of a row."""
         cdef size_t share, i, j
         self.set_nontemporal(n)
         if n < FEW and row == n:
@@ -131,7 +131,7 @@ cdef bint same_shape(cnp.ndarray a, cnp.ndarray b) noexcept:
 
 
 cdef object fast(fi_activation_op op, x, y, out, double slope):
-    """The common case, C-contiguous arrays of one dtype and shape, or None."""
+    """The result for C-contiguous arrays of one dtype and shape, the common case; None for others."""
     cdef int code
     cdef Job job
     if type(x) is not cnp.ndarray or not cnp.PyArray_ISCARRAY_RO(x) or (code := code_of(x)) < 0:
@@ -157,7 +157,7 @@ cdef object fast(fi_activation_op op, x, y, out, double slope):
 
 
 def elementwise(int op, x, y=None, out=None, double slope=0.0):
-    """An operation without words and without a bias."""
+    """Run an operation without words and without a bias."""
     expect(op, FI_NOTHING, 0)
     result = fast(<fi_activation_op>op, x, y, out, slope)
     if result is not None:
@@ -166,7 +166,7 @@ def elementwise(int op, x, y=None, out=None, double slope=0.0):
 
 
 def dropout(int op, x, y, out, double p, generator, bint moves):
-    """An operation with alpha dropout. The word of element i, in C order, is word i of the stream."""
+    """Run an operation with alpha dropout. Element i, in C order, takes word i of the stream."""
     cdef Job job = Job.__new__(Job)
     expect(op, FI_WORDS, 0)
     set_alpha_dropout(&job.params, p)
@@ -175,7 +175,7 @@ def dropout(int op, x, y, out, double p, generator, bint moves):
 
 
 cdef tuple storage_of(x):
-    """What `as_input` returns, without its detours for most arrays."""
+    """What `as_input` returns, found faster for most arrays."""
     cdef int code
     if type(x) is not cnp.ndarray or not cnp.PyArray_ISNOTSWAPPED(x) or (code := code_of(x)) < 0:
         memory, dtype = as_input(x)
@@ -187,7 +187,7 @@ cdef tuple storage_of(x):
 
 
 cdef tuple checked(operands):
-    """The storage of operands that have one dtype and shape, and the dtype."""
+    """The storage of the operands, and their dtype. Refuses different dtypes or shapes."""
     found = [storage_of(x) for x in operands]
     array, dtype = found[0]
     for other, its in found[1:]:
@@ -199,7 +199,7 @@ cdef tuple checked(operands):
 
 
 cdef object output(out, like, dtype):
-    """`out`, or a new array in the order of `like`; and its storage."""
+    """`out`, or a new array in the memory order of `like`; and the storage of either."""
     if out is None:
         out = np.empty_like(like, dtype=dtype.numpy, subok=False)
         return out, dtype.view(out)
@@ -215,7 +215,7 @@ cdef object output(out, like, dtype):
 
 
 cdef int announce(out) except -1:
-    """Tell autograd that `out` changes. Nothing may be refused after this."""
+    """Tell autograd that `out` changes. No refusal may follow."""
     if type(out) is not cnp.ndarray:
         say_written(out)
     return 0
@@ -248,9 +248,9 @@ cdef object general(Job job, int op, tuple given, out, double slope, Source sour
 
 
 cdef int blocks(Job job, list arrays, dtype) except -1:
-    """Arrays in any layout, block by block, through NumPy's iterator and its buffers.
+    """Compute on arrays in any layout, block by block, through NumPy's buffered iterator.
 
-    As NumPy's ufuncs do, it first copies what an operand shares with the output.
+    The iterator copies an operand that partly overlaps the output, as NumPy's ufuncs do.
     """
     cdef size_t done = 0, n
     cdef fi_pcg64 before = job.generator

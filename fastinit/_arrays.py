@@ -1,10 +1,9 @@
-"""Arrays of the four dtypes, whoever made them: their memory as the kernels take it, without a copy.
+"""The memory of arrays from any library, without a copy.
 
-This is the one door for operands and outputs of `fastinit.nn` and for what `fastinit.init` fills in place. It
-takes NumPy arrays, torch tensors on the CPU, and anything with the buffer protocol or DLPack; any strides,
-any alignment, either byte order. What is read may also be anything that `numpy.asarray` takes. A tensor that
-requires grad is refused by `fastinit.nn`, which would lose its gradient. An initialiser fills it, as torch's
-do.
+The operands and outputs of `fastinit.nn` and the arrays that `fastinit.init` fills in place come through
+here: NumPy arrays, torch tensors on the CPU, and objects with the buffer protocol or DLPack, with any
+strides, alignment and byte order. An input may be anything that `numpy.asarray` takes. `fastinit.nn` refuses
+a tensor that requires grad, as its gradient would be lost. Initialisers fill it, as torch's do.
 """
 
 from __future__ import annotations
@@ -25,25 +24,25 @@ Array = npt.NDArray[Any]
 
 
 def memory_of(x: Any, *, output: bool, fills: bool = False) -> tuple[Array, Dtype | None]:
-    """Return the memory of x, as the storage of its dtype, and the dtype if it is one of the four.
+    """Return the memory of x, as the storage of its dtype, and the dtype, or None for another dtype.
 
     Parameters
     ----------
     x : array, tensor or buffer
-        Or, if it is no output, array_like.
+        Or any array_like, if it is not an output.
     output : bool
-        It is written to, so a copy won't do.
+        x is written to, so it must not be copied.
     fills : bool
-        It may be a tensor that requires grad.
+        x may be a tensor that requires grad.
 
     Raises
     ------
     TypeError
-        It has no memory that NumPy can see.
+        x has no memory that NumPy can access.
     RuntimeError
-        A tensor requires grad.
+        x is a tensor that requires grad, and `fills` is False.
     """
-    torch = sys.modules.get("torch")  # who has a tensor has imported it
+    torch = sys.modules.get("torch")  # a tensor exists only if torch is imported
     if torch is not None and isinstance(x, torch.Tensor):
         if x.device.type != "cpu" or x.layout != torch.strided:
             raise TypeError(f"the tensor must be dense and on the CPU, not {x.layout} on {x.device}")
@@ -83,7 +82,7 @@ def _record_of(dtype: np.dtype[Any]) -> tuple[Dtype | None, np.dtype[Any] | None
 
 
 def as_input(x: Any) -> tuple[Array, Dtype]:
-    """Return the memory of an operand, and its dtype; TypeError if it is none of the four."""
+    """Return the memory of an operand, and its dtype. Raise TypeError for another dtype."""
     return _floating(*memory_of(x, output=False))
 
 
@@ -93,7 +92,7 @@ def as_output(out: Any) -> tuple[Array, Dtype]:
     Raises
     ------
     ValueError
-        It is read-only, or several of its elements share memory.
+        `out` is read-only, or several of its elements share memory.
     """
     array, dtype = _floating(*memory_of(out, output=True))
     check_writable(array)
@@ -110,7 +109,7 @@ def check_writable(array: Array, *, shared: bool = False) -> None:
 
 
 def say_written(out: Any) -> None:
-    """Tell autograd that `out`, if it is a tensor, changes now. Nothing may be refused after this."""
+    """Tell autograd that `out` changes, if it is a tensor. No refusal may follow."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(out, torch.Tensor) and not out.is_inference():
         torch.autograd.graph.increment_version(out)
@@ -127,7 +126,7 @@ def _floating(array: Array, dtype: Dtype | None) -> tuple[Array, Dtype]:
 def _from_dlpack(x: Any) -> Array:
     try:
         return np.from_dlpack(x)
-    except (BufferError, RuntimeError) as error:  # of bfloat16, among others
+    except (BufferError, RuntimeError) as error:  # for one, if the dtype is bfloat16
         if hasattr(x, "__array__") and not (array := np.asarray(x)).flags.writeable:
             return array  # a JAX array
         raise TypeError(f"NumPy takes no {type(x).__name__} by DLPack: {error}") from None

@@ -1,4 +1,4 @@
-"""PCG64 and PCG64DXSM with NumPy's seeding, state and interface, over the C core."""
+"""PCG64 and PCG64DXSM with NumPy's seeding, state and interface."""
 
 from operator import index
 
@@ -17,7 +17,7 @@ from fastinit._kernels cimport (
 cnp.import_array()
 
 _MASK_64 = (1 << 64) - 1
-# NumPy's distance between the streams of successive jumps: 2^128 over the golden ratio.
+# The draws that one jump of NumPy's skips: 2^128 over the golden ratio.
 _JUMP = 0x9E3779B97F4A7C15F39CC0605CEDC835
 
 
@@ -45,7 +45,7 @@ cdef int advance(fi_pcg64 *generator, delta) except -1:
 
 
 cdef class LCG128(BitGenerator):
-    """What PCG64 and PCG64DXSM share. `_variant` names their multiplier and output function."""
+    """The base of PCG64 and PCG64DXSM. `_variant` selects the multiplier and the output function."""
 
     def __init__(self, seed=None):
         BitGenerator.__init__(self, seed)
@@ -60,7 +60,7 @@ cdef class LCG128(BitGenerator):
 
     @property
     def state(self):
-        """The state as a dict in NumPy's format: NumPy's class of the same name takes it, and gives it."""
+        """The state as the dict of NumPy's class of the same name."""
         return {
             "bit_generator": type(self).__name__,
             "state": {
@@ -78,7 +78,7 @@ cdef class LCG128(BitGenerator):
         name = type(self).__name__
         if value.get("bit_generator", "") != name:
             raise ValueError(f"state must be for a {name} RNG, not {value.get('bit_generator')!r}")
-        # all of it is read before any of it is set
+        # Read all before setting any: a bad value leaves the state unchanged.
         cdef object state = value["state"]["state"]
         cdef object inc = value["state"]["inc"]
         cdef uint64_t state_high = state >> 64, state_low = state & _MASK_64
@@ -91,7 +91,7 @@ cdef class LCG128(BitGenerator):
         self.generator.uinteger = uinteger
 
     def advance(self, delta):
-        """Move `delta` draws on, or back if it is negative, in O(log delta). A buffered half word is dropped.
+        """Move `delta` draws forward in O(log delta), or backward if it is negative; drop a buffered half.
 
         Parameters
         ----------
@@ -101,7 +101,7 @@ cdef class LCG128(BitGenerator):
         Returns
         -------
         bit generator
-            Itself.
+            This one.
         """
         advance(&self.generator, delta)
         self.generator.has_uint32 = 0
@@ -109,14 +109,14 @@ cdef class LCG128(BitGenerator):
         return self
 
     def jumped(self, jumps=1):
-        """A new bit generator as if 0x9e37...c835 * `jumps` draws (NumPy's jump) had been made.
+        """Return a copy that is 0x9e37...c835 * `jumps` draws further (the jump of NumPy).
 
-        Unlike NumPy's, it keeps the seed sequence, so that it can still `spawn`.
+        Unlike NumPy's, the copy keeps the seed sequence, so it can `spawn`.
 
         Parameters
         ----------
         jumps : int
-            Positive, for streams that do not overlap.
+            A positive number, so that streams do not overlap.
 
         Returns
         -------
@@ -128,7 +128,7 @@ cdef class LCG128(BitGenerator):
         return other.advance(_JUMP * int(jumps))
 
     def draws(self, size, start=0):
-        """Raw 64-bit draws [start, start + size) from the present position, which does not change.
+        """Return 64-bit draws [start, start + size) from the current position, which stays.
 
         Parameters
         ----------
@@ -164,8 +164,8 @@ cdef class LCG128(BitGenerator):
 cdef class PCG64(LCG128):
     """PCG64(seed=None)
 
-    The PCG64 bit generator (XSL-RR 128/64, O'Neill 2014), as `numpy.random.PCG64` has it: same seeding, same
-    draws, same `state`. A `fastinit.random.Generator` over it fills arrays at the speed of memory.
+    The PCG64 bit generator (XSL-RR 128/64, O'Neill 2014), with the seeding, draws and `state` of
+    `numpy.random.PCG64`. A `fastinit.random.Generator` over it fills arrays at the speed of memory.
 
     Parameters
     ----------
@@ -186,8 +186,8 @@ cdef class PCG64(LCG128):
 cdef class PCG64DXSM(LCG128):
     """PCG64DXSM(seed=None)
 
-    The PCG64 bit generator with the DXSM output function and its cheap multiplier, as
-    `numpy.random.PCG64DXSM` has it.
+    The PCG64 bit generator with the DXSM output function and a 64-bit multiplier, the same as
+    `numpy.random.PCG64DXSM`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Array parameters: they broadcast, and each element of the result has its own."""
+"""Array parameters: they broadcast to the shape of the result, one set for each element."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ cdef bint is_scalar(x) except -1:
 
 
 cdef tuple broadcast(arguments, size, out):
-    """The arguments as float64 arrays, and the shape of the result."""
+    """Return the arguments as float64 arrays, and the shape of the result."""
     arrays = [np.asarray(x, np.float64) for x in arguments]
     shape = np.broadcast(*arrays).shape
     if out is not None:
@@ -41,7 +41,7 @@ cdef tuple broadcast(arguments, size, out):
 
 
 cdef object sample_each(Source source, fi_dist dist, fi_dtype code, arguments, shape, out):
-    """Each element with its own parameters."""
+    """Return a sample whose elements each have their own parameters."""
     cdef const double *columns[4]
     if out is None:
         out = np.empty(shape, dtype_of(code))
@@ -53,7 +53,7 @@ cdef object sample_each(Source source, fi_dist dist, fi_dtype code, arguments, s
 
 
 cdef object affine(loc, scale, units, dtype, out):
-    """loc + scale * units in the dtype of `units`, each operation rounded once, then rounded to `dtype`."""
+    """loc + scale * units, computed in the dtype of `units` and then rounded to `dtype`."""
     with default_fp(), np.errstate(all="ignore"):
         values = units
         np.multiply(values, scale.astype(values.dtype, copy=False), values)
@@ -71,7 +71,7 @@ cdef int check_scale(double scale) except -1:
 
 
 cdef double least(array, bint single) except? -1:
-    """The smallest of float64 values; NaN if one is not finite, or, if `single`, not finite in float32."""
+    """The smallest value, or NaN if one is not finite (in float32 if `single`, else in float64)."""
     flat = np.ascontiguousarray(array)
     cdef const double *values = <const double *>cnp.PyArray_DATA(flat)
     cdef double smallest = INFINITY
@@ -93,7 +93,7 @@ cdef int check_scales(scales) except -1:
 
 
 cdef int check_bounds(lows, highs) except -1:
-    """truncated_normal's, as `set_params` does."""
+    """Refuse the first pair of bounds that `set_params` refuses for truncated_normal."""
     cdef fi_params params
     with default_fp():
         wrong = ~(lows <= highs) | (lows == np.inf) | (highs == -np.inf)

@@ -1,4 +1,4 @@
-"""The C core and the table of kernels in use. No other module links the C objects: all call through this."""
+"""The C core and its kernels in use. Only this module links the C objects; all others call through it."""
 
 import os
 
@@ -23,7 +23,7 @@ cdef extern from *:
 
 cdef const fi_kernels *kernels = fi_select(NULL)
 
-# The lists of the C core, by name: the numbers of its enums, and what its tables say of them.
+# The lists of the C core: the enum value of each name, and each distribution's number of parameters.
 DTYPES = {fi_dtype_info[i].tag.decode(): i for i in range(FI_DTYPES)}
 DISTRIBUTIONS = {fi_dist_info[i].name.decode(): i for i in range(FI_DISTS)}
 PARAMETERS = {fi_dist_info[i].name.decode(): fi_dist_info[i].parameters for i in range(FI_DISTS)}
@@ -74,9 +74,9 @@ cdef void sum_rows(fi_dtype dtype, void *out, double *sums, size_t rows, size_t 
 
 
 class default_fp:
-    """Context of the default floating-point modes: round to nearest, no flush to zero.
+    """Context with the default floating-point modes: round to nearest, no flush to zero.
 
-    Python's own + - * / and sqrt inside it round as they do on every machine, whatever the caller's modes.
+    In it, Python's + - * / and sqrt give the same bits on every machine.
     """
 
     __slots__ = ("_saved",)
@@ -89,7 +89,7 @@ class default_fp:
 
 
 def config():
-    """What was built and by which compiler, what this CPU has (plainest first), and what was picked."""
+    """Return the instruction sets built and supported (slowest first), the one in use, and the compiler."""
     cdef const fi_kernels *built
     cdef int supported, i = 0
     cdef const char *name
@@ -104,12 +104,12 @@ def config():
 
 
 def select(str name):
-    """Use the kernels of this instruction set from now on; the name of those used before is returned.
+    """Use the kernels of an instruction set from now on. Return the name of the previous set.
 
     Raises
     ------
     ValueError
-        It is unknown, not built, or not on this CPU. The message lists what there is.
+        The set is unknown, not built, or not supported by this CPU. The message lists those that are usable.
     """
     global kernels
     cdef const fi_kernels *found = fi_select(name.encode())

@@ -1,4 +1,4 @@
-"""What is known of each distribution besides its kernels: parameters, moments, what is refused."""
+"""The distributions: their parameters, moments and errors."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Distribution(NamedTuple):
     parameters : tuple of str
         Their names, in the order of src_c/distributions.def.
     moments : callable
-        From the parameters to the mean and the standard deviation.
+        (parameters) -> (mean, standard deviation).
     centred : callable
-        From scale and fan to the parameters of mean 0 and variance ``scale / fan``.
+        (scale, fan) -> the parameters that give mean 0 and variance ``scale / fan``.
     reach : callable
-        From the parameters and the mean to what the dtype must be able to hold.
+        (parameters, mean) -> the numbers that the working precision must hold.
     refusal : callable or None
-        From parameters that the C core refuses to the error.
+        (parameters) -> the error, for parameters that the C core refuses.
     """
 
     parameters: tuple[str, ...]
@@ -45,9 +45,9 @@ _CUT_STD = 0.87962566103423978
 
 
 def _truncated_moments(low: float, high: float, mean: float, std: float) -> tuple[float, float]:
-    """By the midpoint rule, to about six digits, however far out the bounds are."""
+    """Integrate by the midpoint rule, to about six digits for any bounds."""
     mode = min(max(0.0, low), high)
-    extent = min(12.0, 40.0 / max(abs(mode), 1e-9))  # the density has no weight beyond
+    extent = min(12.0, 40.0 / max(abs(mode), 1e-9))  # the density is negligible beyond
     left, right = max(low, mode - extent) - mode, min(high, mode + extent) - mode
     points = left + (right - left) * (np.arange(4096) + 0.5) / 4096
     weights = np.exp(-points * (points / 2.0 + mode))
@@ -83,10 +83,10 @@ DISTRIBUTIONS = {
         reach=lambda mean, std, _: (mean, std),
     ),
     "truncated_normal": Distribution(
-        ("low", "high", "mean", "std"),  # the bounds in standard deviations from the mean
+        ("low", "high", "mean", "std"),  # the bounds are in standard deviations from the mean
         moments=_truncated_moments,
         centred=lambda scale, fan: (-2.0, 2.0, 0.0, math.sqrt(scale / fan) / _CUT_STD),
-        # The bounds are no values of the dtype, and may be as large as they like.
+        # The bounds are not values of the dtype, so they may be of any size.
         reach=lambda low, high, mean, std, expected: (mean, std, expected),
         refusal=_no_value_between,
     ),
@@ -99,7 +99,7 @@ if {name: len(each.parameters) for name, each in DISTRIBUTIONS.items()} != _disp
 
 
 def named(name: str) -> Distribution:
-    """Return a distribution; a ValueError that lists the known ones if there is none of that name.
+    """Return a distribution by name. The ValueError for an unknown name lists the known ones.
 
     Examples
     --------

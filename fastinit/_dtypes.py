@@ -1,4 +1,4 @@
-"""What is known of each dtype besides its kernels, and the conversions of whole arrays."""
+"""The dtypes: their names, limits and conversions of arrays."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Dtype(NamedTuple):
     Attributes
     ----------
     name : str
-        As NumPy and the frameworks write it.
+        The name in NumPy and the frameworks.
     tag : str
-        As the C core writes it, in FI_EACH_DTYPE.
+        The name in the C core (FI_EACH_DTYPE).
     stored_as : str
-        As safetensors writes it.
+        The name in safetensors.
     storage : numpy.dtype
-        What an array of it looks like to the kernels and to a file. bfloat16 is a uint16 here, so that only
-        an array that is handed to a user needs ml_dtypes.
+        The dtype of arrays for kernels and files. bfloat16 is uint16 here, so that only arrays for users need
+        ml_dtypes.
     max : float
         The largest finite value.
     epsilon : float
@@ -51,7 +51,7 @@ class Dtype(NamedTuple):
 
     @property
     def numpy(self) -> np.dtype[Any]:
-        """NumPy's own dtype, for arrays of users; that of bfloat16 comes from ``ml_dtypes``.
+        """The NumPy dtype of users' arrays. That of bfloat16 comes from ``ml_dtypes``.
 
         Examples
         --------
@@ -69,11 +69,11 @@ class Dtype(NamedTuple):
 
     @property
     def working_max(self) -> float:
-        """The largest finite value of its working precision: float64, or float32 for the others."""
+        """The largest finite value of the working precision: float64 for float64, else float32."""
         return max(self.max, float.fromhex("0x1.fffffep127"))
 
     def view(self, array: Array) -> Array:
-        """Return an array of this dtype, or of its storage, as its storage; TypeError for another dtype."""
+        """Return an array of this dtype or its storage as its storage. Raise TypeError for another dtype."""
         if array.dtype == self.storage:
             return array
         if array.dtype.name == self.name and array.dtype.isnative:
@@ -82,10 +82,7 @@ class Dtype(NamedTuple):
 
 
 def _narrow_bfloat16(values: Array) -> Array:
-    """By way of float32 rounded to odd, whose last bit says that something was lost.
-
-    So the second rounding sees every tie as the first would have.
-    """
+    """Round to float32 first, to odd: its last bit is set if inexact. So the second rounding decides ties right."""
     single = np.atleast_1d(values.astype(np.float32))
     exact = np.atleast_1d(values)
     bits = single.view(np.uint32)
@@ -146,13 +143,13 @@ def of(dtype: npt.DTypeLike | Dtype) -> Dtype:
     Parameters
     ----------
     dtype : dtype, type, str or Dtype
-        A NumPy dtype, a scalar type, or a name; no tag, for NumPy's ``"f16"`` has 16 bytes. The name
+        A NumPy dtype, scalar type or name, but not a tag: NumPy's ``"f16"`` has 16 bytes. The name
         ``"bfloat16"`` needs no ``ml_dtypes``.
 
     Raises
     ------
     TypeError
-        For every other dtype, and for one in foreign byte order.
+        The dtype is another one, or in foreign byte order.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Operations on x + bias and their gradients, with the gradient of the bias: check, release the GIL, call."""
+"""Operations on x + bias, and the gradients of x and of the bias."""
 
 import numpy as np
 
@@ -20,14 +20,17 @@ from fastinit._threads import run
 
 cnp.import_array()
 
-cdef size_t WIDE = 1 << 13  # shorter rows are summed as parts of a row of this length, if there are enough
-cdef size_t ROW_BLOCK = 64  # the sums of each block of rows are made apart
-cdef size_t ROW_GROUP = 16  # and those of each group of rows in the working precision (activate.c)
-cdef size_t LONG_BIAS = 1 << 15  # a shorter bias is copied, and followed by its own beginning
+cdef size_t WIDE = 1 << 13  # if there are enough of them, shorter rows are joined up to this length
+cdef size_t ROW_BLOCK = 64  # each block of rows has its own sums
+cdef size_t ROW_GROUP = 16  # rows that are summed in the working precision (ROWS in activate.c)
+cdef size_t LONG_BIAS = 1 << 15  # a shorter bias is copied and repeated
 
 
 cdef class RowsJob(Job):
-    """An operation that sums each column of its result. A call computes (row, rows, column, columns)."""
+    """An operation that also sums each column of its result.
+
+    A call takes (row, rows, column, columns): the first of each, and how many.
+    """
 
     cdef size_t stride, itemsize
     cdef double *sums  # one row for each block of rows
@@ -48,14 +51,14 @@ cdef class RowsJob(Job):
         cdef const void *operands[3]
         cdef double *sums = self.sums + row // ROW_BLOCK * self.stride + column
         for i in range(3):
-            moved = offset if i < 2 else column * self.itemsize  # a bias comes third
+            moved = offset if i < 2 else column * self.itemsize  # operand 2 is the bias
             operands[i] = <const char *>self.operands[i] + moved if i < self.count else NULL
         activate_rows(self.op, self.dtype, &self.params, self.out + offset, operands, sums, rows, columns,
                       self.stride, self.nontemporal)
         return 0
 
     cdef int share_rows(self, size_t rows, size_t columns) except -1:
-        """Share the rows, and parts of long ones, between the threads. The pieces change no sum."""
+        """Share rows, and parts of long rows, between threads. The sums do not depend on the pieces."""
         cdef size_t width = max(WIDE, PIECE // min(ROW_BLOCK, rows) // WIDE * WIDE) if rows else 0
         cdef size_t i, j
         self.stride, self.itemsize = columns, fi_itemsize(self.dtype)
@@ -70,7 +73,7 @@ cdef class RowsJob(Job):
 
 
 cdef object repeated(bias, cnp.npy_intp length):
-    """An array of that length that repeats the bias, in native byte order."""
+    """Return the bias repeated to `length` elements, in native byte order."""
     cdef cnp.ndarray once = np.ascontiguousarray(bias, bias.dtype.newbyteorder("="))
     cdef cnp.ndarray filled = cnp.PyArray_EMPTY(1, &length, cnp.PyArray_TYPE(once), 0)
     cdef char *memory = <char *>cnp.PyArray_DATA(filled)
@@ -94,7 +97,7 @@ cdef object check_bias(x, bias, dtype):
 
 
 def with_bias(int op, x, bias, out, double slope=0.0):
-    """An operation on x + bias, for x of shape (..., n) and a bias of shape (n,)."""
+    """Run an operation on x + bias, for x of shape (..., n) and a bias of shape (n,)."""
     cdef Job job = Job.__new__(Job)
     cdef size_t n, size
     expect(op, FI_BIAS, 0)
@@ -123,26 +126,26 @@ def with_bias(int op, x, bias, out, double slope=0.0):
 
 
 cdef size_t rows_together(size_t size, size_t columns) noexcept:
-    """How many short rows are computed as one long row, whose sums are then added up."""
+    """How many short rows are computed as one long row. Its sums are added up later."""
     cdef size_t wide = min(WIDE, size // (16 * ROW_GROUP))
     return 1 if size < FEW or columns >= wide else wide // columns
 
 
 cdef bint in_step(cnp.ndarray out, cnp.ndarray x):
-    """Whether an element of x shares memory with no element of the output but its own."""
+    """Whether each element of x shares memory with at most its own element of the output."""
     return (cnp.PyArray_DATA(out) == cnp.PyArray_DATA(x) and out.strides == x.strides and out.dtype == x.dtype
             or not np.may_share_memory(x, out, max_work=1))
 
 
 cdef tuple rows_at(tuple shape, size_t start, size_t stop):
-    """The index of rows [start, stop) of an array, counted through all axes but the last."""
+    """The index of rows [start, stop), counted in C order through all axes but the last."""
     if len(shape) == 2:
         return slice(start, stop),
     return np.unravel_index(np.arange(start, stop), shape[:-1])
 
 
 cdef int rows_in_tiles(RowsJob job, memory, list operands, tuple bias, dtype, size_t together) except -1:
-    """Arrays in any layout, a tile of rows and columns at a time. The sums are those of contiguous arrays."""
+    """Compute on arrays in any layout, tile by tile. The sums equal those of contiguous arrays."""
     cdef size_t n = memory.shape[-1], rows = memory.size // n, group = ROW_GROUP * together
     cdef size_t width = n if together > 1 else BUFFER // min(rows, ROW_GROUP)
     cdef size_t row, column, some, full, rest
@@ -163,7 +166,7 @@ cdef int rows_in_tiles(RowsJob job, memory, list operands, tuple bias, dtype, si
             job.sums = sums + row // group * ROW_GROUP // ROW_BLOCK * n * together + column
             with nogil:
                 job.compute_rows(0, full, 0, job.stride)
-                if rest:  # the last long row, which is shorter
+                if rest:  # a shorter last row
                     job.compute_rows(full, 1, 0, rest)
             out[where] = part
             PyErr_CheckSignals()
@@ -180,9 +183,9 @@ cdef int sum_up(fi_dtype dtype, cnp.ndarray out, cnp.ndarray sums) except -1:
 
 
 def with_bias_backward(int op, grad, y, bias, out, double slope=0.0):
-    """The gradients of x and of the bias, from an output y, or from an input y and the bias.
+    """Return the gradients of x and of the bias. y is the output if bias is None, else the input x.
 
-    The sum of a column is made in one order, whatever the threads: docs/activations.md says which.
+    The order of each column's sum does not depend on the threads (docs/activations.md).
     """
     cdef RowsJob job = RowsJob.__new__(RowsJob)
     cdef size_t columns, size, together
@@ -193,7 +196,7 @@ def with_bias_backward(int op, grad, y, bias, out, double slope=0.0):
         raise ValueError("operands of shape (): (..., n) is wanted")
     row = None if bias is None else check_bias(array, bias, dtype)
     n = array.shape[-1]
-    grad_bias = np.empty(n, dtype.numpy)  # before anything is written: it may need ml_dtypes
+    grad_bias = np.empty(n, dtype.numpy)  # before any write: ml_dtypes may be missing
     job.op, job.dtype = <fi_activation_op>op, <fi_dtype><int>DTYPES[dtype.tag]
     job.set_slope(slope)
     result, memory = output(out, array, dtype)
@@ -211,7 +214,7 @@ def with_bias_backward(int op, grad, y, bias, out, double slope=0.0):
         job.bind(memory, (*operands, *wide))
         job.set_nontemporal(size)
         job.share_rows(size // columns, columns)
-        if size % columns:  # the last long row, which is shorter
+        if size % columns:  # a shorter last row
             job((size // columns, 1, 0, size % columns))
     else:
         rows_in_tiles(job, memory, operands, wide, dtype, together)

@@ -13,7 +13,7 @@ _Scalar: TypeAlias = float | np.floating[Any] | np.integer[Any] | np.bool[bool]
 _Array: TypeAlias = npt.NDArray[Any]
 _DType: TypeAlias = npt.DTypeLike | None
 
-# A float where neither an array nor a size is given, an array otherwise.
+# A float if neither an array nor a size is given, else an array.
 class Generator(np.random.Generator):
     def spawn(self, n_children: int) -> list[Any]: ...  # of Self, but NumPy's signature has its own class
     def fold_in(self, key: str | int | np.integer[Any]) -> Self: ...

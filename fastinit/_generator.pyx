@@ -1,4 +1,4 @@
-"""The Generator: NumPy's, with the distributions that fastinit makes its own."""
+"""NumPy's Generator with fastinit's own uniform and normal distributions."""
 
 import numpy as np
 
@@ -26,13 +26,13 @@ class Generator(np.random.Generator):
 
     `random`, `uniform`, `standard_normal`, `normal` and `truncated_normal` are fastinit's own; every other
     method is NumPy's and draws from the same stream. The bits of `random` and `uniform` in float32 and
-    float64 are NumPy's; those of the normals are not, for NumPy's ziggurat has no element that could be found
-    without those before it. Results depend on neither the instruction set nor the number of threads.
+    float64 are NumPy's. Those of the normals are not, since an element of NumPy's ziggurat can't be computed
+    without all elements before it. Results depend on neither the instruction set nor the number of threads.
 
     Parameters
     ----------
     bit_generator : BitGenerator
-        Any of fastinit or NumPy. Fills from PCG64 and PCG64DXSM, of either, run at full speed.
+        One of fastinit or NumPy. PCG64 and PCG64DXSM of either fill at full speed.
 
     See Also
     --------
@@ -63,7 +63,7 @@ class Generator(np.random.Generator):
         dtype : dtype, optional
             float64 (default), float32, float16 or bfloat16 (from ml_dtypes, or by name).
         out : ndarray, optional
-            Contiguous array of that dtype to fill; one in Fortran order in memory order, as NumPy does.
+            Contiguous array of `dtype` to fill, in memory order as in NumPy.
 
         Returns
         -------
@@ -107,13 +107,13 @@ class Generator(np.random.Generator):
         Returns
         -------
         float or ndarray
-            float64: ``low + (high - low) * random()``, NumPy's own bits, which rounding may bring to `high`.
-            Other dtypes: in float32, rounded once, and in [low, high) wherever the dtype has a value there.
+            float64: ``low + (high - low) * random()``, with NumPy's bits; rounding may give `high`. Other
+            dtypes: computed in float32, rounded once, and in [low, high) if the dtype has a value there.
 
         Raises
         ------
         OverflowError
-            ``high - low`` is not finite (for all but float64, in float32).
+            ``high - low`` is not finite (in float32, except for float64).
         ValueError
             ``high < low``, and as for `random`.
 
@@ -159,9 +159,9 @@ class Generator(np.random.Generator):
         Returns
         -------
         float or ndarray
-            Elements 2p and 2p + 1 are the pair p of the stream: its draw p (two draws for float64). An odd
-            number of values drops the last of them, and one value takes a whole pair. Never exactly 0; at
-            most 6.76 standard deviations in float32, 8.57 in float64.
+            Elements 2p and 2p + 1 come from draw p of the stream (float64: from two draws). An odd size drops
+            the second value of the last pair. No value is 0. Magnitudes are at most 6.76 in float32 and 8.57
+            in float64.
 
         Raises
         ------
@@ -227,12 +227,12 @@ class Generator(np.random.Generator):
     def truncated_normal(self, low, high, loc=0.0, scale=1.0, size=None, dtype=np.float64, out=None):
         """Normal values that lie between two bounds: ``loc + scale * t`` with t in [low, high].
 
-        By the inverse of the distribution function, one draw (float64) or 32-bit word (other dtypes) a value.
+        Each value is the inverse of the distribution function at one draw (float64) or 32-bit word.
 
         Parameters
         ----------
         low, high : float or array_like of float
-            Bounds in standard deviations from `loc`; -inf and inf are none.
+            Bounds in standard deviations from `loc`. -inf and inf mean no bound.
         loc, scale : float or array_like of float
             Mean and standard deviation before truncation. All four broadcast.
         size, dtype, out
@@ -241,7 +241,7 @@ class Generator(np.random.Generator):
         Returns
         -------
         float or ndarray
-            In [loc + scale * low, loc + scale * high], if the dtype has a value there.
+            In [loc + scale * low, loc + scale * high] if the dtype has a value there.
 
         Raises
         ------
@@ -271,10 +271,10 @@ class Generator(np.random.Generator):
         return sample_each(self._source, FI_TRUNCATED_NORMAL, code, arrays, shape, out)
 
     def fold_in(self, key):
-        """The generator of a named thing: a tensor, a layer, a worker.
+        """Return the generator of a named thing: a tensor, a layer, a worker.
 
-        It depends on this generator's seed and the key alone, never on what has been drawn, and no two keys
-        share a stream. Nor does any stream that `spawn` gives.
+        It depends on this generator's seed and the key alone, never on earlier draws. No two keys share a
+        stream, and none shares one with `spawn`.
 
         Parameters
         ----------
@@ -283,17 +283,17 @@ class Generator(np.random.Generator):
         Returns
         -------
         Generator
-            Of the same class, over a bit generator of the same class. Its seed sequence is this one's with
-            ``spawn_key`` extended by the four little-endian words of
-            ``BLAKE2b(digest_size=16, person=b"fastinit-v1")`` of ``b"s"`` and the UTF-8 bytes of a str, or
-            ``b"i"`` and the fewest signed little-endian bytes of an int.
+            With the classes of this generator and its bit generator. Its seed sequence is this one's with
+            ``spawn_key`` extended by the four little-endian words of ``BLAKE2b(digest_size=16,
+            person=b"fastinit-v1")``. The hashed bytes are ``b"s"`` and the UTF-8 of a str, or ``b"i"`` and
+            the fewest signed little-endian bytes of an int.
 
         Raises
         ------
         TypeError
-            Another type of key (bool included), or a bit generator that was not made from a SeedSequence.
+            The key has another type, such as bool, or the bit generator has no SeedSequence.
         UnicodeEncodeError
-            A str with a lone surrogate.
+            The key has a lone surrogate.
 
         Examples
         --------
@@ -326,13 +326,13 @@ class Generator(np.random.Generator):
 
 
 def default_rng(seed=None):
-    """A new Generator with fastinit's PCG64.
+    """Return a Generator over fastinit's PCG64.
 
     Parameters
     ----------
     seed : {None, int, array_like of int, SeedSequence, BitGenerator, Generator, RandomState}, optional
-        As for `numpy.random.default_rng`: entropy from the system by default. A BitGenerator, and that of
-        NumPy's Generator, is wrapped; a fastinit Generator is returned as it is.
+        As for `numpy.random.default_rng`; None takes entropy from the system. A BitGenerator, or that of a
+        NumPy Generator, is wrapped. A fastinit Generator is returned itself.
 
     Returns
     -------

@@ -1,5 +1,4 @@
-# The only declarations of the C core. Members and enumerators that no Cython code names are left out;
-# _dispatch.pyx reads the lists of all.
+# The declarations of the C core that Cython code uses. _dispatch.pyx reads the full lists.
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 cdef extern from "fastinit.h" nogil:
@@ -76,7 +75,7 @@ cdef extern from "fastinit.h" nogil:
     uint64_t fi_enter_default_fp() noexcept
     void fi_leave_default_fp(uint64_t saved) noexcept
 
-# Inline: nothing to link. A 128-bit number passes through Python as an int, so here it is two halves.
+# Inline functions, which need no linking. A 128-bit number is passed in two halves.
 cdef extern from *:
     """
     #include "pcg64.h"

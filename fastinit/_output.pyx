@@ -1,4 +1,4 @@
-"""The values of a Generator's method: one float, a new array, or the caller's `out`."""
+"""The result of a Generator's method: a float, a new array, or the caller's `out`."""
 
 import numpy as np
 
@@ -15,12 +15,12 @@ from fastinit._dispatch import DTYPES
 cnp.import_array()
 
 cdef object FLOAT64 = np.float64
-cdef dict codes = {}  # the fi_dtype of each dtype, as callers write it
-cdef dict dtypes = {FI_F64: np.dtype(np.float64)}  # the NumPy dtype of each fi_dtype that was asked for
+cdef dict codes = {}  # the fi_dtype of each dtype argument seen
+cdef dict dtypes = {FI_F64: np.dtype(np.float64)}  # the NumPy dtype of each fi_dtype seen
 
 
 cdef fi_dtype code_of(dtype, name) except *:
-    """The fi_dtype of the argument `dtype` of the method `name`."""
+    """The fi_dtype of a `dtype` argument. Error messages name the method `name`."""
     if dtype is FLOAT64 or dtype is None:
         return FI_F64
     try:
@@ -52,7 +52,7 @@ cdef object new_array(size, fi_dtype code):
 
 
 cdef int check_out(out, fi_dtype code, size, bint fortran) except -1:
-    """NumPy's conditions and error classes for an `out` array."""
+    """Refuse an `out` array that NumPy refuses, with its error classes."""
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
     if not (cnp.PyArray_ISCARRAY(out) or fortran and cnp.PyArray_ISFARRAY(out)):
@@ -71,7 +71,7 @@ cdef int check_out(out, fi_dtype code, size, bint fortran) except -1:
 
 
 cdef object as_float(const void *value, fi_dtype dtype):
-    """A Python float of one value as the kernels store it."""
+    """Return a stored value as a Python float."""
     cdef uint16_t half
     cdef uint32_t bits
     cdef float single
@@ -86,7 +86,7 @@ cdef object as_float(const void *value, fi_dtype dtype):
         if dtype == FI_F16:
             return float(np.uint16(half).view(np.float16))
         bits = <uint32_t>half << 16
-    if bits & 0x7fffffff < 0x800000:  # subnormal: a conversion would flush it in some modes of the caller
+    if bits & 0x7fffffff < 0x800000:  # subnormal: the caller's modes may flush a conversion
         wide = (bits & 0x7fffffff) * 1.401298464324817e-45  # 2^-149
         return -wide if bits >> 31 else wide
     memcpy(&single, &bits, sizeof(single))
@@ -94,7 +94,7 @@ cdef object as_float(const void *value, fi_dtype dtype):
 
 
 cdef object sample(Source source, fi_dist dist, fi_dtype code, const fi_params *params, size, out):
-    """One value, a new array, or `out`: the same parameters for each element."""
+    """Sample one float, a new array, or `out`, with the same parameters for each element."""
     cdef double wide = 0
     if out is None:
         if size is None:

@@ -1,4 +1,4 @@
-"""Fills: check, release the GIL, call. A Source is a Generator's bit generator, as the kernels read it."""
+"""Fills of arrays, ranges and blocks from a Generator's bit generator."""
 
 import math
 from contextlib import nullcontext
@@ -27,10 +27,10 @@ cnp.import_array()
 _MASK_64 = (1 << 64) - 1
 
 cdef size_t FEW = 4096  # fewer values are made without releasing the GIL
-cdef size_t MANY = 1 << 18  # from this many values on, another thread gains more than waking it costs
-cdef size_t CHUNK = 1 << 26  # Ctrl-C is heard after this many values
+cdef size_t MANY = 1 << 18  # as many values or more are shared between threads: fewer do not repay waking one
+cdef size_t CHUNK = 1 << 26  # values between two checks for Ctrl-C
 cdef enum:
-    SPAN = 4096  # values that are made at once, some of which are kept
+    SPAN = 4096  # values made at once by a fill that keeps some of them
     NEAR = 64  # elements at most this far apart are made with those between them
 
 ctypedef fused item:
@@ -39,11 +39,11 @@ ctypedef fused item:
     uint64_t
 
 
-cdef fi_params latest[FI_DISTS]  # most calls have the parameters of the one before
+cdef fi_params latest[FI_DISTS]  # reused, as most calls repeat the parameters of the last
 
 
 cdef int set_params(fi_params *params, fi_dist dist, fi_dtype dtype, const double *arguments) except -1:
-    """As `fi_prepare`, or an error."""
+    """Call `fi_prepare`; raise the distribution's error if it refuses the arguments."""
     cdef fi_params *last = &latest[<int>dist]
     if prepare(last, last, dist, dtype, arguments) < 0:
         values = [arguments[i] for i in range(fi_dist_info[<int>dist].parameters)]
@@ -64,7 +64,7 @@ cdef int set_parameters(fi_params *params, fi_dist dist, fi_dtype dtype, tuple p
 
 
 cdef class Fill:
-    """One fill. A call makes the elements of a piece, (start, stop); many threads may call at once."""
+    """One fill. A call makes elements [start, stop); many threads may call at once."""
 
     cdef fi_pcg64 generator
     cdef fi_params params
@@ -81,7 +81,7 @@ cdef class Fill:
 
 
 cdef class Block(Fill):
-    """The fill of ``full[block]``: rows of `width` elements, `step` apart in full, along its last axes."""
+    """The fill of ``full[block]``, in rows of `width` elements that are `step` apart in ``full``."""
 
     cdef size_t width, axes
     cdef ptrdiff_t first, step
@@ -105,7 +105,7 @@ cdef class Block(Fill):
                 start += n
 
     cdef void fill_row(self, char *out, ptrdiff_t at, size_t n) noexcept nogil:
-        """n elements from `at` on; with those between them, if that costs less than going to each."""
+        """Write n elements of the row from element `at` of ``full``, made with those between them if near."""
         cdef uint64_t between[SPAN]
         cdef size_t itemsize = fi_itemsize(self.dtype), apart = self.step if self.step > 0 else -self.step
         cdef size_t few = 1 + (SPAN - 1) // apart if apart <= NEAR else 1
@@ -130,14 +130,14 @@ cdef class Block(Fill):
 
 
 cdef void pick(item *out, const item *values, ptrdiff_t step, size_t n) noexcept nogil:
-    """Every step-th value."""
+    """Copy every step-th value."""
     cdef ptrdiff_t i
     for i in range(<ptrdiff_t>n):
         out[i] = values[i * step]
 
 
 cdef int share_out(Fill job, size_t n, size_t chunk) except -1:
-    """Share [0, n) between the threads if it is large enough to gain."""
+    """Run the job on [0, n), in chunks that are shared between threads if large enough."""
     cdef size_t start, stop, share
     for start in range(0, n, chunk):
         stop = min(n, start + chunk)
@@ -159,10 +159,10 @@ cdef int fill_all(const fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, const
 
 
 cdef class Source:
-    """The bit generator of a Generator, with what of it the kernels can read.
+    """The bit generator of a Generator, and how the kernels draw from it.
 
-    Fills from fastinit's PCG64 and PCG64DXSM, and large ones from NumPy's, reserve their part of the stream
-    under the lock and are made outside it. Any other bit generator is drawn from one value at a time.
+    From fastinit's PCG64 and PCG64DXSM, a fill reserves its part of the stream under the lock and runs
+    outside it. So does a large fill from NumPy's. Any other bit generator gives one value at a time.
     """
 
     def __init__(self, bit_generator):
@@ -196,7 +196,7 @@ cdef class Source:
         return 0
 
     cdef int take(self, fi_dist dist, fi_dtype dtype, size_t n, fi_pcg64 *before) except -1:
-        """Move past n elements, and write the position before that to `before`."""
+        """Write the position to `before`, then move past n elements."""
         cdef fi_pcg64 after
         with self.lock:
             self.peek(before)
@@ -227,9 +227,9 @@ cdef class Source:
 
     cdef int fill_each(self, void *out, size_t n, fi_dist dist, fi_dtype dtype,
                        const double *const *arguments) except -1:
-        """Fill element i, from its own part of the stream, with its own parameters, arguments[.][i].
+        """Fill element i with its own parameters, arguments[.][i], which `set_params` must accept.
 
-        The distribution takes one draw or word for each element, and `set_params` takes the arguments.
+        The distribution must take one draw or word for each element.
         """
         cdef fi_pcg64 before
         cdef fi_source foreign
@@ -261,7 +261,7 @@ cdef class Source:
 
 
 cdef object set_state(bit_generator, fi_pcg64 *position):
-    """Move a bit generator of NumPy's to a position, by a generator of ours that knows its state's format."""
+    """Move a bit generator of NumPy's to a position, through our generator with the same state dict."""
     cdef LCG128 ours = _OURS[type(bit_generator)](0)
     ours.generator = position[0]
     bit_generator.state = ours.state
@@ -273,7 +273,7 @@ _OURS = {np.random.PCG64: PCG64, np.random.PCG64DXSM: PCG64DXSM}
 
 
 cdef void *data_of(out, fi_dtype dtype, size_t n) except NULL:
-    """The address of a contiguous array of n elements."""
+    """Return the address of `out`. Refuse an array that is not C-contiguous with n elements of the dtype."""
     cdef cnp.ndarray array = out
     if not cnp.PyArray_ISCARRAY(array):
         raise ValueError("out must be C-contiguous, writable, aligned, and in machine byte-order")
@@ -292,7 +292,7 @@ cdef int read_position(rng, fi_pcg64 *position) except -1:
 
 
 def fill(rng, out, str distribution, str tag, *parameters):
-    """Fill the C-contiguous array `out` from `rng`, which moves, with all threads.
+    """Fill the C-contiguous array `out` with all threads. `rng` moves.
 
     `parameters` are in the order of src_c/distributions.def. bfloat16 may be stored in uint16.
     """
@@ -306,9 +306,9 @@ def fill(rng, out, str distribution, str tag, *parameters):
 
 
 def fill_at(rng, out, size_t start, str distribution, str tag, *parameters):
-    """Write elements [start, start + out.size) of what `fill` would write; `rng` does not move.
+    """Write elements [start, start + out.size) of what `fill` would write. `rng` stays.
 
-    In the calling thread alone, without the GIL: any number of calls may run at once.
+    Only the calling thread works, without the GIL, so many calls may run at once.
     """
     cdef fi_params params
     cdef fi_pcg64 position
@@ -323,9 +323,7 @@ def fill_at(rng, out, size_t start, str distribution, str tag, *parameters):
 
 
 def fill_block(rng, out, shape, block, str distribution, str tag, *parameters):
-    """Write ``full[block]`` of what `fill` would write into an array of that shape; `rng` does not move.
-
-    With all threads.
+    """Write ``full[block]`` with all threads. ``full`` is what `fill` writes in `shape`. `rng` stays.
 
     Parameters
     ----------
@@ -333,7 +331,7 @@ def fill_block(rng, out, shape, block, str distribution, str tag, *parameters):
         C-contiguous.
     shape : tuple of int
     block : sequence of (start, stop, step)
-        One for each axis, as `slice.indices` and ``range`` have it.
+        One for each axis, as of `slice.indices`.
     """
     cdef Block job = Block.__new__(Block)
     job.dist, job.dtype = DISTRIBUTIONS[distribution], DTYPES[tag]
@@ -341,14 +339,14 @@ def fill_block(rng, out, shape, block, str distribution, str tag, *parameters):
     strides = [1] * len(ranges)
     for axis in range(len(ranges) - 2, -1, -1):
         strides[axis] = strides[axis + 1] * shape[axis + 1]
-    # the longest tail of the axes that lies in one piece: axes taken whole, and one of step 1 before them
+    # A row is the longest contiguous tail of the axes: full axes, and one of step 1 before them.
     outer, width, step = len(ranges), 1, 1
     while outer and (ranges[outer - 1].step == 1 or len(ranges[outer - 1]) == 1):
         outer -= 1
         width *= len(ranges[outer])
         if len(ranges[outer]) != shape[outer]:
             break
-    if outer and width == 1:  # none does: elements apart are a row too
+    if outer and width == 1:  # none: a row of strided elements
         outer -= 1
         width, step = len(ranges[outer]), ranges[outer].step * strides[outer]
     cdef size_t n = math.prod(map(len, ranges))
@@ -366,13 +364,13 @@ def fill_block(rng, out, shape, block, str distribution, str tag, *parameters):
 
 
 def consume(rng, size_t n, str distribution, str tag):
-    """Move `rng` as filling n elements does."""
+    """Move `rng` past the draws of n elements."""
     cdef fi_pcg64 before
     (<Source>rng._source).take(DISTRIBUTIONS[distribution], DTYPES[tag], n, &before)
 
 
 def words_at(rng, out, size_t start):
-    """Write 32-bit words [start, start + out.size), a buffered half first; `rng` does not move."""
+    """Write 32-bit words [start, start + out.size), a buffered half first. `rng` stays."""
     cdef fi_pcg64 position
     cdef size_t i, word, n = out.size, skip = 0
     cdef uint32_t *target = <uint32_t *>data_of(out, FI_F32, n)

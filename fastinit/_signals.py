@@ -16,7 +16,7 @@ _waiting: list[int] = []
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Have signals wait. An import may swallow a handler's exception, or turn it into an ImportError."""
+    """Defer signals: an import may swallow a handler's exception, or turn it into an ImportError."""
     try:
         with _handlers(lambda number, _: _waiting.append(number)):
             yield
@@ -26,7 +26,7 @@ def held() -> Iterator[None]:
 
 @contextmanager
 def handled() -> Iterator[None]:
-    """Have signals raise an exception, so that the command cleans up. Those that wait come at once."""
+    """Make signals raise an exception, so that the command cleans up. Deferred ones raise at once."""
     with _handlers(_end):
         _send_waiting()
         yield
@@ -37,7 +37,7 @@ def _handlers(handler: Callable[[int, FrameType | None], object]) -> Iterator[No
     before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         for number, old in before.items():
-            if old is not signal.SIG_IGN:  # as nohup has it
+            if old is not signal.SIG_IGN:  # as under nohup
                 signal.signal(number, handler)
         yield
     finally:

@@ -1,7 +1,7 @@
-"""The threads that large fills are shared between. Results never depend on them.
+"""The threads that share large fills. Results never depend on them.
 
-Python's own threads over kernels that release the GIL: OpenMP's runtime hangs after a fork, and fights a
-second one in the same process.
+They are Python's threads, and kernels release the GIL. OpenMP's runtime hangs after a fork and conflicts with
+a second one in the process.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from typing import Any, TypeVar
 Piece = TypeVar("Piece")
 _END: Any = object()
 
-_lock = threading.RLock()  # a finaliser may fill an array in the middle of anything
+_lock = threading.RLock()  # reentrant: a finaliser may fill an array at any point
 _number: int | None = None
 
 
 def get_num_threads() -> int:
-    """How many threads a large fill is shared between.
+    """Return the number of threads that share a large fill.
 
-    Until `set_num_threads` is called, this is the environment's ``FASTINIT_NUM_THREADS``, or else the number
-    of CPUs that this process may run on.
+    The default is the environment's ``FASTINIT_NUM_THREADS``, or else the number of CPUs that this process
+    may run on.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int) -> None:
-    """Share large fills between `n` threads from now on, the calling one included.
+    """Set the number of threads that share a large fill, including the calling one.
 
     Parameters
     ----------
@@ -92,21 +92,21 @@ def set_num_threads(n: int) -> None:
 
 
 def run(function: Callable[[Piece], object], pieces: Iterable[Piece], threads: int | None = None) -> None:
-    """Call ``function(piece)`` for every piece, in the calling thread and as many others as are free.
+    """Call ``function(piece)`` for every piece, in the calling thread and in free threads of the pool.
 
-    A thread takes a piece when it is about to begin it. When `run` returns, every piece has ended. The first
-    exception of a piece, or of the iterable, is raised then; pieces that had not begun by then are left out.
+    If a piece or the iterable raises, no further piece begins. `run` waits for all pieces that have begun,
+    then raises the first exception.
 
-    It waits for pieces that another thread has begun, never for a thread to become free: so a piece may call
-    `run` itself, and any number of threads may call it at once.
+    It never waits for a thread to become free. So a piece may call `run`, and many threads may call it at
+    once.
 
     Parameters
     ----------
     function : callable
-        Worth a thread only if it releases the GIL.
+        It gains from threads only if it releases the GIL.
     pieces : iterable
     threads : int, optional
-        The number of threads, the caller's included; `get_num_threads` if it is not given.
+        The number of threads, including the caller; by default `get_num_threads`.
     """
     remaining = iter(pieces)
     taking = threading.Lock()
@@ -123,7 +123,7 @@ def run(function: Callable[[Piece], object], pieces: Iterable[Piece], threads: i
             function(piece)
 
     def help_out() -> None:
-        working.append(None)  # before it takes a piece, so that nobody misses it
+        working.append(None)  # before it takes a piece, so that `run` waits for it
         try:
             work()
         except BaseException as error:
@@ -132,7 +132,7 @@ def run(function: Callable[[Piece], object], pieces: Iterable[Piece], threads: i
             working.pop()
             stopped.put(None)
 
-    # A signal's handler may raise here, in the main thread, between any two steps.
+    # In the main thread, a signal handler may raise between any two steps from here on.
     try:
         threads = get_num_threads() if threads is None else threads
         _pool.submit(help_out, min(threads, operator.length_hint(pieces, threads)) - 1)
@@ -161,10 +161,10 @@ def _default_number() -> int:
 
 
 class _Pool:
-    """Threads that call what they are given, made as they are needed.
+    """Threads that call submitted functions, started on demand.
 
-    Not `concurrent.futures`' pool: if Ctrl-C comes while that starts a thread, it forgets the thread and
-    waits for it when the interpreter ends.
+    On Ctrl-C while `concurrent.futures`' pool starts a thread, that pool loses track of the thread and waits
+    for it when the interpreter ends.
     """
 
     def __init__(self) -> None:
@@ -172,7 +172,7 @@ class _Pool:
         self._threads: list[threading.Thread] = []
 
     def submit(self, function: Callable[[], None], times: int) -> None:
-        """Have `times` threads call `function`, or fewer: the caller's own can do all the work."""
+        """Have up to `times` threads call `function`. The caller can do all the work itself."""
         for _ in range(times):
             with _lock:
                 if len(self._threads) < max(times, get_num_threads() - 1) and not self._start():
@@ -191,7 +191,7 @@ class _Pool:
         return True
 
     def end(self) -> list[threading.Thread]:
-        """Have its threads end once they are free. If it is used again, it makes others."""
+        """Tell the threads to end once they are free. A later `submit` starts new ones."""
         threads, tasks = self._threads, self._tasks
         self._threads, self._tasks = [], SimpleQueue()
         for _ in threads:
@@ -202,7 +202,7 @@ class _Pool:
 def _serve(tasks: SimpleQueue[Callable[[], None] | None]) -> None:
     while (function := tasks.get()) is not None:
         function()
-        del function  # and what it holds, until there is another
+        del function  # do not keep it alive while waiting
 
 
 _pool = _Pool()
@@ -210,14 +210,14 @@ _pool = _Pool()
 
 @atexit.register
 def _end() -> None:
-    """No thread is in the middle of an array when the interpreter's memory goes."""
+    """Wait for all threads before the interpreter frees its memory."""
     for thread in _pool.end():
         if thread.is_alive():
             thread.join()
 
 
 def _after_fork() -> None:
-    """A child has the pool without its threads, and perhaps a lock whose holder is gone."""
+    """Replace the pool, whose threads a child lacks, and the lock, whose holder may be gone."""
     global _lock, _pool
     _lock = threading.RLock()
     _pool = _Pool()

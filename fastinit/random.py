@@ -1,6 +1,6 @@
-"""Everything that ``numpy.random`` has, with a faster Generator: ``from fastinit import random``.
+"""A replacement of ``numpy.random``: ``from fastinit import random``.
 
-`Generator`, `default_rng`, `PCG64` and `PCG64DXSM` are fastinit's own; every other public name is NumPy's.
+`Generator`, `default_rng`, `PCG64`, `PCG64DXSM` and `patch` are fastinit's; other public names are NumPy's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.random as _numpy
 
-if TYPE_CHECKING:  # the star would clash with the names that follow
+if TYPE_CHECKING:  # a star import would clash with the names below
     from numpy.random import MT19937 as MT19937
     from numpy.random import SFC64 as SFC64
     from numpy.random import BitGenerator as BitGenerator
@@ -31,21 +31,20 @@ __all__ = sorted({*_numpy.__all__, "PCG64", "PCG64DXSM", "Generator", "default_r
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("__") and name.endswith("__"):  # NumPy's __path__ would make a package of this module
+    if name.startswith("__") and name.endswith("__"):  # with NumPy's __path__ this module would be a package
         raise AttributeError(f"module 'fastinit.random' has no attribute {name!r}")
     return getattr(_numpy, name)
 
 
 _lock = Lock()
-_replaced: list[Any] = []  # by each context that is open, NumPy's own first
+_replaced: list[Any] = []  # what each open context replaced; NumPy's own is first
 
 
 @contextmanager
 def patch() -> Iterator[None]:
-    """Context in which ``numpy.random.default_rng`` hands out fastinit's Generator.
+    """Context in which ``numpy.random.default_rng`` returns fastinit's Generator, for third-party code.
 
-    For third-party code that asks for it by that name. The change is seen by every thread, until the last of
-    the contexts ends.
+    The change affects every thread, until the last open context ends.
 
     Examples
     --------

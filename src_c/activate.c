@@ -2,8 +2,9 @@
 #include "fastinit.h"
 #include "dtypes.inc.h"
 
-/* DRAWS draws are made at once, for lanes cost as much to set up as a hundred draws. MOST_WORDS of their
- * words are used: a multiple of a line in every dtype, with room for half a draw at each end. */
+/* Words are made from DRAWS draws at once, as setting up lanes costs as much as a hundred draws. MOST_WORDS
+ * of them are used: a multiple of a cache line in every dtype, with room for half a draw at each end. TILE
+ * columns are summed at once; ROWS rows are summed in the working precision. */
 enum { DRAWS = 4096, MOST_WORDS = 2 * DRAWS - 64, TILE = 8192, ROWS = 16 };
 
 FI_NOT_INLINED void alpha_dropout(fi_activation *params, double p) {
@@ -13,7 +14,7 @@ FI_NOT_INLINED void alpha_dropout(fi_activation *params, double p) {
     params->scale = a;
     params->shift = -a * p * alpha;
     params->dropped = a * alpha + params->shift;
-    params->last_dropped = words < 1 ? 0 : (uint32_t)(words - 1); /* at least one word */
+    params->last_dropped = words < 1 ? 0 : (uint32_t)(words - 1); /* drops at least one word */
 }
 
 void fi_alpha_dropout(fi_activation *params, double p) { FI_UNDER_DEFAULT_FP(alpha_dropout(params, p)); }
@@ -32,11 +33,11 @@ FI_NOT_INLINED void with_words(const fi_kernels *kernels, fi_elementwise *kernel
                                size_t start, size_t n, int nontemporal) {
     union {
         uint64_t draws[1 + DRAWS];
-        uint32_t words[2 + 2 * DRAWS]; /* the last of the first two may be a buffered half */
+        uint32_t words[2 + 2 * DRAWS]; /* [1] may be a buffered half */
     } made;
     for (size_t some; n; n -= some, start += some) {
         some = n < MOST_WORDS ? n : MOST_WORDS;
-        /* Word i is half of draw i / 2. If there is a buffered half, it is the first word. */
+        /* Word i is a half of draw i / 2; a buffered half comes before all. */
         const size_t buffered = generator->has_uint32 != 0, from = start - (start && buffered);
         const size_t skip = from % 2, first = start == 0 && buffered;
         fi_draws(kernels, generator, made.draws + 1, from / 2, (skip + some - first + 1) / 2);
@@ -66,7 +67,7 @@ void fi_activate(const fi_kernels *kernels, enum fi_activation_op op, enum fi_dt
     fi_leave_default_fp(saved);
 }
 
-/* One tile of the columns. Strides are in bytes. */
+/* Computes at most TILE columns. Strides are in bytes. */
 FI_NOT_INLINED void tile(fi_elementwise *kernel, enum fi_dtype dtype, const fi_activation *params,
                          fi_operands o, const size_t stride[3], double *total, size_t rows, size_t columns,
                          int nontemporal) {
@@ -93,7 +94,7 @@ void fi_activate_rows(const fi_kernels *kernels, enum fi_activation_op op, enum 
                       const fi_activation *params, void *out, const void *const in[3], double *sums,
                       size_t rows, size_t columns, size_t stride, int nontemporal) {
     const size_t itemsize = fi_itemsize(dtype), bytes = stride * itemsize;
-    const size_t strides[3] = {bytes, bytes, 0}; /* a bias comes third, in one row */
+    const size_t strides[3] = {bytes, bytes, 0}; /* the third operand is a bias, one row */
     uint64_t saved = fi_enter_default_fp();
     for (size_t n, first = 0; first < columns; first += n) {
         n = columns - first < TILE ? columns - first : TILE;
@@ -104,7 +105,7 @@ void fi_activate_rows(const fi_kernels *kernels, enum fi_activation_op op, enum 
     fi_leave_default_fp(saved);
 }
 
-/* To float, with the last bit set if that is not exact: rounding again, to fewer bits, is then right. */
+/* Rounds to float, setting the last bit if that is inexact: rounding again to fewer bits is then correct. */
 static float round_to_odd(double x) {
     const float nearest = (float)x;
     if (nearest == x || x != x) return nearest;

@@ -1,16 +1,10 @@
-/* Template: the loop around one elementwise operation, and a kernel of each operation, for one dtype. Takes
- * vector.inc.h, convert.inc.h and activation_ops.inc.h. Parameters:
- *
- *   TAG  f16, bf16, f32 or f64: ends the names of what is made here, and picks the conversions
- *   T    how a value is stored
- *   F    its working precision, float or double
- *
- * All functions but the kernels are inlined with a constant `shape`, so that nothing is left of its branches.
- */
+/* Template: the loop of an elementwise operation, and a kernel of each, for one dtype. Uses vector.inc.h,
+ * convert.inc.h and activation_ops.inc.h. All functions but the kernels are inlined with a constant `shape`,
+ * which removes its branches. Parameters: TAG (f16, bf16, f32 or f64), which ends the names of all functions
+ * here, and T and F of that dtype (fastinit.h). */
 #define N(name) CAT(name, TAG)
 enum { N(PER) = sizeof(vector) / sizeof(T) };
 
-/* An operation on each element of a vector. */
 typedef void N(operation)(F *restrict r, const F *x, const F *y, const F *z, const uint32_t *words,
                           const fi_activation *p);
 
@@ -33,7 +27,7 @@ INLINE void N(add_up)(F *restrict sums, const F *restrict r, size_t first, size_
     for (size_t k = 0; k < N(PER); k++) sums[k] += k - first < end - first ? r[k] : 0;
 }
 
-/* Fewer elements than a vector has, by way of copies. */
+/* Computes fewer elements than a vector has, in copies of vector length. */
 INLINE void N(run_few)(N(operation) * op, struct shape shape, const fi_operands *o, size_t n,
                        const fi_activation *p) {
     T in[3][N(PER)] = {{0}}, to[N(PER)];
@@ -48,9 +42,9 @@ INLINE void N(run_few)(N(operation) * op, struct shape shape, const fi_operands 
     memcpy(o->out, to, n * sizeof(T));
 }
 
-/* One vector at a time. The elements at the end that fill no vector, and those before the output's first
- * aligned vector, are part of a vector that overlaps its neighbour. Those are made before anything is
- * written, since an operand may be the output itself. */
+/* Computes one vector at a time. The elements before the first aligned vector and after the last full one are
+ * computed in vectors that overlap their neighbours. The last is computed before anything is written, since
+ * an operand may be the output. */
 INLINE void N(run)(N(operation) * op, struct shape shape, const fi_operands *operands, size_t n,
                    const fi_activation *params, int where) {
     const fi_activation p = *params;
@@ -68,7 +62,7 @@ INLINE void N(run)(N(operation) * op, struct shape shape, const fi_operands *ope
         j = (j + i) % period;
     }
     for (; i + N(PER) <= n; i += N(PER)) {
-        F r[N(PER)]; /* here, or each is stored once more */
+        F r[N(PER)]; /* declared outside the loop, each would be stored once more */
         N(one_vector)(op, shape, to, r, o, i, j, &p);
         if (shape.sums) N(add_up)(sums + i, r, 0, N(PER));
         put(out + i, load(to), where);
@@ -80,7 +74,6 @@ INLINE void N(run)(N(operation) * op, struct shape shape, const fi_operands *ope
     }
 }
 
-/* The operation in the working precision. */
 #define OPERATION(name) _Generic((F)0, float: name##_f32, double: name##_f64)
 #define X(NAME, name, operands, extra, sums)                                                                 \
     INLINE void N(name##_each)(F *restrict r, const F *x, const F *y, const F *z, const uint32_t *words,     \

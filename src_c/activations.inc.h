@@ -1,13 +1,12 @@
-/* Template: the activations and their gradients (tools/coefficients/activations.py). Each is one scalar
- * function in a dtype's working precision, and one loop runs them all. Takes vmath.inc.h, vector.inc.h and
- * convert.inc.h. */
-/* 2^k, if it is a normal number. k may be the bits of 1.5 * 2^23 + k (of 1.5 * 2^52 + k for doubles), and
- * integers may have been added to those: the shift keeps the low bits alone. */
+/* Template: the activations and their gradients (tools/coefficients/activations.py). Errors are relative,
+ * before rounding. Uses vmath.inc.h, vector.inc.h and convert.inc.h. */
+
+/* 2^k, exact. Valid range: 2^k is a normal number. Only the low 9 (12 for double) bits of k count, so k may
+ * be the bits of the float 1.5 * 2^23 + k (of the double 1.5 * 2^52 + k), with integers added. */
 INLINE float power_f32(uint32_t k) { return of_bits_f32((k + 127) << 23); }
 INLINE double power_f64(uint64_t k) { return of_bits_f64((k + 1023) << 52); }
 
-/* Splits x = k ln 2 + r with |r| <= 0.3467. Returns exp(r) - 1, relative error 1.4e-8 before rounding, and
- * sets *k for power_f32. */
+/* Splits x = k ln 2 + r, |r| <= 0.3467. Returns exp(r) - 1, with error 1.4e-8; sets *k for power_f32. */
 INLINE float reduce_f32(float x, uint32_t *k) {
     float t = fma_f32(x, 0x1.715476p+0f, 0x1.8p23f), rounded = t - 0x1.8p23f;
     float r = fma_f32(rounded, -0x1.62e430p-1f, x);
@@ -19,7 +18,7 @@ INLINE float reduce_f32(float x, uint32_t *k) {
     return fma_f32(z, fma_f32(odd, r, even), r);
 }
 
-/* Likewise, relative error 1.9e-17. The high part of ln 2 has 11 zero bits, so that k times it is exact. */
+/* In double, error 1.9e-17. The high part of ln 2 ends in 11 zero bits: its product with k is exact. */
 INLINE double reduce_f64(double x, uint64_t *k) {
     double t = fma_f64(x, 0x1.71547652b82fep+0, 0x1.8p52), rounded = t - 0x1.8p52;
     double r = fma_f64(rounded, -0x1.62e42fefa3800p-1, x);
@@ -35,8 +34,8 @@ INLINE double reduce_f64(double x, uint64_t *k) {
     return fma_f64(z, fma_f64(odd, r, even), r);
 }
 
-/* lambda and lambda alpha of SELU. exp(-x), selu(-x) and tanh(x) do not change past their ends. `up` lifts
- * the smallest exponentials out of the subnormal numbers. */
+/* lambda and lambda alpha of SELU. exp(-x), selu(-x) and tanh(x) are constant for x past their `end`. 2^up
+ * makes the smallest exponentials normal numbers. */
 static const float lambda_f32 = 0x1.0cfabep+0f, lambda_alpha_f32 = 0x1.c212ccp+0f;
 static const float exp_end_f32 = 104, selu_end_f32 = 20, tanh_end_f32 = 8.6f;
 static const uint32_t up_f32 = 64;

@@ -1,9 +1,7 @@
-/* Template: one vector of each dtype to its working precision and back. Takes vector.inc.h, and FI_F16C if
- * the instruction set converts float16.
+/* Template: converts a vector of each dtype to its working precision and back. Uses vector.inc.h and FI_F16C.
  *
- * widen_vector_tag and narrow_vector_tag keep the elements in order. If order is of no matter,
- * widen_pairs_tag and narrow_pairs_tag do, which leave those of bfloat16 in the lanes of their pairs: leaky
- * ReLU takes half the time so. */
+ * widen_vector_tag and narrow_vector_tag keep the elements in order. widen_pairs_tag and narrow_pairs_tag
+ * undo each other but put bfloat16's even elements before the odd ones: leaky ReLU takes half the time. */
 #define CONVERT_EACH(tag, T, F)                                                                              \
     INLINE void widen_vector_##tag(F *restrict to, const T *restrict from) {                                 \
         VECTORISE                                                                                            \
@@ -13,7 +11,7 @@
         VECTORISE                                                                                            \
         for (size_t k = 0; k < sizeof(vector) / sizeof(T); k++) to[k] = narrow_##tag(from[k]);               \
     }
-/* Nothing to convert: a loop becomes a copy in halves, which under AVX2 the next load waits for. */
+/* T is F. A loop in place of one store would become two half copies, which stall the next load on AVX2. */
 #define CONVERT_NOTHING(tag, T)                                                                              \
     INLINE void widen_vector_##tag(T *restrict to, const T *restrict from) { store(to, load(from)); }        \
     INLINE void narrow_vector_##tag(T *restrict to, const T *restrict from) { store(to, load(from)); }
@@ -39,7 +37,7 @@ INLINE void narrow_pairs_bf16(uint16_t *restrict to, const float *restrict from)
 }
 
 #ifdef FI_F16C
-/* In one store: the load that follows is given its data at once, but would wait for two. */
+/* One store, as two would stall the load that follows. */
 #if FI_WIDTH == 16
 INLINE void widen_vector_f16(float *restrict to, const uint16_t *restrict from) {
     for (int k = 0; k < 2 * WIDTH; k += WIDTH)

@@ -1,16 +1,16 @@
-/* Which instruction sets were built, and which of them this CPU and operating system can run. */
+/* The instruction sets that were built, and those that this CPU and operating system support. */
 #include "fastinit.h"
 #include <string.h>
 
 #ifdef __x86_64__
 #include <cpuid.h>
 
-/* The words of CPUID that name the features of the x86-64 levels, and what the operating system saves. */
+/* The CPUID words with the features of the x86-64 levels; xcr0: the registers that the system saves. */
 typedef struct features {
     unsigned leaf1_ecx, leaf7_ebx, extended_ecx, xcr0;
 } features;
 
-/* Compiled code may use every feature of its level, and of the levels before it. */
+/* Compiled code may use every feature of its level and of all levels below. */
 static const features v3 = {
     .leaf1_ecx = bit_SSE3 | bit_SSSE3 | bit_SSE4_1 | bit_SSE4_2 | bit_POPCNT | bit_CMPXCHG16B | bit_FMA |
                  bit_MOVBE | bit_OSXSAVE | bit_AVX | bit_F16C,
@@ -49,8 +49,8 @@ static int has(features level) {
 #define is_aarch64 0
 #endif
 
-/* The list of instruction sets, from the plainest to the best: X(name, whether this CPU has it). A row needs
- * isa_name.c, and that file's compile flags in setup.py. */
+/* The list of instruction sets, slowest first: X(name, supported). Each row needs isa_name.c, with that
+ * file's compile flags in setup.py. */
 #define FI_EACH_ISA(X)                                                                                       \
     X(baseline, 1)                                                                                           \
     X(neon, is_aarch64)                                                                                      \
@@ -58,7 +58,6 @@ static int has(features level) {
     X(avx512, has(v3) && has(v4))                                                                            \
     X(avx512ifma, has(v3) && has(v4) && has(ifma))
 
-/* NULL if the target or the compiler's flags cannot do it. */
 #define FI_DECLARE(name, supported) extern const fi_kernels *const fi_table_##name;
 #define FI_NAME_OF(name, supported) #name,
 #define FI_TABLE_OF(name, supported) fi_table_##name,

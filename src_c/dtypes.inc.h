@@ -1,15 +1,14 @@
-/* The conversions of one value: narrow_tag from a dtype's working precision, rounded once to nearest even,
- * and widen_tag back, exact. No branch, so that a loop around any of them vectorises. Under the default
- * floating-point modes. */
+/* Conversions of one value, in the default floating-point modes: narrow_tag rounds a number in the working
+ * precision to nearest even, once; widen_tag is exact. Valid range: all values. No function branches, so that
+ * loops around it vectorise. */
 #ifndef FI_DTYPES_INC_H
 #define FI_DTYPES_INC_H
 #include <stdint.h>
 #include <string.h>
 
-/* gcc's own choice leaves calls in long loops, which then do not vectorise. */
+/* gcc alone leaves calls in long loops, which then do not vectorise. */
 #define INLINE static inline __attribute__((always_inline))
 
-/* The bits of a value, and back. */
 #define FI_BITS(F, U, tag)                                                                                   \
     INLINE U bits_##tag(F x) {                                                                               \
         U b;                                                                                                 \
@@ -29,7 +28,7 @@ INLINE float widen_f32(float x) { return x; }
 INLINE double narrow_f64(double x) { return x; }
 INLINE double widen_f64(double x) { return x; }
 
-/* The bfloat16 in the upper half of the result; the lower half is left over. By integers, since vcvtneps2bf16
+/* The bfloat16 is the upper half of the result; ignore the lower half. Integer operations, as vcvtneps2bf16
  * flushes subnormals. A NaN becomes the canonical one. */
 INLINE uint32_t narrow_upper_bf16(float x) {
     uint32_t b = bits_f32(x), nan = -(uint32_t)((b & 0x7fffffffu) > 0x7f800000u);
@@ -42,13 +41,13 @@ INLINE uint16_t narrow_f16(float x) {
     uint32_t b = bits_f32(x), a = b & 0x7fffffffu;
     uint32_t normal = (a + 0xfffu + (a >> 13 & 1) - (112u << 23)) >> 13;
     uint32_t small =
-        bits_f32(of_bits_f32(a) + 0.5f) - 0x3f000000u; /* the sum's unit is a float16 subnormal's */
+        bits_f32(of_bits_f32(a) + 0.5f) - 0x3f000000u; /* the sum's ulp is a float16 subnormal's */
     uint32_t h = a < 0x38800000u ? small : normal;
     h = a >= 0x47800000u ? 0x7c00u : h;
     h = a > 0x7f800000u ? 0x7e00u : h;
     return (uint16_t)(h | (b >> 16 & 0x8000u));
 }
-/* The product's exponent takes up the difference of the two biases, subnormals included. */
+/* Multiplying by 2^112 corrects the exponent's bias, of subnormals too. */
 INLINE float widen_f16(uint16_t h) {
     uint32_t a = (uint32_t)(h & 0x7fffu) << 13;
     float x = of_bits_f32(a) * 0x1p112f;

@@ -1,9 +1,8 @@
-/* The whole C interface of fastinit. Plain C11; knows nothing of Python.
+/* The C interface of fastinit, in C11 and independent of Python.
  *
- * A fill is a pure function of (generator, distribution, dtype, parameters, first element). Element i never
- * depends on the instruction set, on how a fill is cut into pieces, or on the caller's floating-point modes.
- * docs/stream.md defines that function. Unless a declaration says otherwise, arrays do not overlap, and every
- * pointer is aligned to its element. */
+ * Element i of a fill depends on the generator, distribution, dtype, parameters and i alone, never on the
+ * instruction set, the pieces of the fill or the caller's floating-point modes (docs/stream.md). Unless a
+ * declaration says otherwise, arrays do not overlap and each pointer is aligned to its element. */
 #ifndef FASTINIT_H
 #define FASTINIT_H
 #include <stddef.h>
@@ -23,13 +22,13 @@ enum fi_variant { FI_XSL_RR, FI_DXSM, FI_VARIANTS };
 /* The list of dtypes: X(arg, NAME, tag, T, F).
  *
  *   arg   the second argument of FI_EACH_DTYPE
- *   NAME  of FI_NAME in enum fi_dtype
+ *   NAME  makes FI_NAME in enum fi_dtype
  *   tag   ends the names of the dtype's functions and kernels
- *   T     how one value is stored
- *   F     its working precision: what a value is computed in, and rounded from, once
+ *   T     the type that stores a value
+ *   F     the working precision: a value is computed in it and then rounded to T once
  *
- * A row needs narrow_tag and widen_tag in dtypes.inc.h, its vectors in convert.inc.h, its loop at the end of
- * activations.inc.h, its kernels of each distribution, and a record in fastinit/_dtypes.py. */
+ * Each row needs narrow_tag and widen_tag in dtypes.inc.h, vector conversions in convert.inc.h, a loop at the
+ * end of activations.inc.h, a kernel for each distribution, and a record in fastinit/_dtypes.py. */
 #define FI_EACH_DTYPE(X, arg)                                                                                \
     X(arg, F16, f16, uint16_t, float)                                                                        \
     X(arg, BF16, bf16, uint16_t, float)                                                                      \
@@ -41,12 +40,13 @@ enum fi_variant { FI_XSL_RR, FI_DXSM, FI_VARIANTS };
 enum fi_dtype { FI_EACH_DTYPE(FI_DTYPE_VALUE, ) FI_DTYPES };
 static const struct {
     const char *tag;
-    size_t itemsize, working_size; /* bytes of a stored value, and of its working precision */
+    size_t itemsize, working_size; /* bytes of T and of F */
 } fi_dtype_info[] = {FI_EACH_DTYPE(FI_DTYPE_INFO, )};
 
 static inline size_t fi_itemsize(enum fi_dtype dtype) { return fi_dtype_info[dtype].itemsize; }
 
-/* A position in a PCG64 stream, with NumPy's buffered high half of the last draw that was cut in two. */
+/* A position in a PCG64 stream. As in NumPy, `uinteger` is the high half of the last draw that was split into
+ * 32-bit words; has_uint32 is 1 if that half is the next word, else 0. */
 typedef struct fi_pcg64 {
     fi_u128 state, inc;
     uint32_t uinteger;
@@ -61,8 +61,8 @@ enum fi_dist {
 };
 enum { FI_PARAMETERS = 4 };
 
-/* How a distribution consumes the stream: `draws` draws become `values` values. If it is buffered, its 32-bit
- * words begin with the generator's buffered half. */
+/* A distribution makes each group of `values` values from `draws` 64-bit draws. If it is buffered, it takes
+ * 32-bit words, and the generator's buffered half is the first one. */
 typedef struct fi_group {
     size_t draws, values;
     int buffered;
@@ -71,7 +71,7 @@ typedef struct fi_group {
 static const struct {
     const char *name;
     size_t parameters;
-    fi_group narrow, wide; /* of the dtypes that are computed in float, and in double */
+    fi_group narrow, wide; /* if F is float; if F is double */
 } fi_dist_info[] = {
 #define FI_SINGLES                                                                                           \
     {1, 2, 1}, { 1, 1, 0 }
@@ -81,35 +81,35 @@ static const struct {
 #include "distributions.def"
 };
 
-/* The parameters of a fill as a transform reads them. Only fi_prepare makes them. */
+/* The parameters of a fill in the form that transforms read. fi_prepare makes them. */
 typedef struct fi_params {
     double loc, scale;  /* value = loc + scale * (a standard value) */
-    double least, most; /* the dtype's values that a uniform or truncated result is clamped to */
+    double least, most; /* clamp of uniform and truncated_normal, in values of the dtype */
     double tail[16];    /* truncated_normal: constants of the inverse CDF (truncated.h) */
     int branch;         /* truncated_normal: which of its formulas applies */
 } fi_params;
 
-/* Makes the parameters of a fill from the distribution's own arguments, in the order of distributions.def.
+/* Makes the parameters of a fill from the distribution's arguments, in the order of distributions.def.
  * Returns 0, or -1 if the range of a uniform is not finite in the working precision, or if no number lies
- * between the bounds of a truncated normal. `like` may be NULL, or any parameters that were made before,
- * `params` itself included: if a truncated normal has its bounds, the call takes no 2 us. */
+ * between the bounds of a truncated normal. `like` is NULL or earlier parameters; it may be `params`. A
+ * truncated normal with the bounds of `like` reuses their constants, which take 2 us to make. */
 int fi_prepare(fi_params *params, const fi_params *like, enum fi_dist dist, enum fi_dtype dtype,
                const double *arguments);
 
-#define FI_BLOCK 512 /* draws in a block: 4 KiB, which stay in L1 beside the values that they become */
-#define FI_LANES 32  /* leapfrog lanes; the length of a raw block is a multiple of it */
+#define FI_BLOCK 512 /* draws in a block: 4 KiB, which fit in L1 beside their values */
+#define FI_LANES 32  /* leapfrog lanes */
 
-/* FI_LANES consecutive positions of one stream. A step moves each by FI_LANES draws, or by fewer if the raw
- * generator uses fewer lanes. Each raw generator gives the words a meaning of its own. */
+/* Consecutive positions of one stream, one a lane. A step moves each lane by the number of lanes that the raw
+ * generator uses, at most FI_LANES. The raw generator also defines what the words mean. */
 typedef struct fi_lanes {
     _Alignas(64) uint64_t word[3][FI_LANES];
     uint64_t multiplier[3], increment[3];
 } fi_lanes;
 
 typedef void fi_init_lanes(fi_lanes *lanes, const fi_pcg64 *generator);
-/* The next n draws, a multiple of FI_LANES. */
+/* Writes the next n draws; n is a multiple of FI_LANES. */
 typedef void fi_raw(void *restrict draws, size_t n, fi_lanes *lanes);
-/* n draws, at most FI_BLOCK and a multiple of the group's, become the values that these make. */
+/* Turns n draws into their values; n is at most FI_BLOCK and a multiple of the group's draws. */
 typedef void fi_transform(void *restrict out, const uint64_t *restrict draws, size_t n,
                           const fi_params *params);
 
@@ -130,51 +130,50 @@ static const struct {
 };
 
 typedef struct fi_activation {
-    double slope;                 /* of leaky ReLU below zero */
-    double scale, shift, dropped; /* alpha dropout: a kept x becomes scale x + shift, any other `dropped` */
+    double slope;                 /* of leaky ReLU for x < 0 */
+    double scale, shift, dropped; /* alpha dropout: scale x + shift if x is kept, else `dropped` */
     uint32_t last_dropped;        /* an element is dropped if its word is at most this */
     size_t period;                /* elements after which the bias repeats; at least FI_BIAS_OVERLAP */
 } fi_activation;
 
-/* Elements of its next period that follow a bias, so that a vector may be read across its end. */
+/* Elements of the next period that follow a bias in memory, so that a vector may be read across its end. */
 #define FI_BIAS_OVERLAP 64
 
 typedef struct fi_operands {
     void *out; /* may be one of `in` */
     const void *in[3];
-    const uint32_t *words; /* one for each element, if the operation takes words */
-    size_t phase;          /* index into the bias of the first element */
-    void *sums;            /* one for each element, in the working precision; results are added to it */
+    const uint32_t *words; /* one for each element, if `extra` is FI_WORDS */
+    size_t phase;          /* index of the first element's bias */
+    void *sums;            /* one F for each element, which its result is added to */
 } fi_operands;
-/* Each element of any bit pattern gives a result. The error is at most 2 units in the last place of the dtype
- * (of half types, after one rounding from float32); docs/activations.md has each function's. */
+/* Computes n elements; nontemporal is 1 if they bypass the cache. Valid range: every bit pattern. Max error:
+ * 2 ulp; half types are rounded from float32 once. docs/activations.md has each operation's. */
 typedef void fi_elementwise(const fi_operands *operands, size_t n, const fi_activation *params,
                             int nontemporal);
 
-/* The kernels of one instruction set. A non-temporal kernel writes past the cache; its output begins at a
- * 64-byte line. */
+/* An instruction set's kernels. A non-temporal one bypasses the cache; its output is 64-byte aligned. */
 typedef struct fi_kernels {
     const char *name;
     fi_init_lanes *init_lanes;
     fi_raw *raw[FI_VARIANTS];
     fi_transform *transform[FI_DISTS][FI_DTYPES];
-    fi_transform *nontemporal[FI_DISTS][FI_DTYPES]; /* NULL: a block is made in the cache and then copied */
-    /* Raw draws and uniform(0, 1) in one kernel, [1] non-temporal. NULL: two kernels are as fast. */
+    fi_transform *nontemporal[FI_DISTS][FI_DTYPES]; /* NULL: made in the cache, then copied */
+    /* Raw draws and uniform(0, 1) in one kernel; [1] is non-temporal. NULL: two kernels are as fast. */
     fi_raw *random[FI_VARIANTS][FI_DTYPES][2];
     fi_elementwise *activation[FI_ACTIVATIONS][FI_DTYPES];
-    /* Copies past the cache; bytes is a multiple of 64 and dst 64-byte aligned. */
+    /* Copies, bypassing the cache; bytes is a multiple of 64, and dst is 64-byte aligned. */
     void (*copy_nontemporal)(void *restrict dst, const void *restrict src, size_t bytes);
     void (*fence)(void); /* makes non-temporal stores visible to other threads */
 } fi_kernels;
 
-/* The i-th known instruction set, from the plainest to the best: its name, or NULL past the end. Sets its
- * kernels, or NULL if this build lacks them, and whether this CPU runs them. */
+/* Returns the name of the i-th known instruction set, slowest first, or NULL past the end. Sets its kernels
+ * (NULL if this build lacks them) and whether this CPU supports it. */
 const char *fi_isa(int i, const fi_kernels **built, int *supported);
-/* The kernels of the instruction set with that name, or of the best one for NULL. Returns NULL if it is
- * unknown, not built, or not on this CPU. */
+/* Returns the kernels of the named instruction set, or of the best one if `name` is NULL. Returns NULL if the
+ * set is unknown, not built, or not supported by this CPU. */
 const fi_kernels *fi_select(const char *name);
 
-/* Draws from a generator that is no fi_pcg64: three members of NumPy's bitgen_t. */
+/* A generator other than fi_pcg64: these are members of NumPy's bitgen_t. */
 typedef struct fi_source {
     void *state;
     uint64_t (*next_uint64)(void *state);
@@ -182,39 +181,40 @@ typedef struct fi_source {
     double (*next_double)(void *state);
 } fi_source;
 
-/* Writes elements [start, start + n) of the fill that begins where the generator stands. It does not move. */
+/* Writes elements [start, start + n) of the fill that begins at the generator's position, which stays. */
 void fi_fill(const fi_kernels *kernels, const fi_pcg64 *generator, enum fi_dist dist, enum fi_dtype dtype,
              const fi_params *params, void *out, size_t start, size_t n);
-/* Writes the next n elements from a foreign source, which moves. */
+/* Writes n elements from the next draws of `source`. */
 void fi_fill_from(const fi_kernels *kernels, const fi_source *source, enum fi_dist dist, enum fi_dtype dtype,
                   const fi_params *params, void *out, size_t n);
-/* Moves the generator as filling n elements does. */
+/* Moves the generator past the draws of n elements. */
 void fi_consume(fi_pcg64 *generator, enum fi_dist dist, enum fi_dtype dtype, size_t n);
-/* Writes raw 64-bit draws [start, start + n). The generator does not move. */
+/* Writes 64-bit draws [start, start + n) from the generator's position, which stays. */
 void fi_draws(const fi_kernels *kernels, const fi_pcg64 *generator, uint64_t *out, size_t start, size_t n);
 
-/* Sets the parameters of alpha dropout with probability p in [0, 1]; the slope stays as it is. */
+/* Sets all parameters of alpha dropout with probability p in [0, 1]. */
 void fi_alpha_dropout(fi_activation *params, double p);
-/* Elements [start, start + n) of an operation on contiguous arrays; out may be any of `in`, else shares
- * nothing with them. The words of alpha dropout follow from where the generator stands (NULL for other
- * operations). A bias is followed by FI_BIAS_OVERLAP elements of its next period if a period ends within the
- * range. */
+/* Computes elements [start, start + n) of an operation on contiguous arrays. `out` equals one of `in` or does
+ * not overlap it. An operation with FI_WORDS takes words from the generator's position; for others the
+ * generator is NULL. If a period of the bias ends within the range, FI_BIAS_OVERLAP elements follow it. */
 void fi_activate(const fi_kernels *kernels, enum fi_activation_op op, enum fi_dtype dtype,
                  const fi_activation *params, const fi_pcg64 *generator, void *out, const void *const in[3],
                  size_t start, size_t n, int nontemporal);
-/* An operation that sums, on rows that are `stride` elements apart; a third operand is one row, the bias. The
- * sums of the columns are added to `sums`: those of each 16 rows are made in the working precision. */
+/* Computes an operation with `sums` on (rows, columns) arrays whose rows are `stride` elements apart;
+ * aliasing as above. A third operand is the bias, of shape (columns,). Each column's results are added in
+ * groups of 16 rows in the working precision, and the groups to `sums`, of shape (columns,). */
 void fi_activate_rows(const fi_kernels *kernels, enum fi_activation_op op, enum fi_dtype dtype,
                       const fi_activation *params, void *out, const void *const in[3], double *sums,
                       size_t rows, size_t columns, size_t stride, int nontemporal);
-/* Adds the rows of `sums` up in their order, overwriting the first, and rounds each column's sum once. */
+/* Adds the rows of `sums`, of shape (rows, columns), into its first one in order, then rounds each column's
+ * total to the dtype once. */
 void fi_sum_rows(enum fi_dtype dtype, void *out, double *sums, size_t rows, size_t columns);
 
-/* Sets the modes that every value is computed under (round to nearest, no flush to zero) and returns the
- * caller's, for fi_leave_default_fp to set again. */
+/* Sets the floating-point modes of all computation (round to nearest, no flush to zero) and returns the
+ * caller's, which fi_leave_default_fp restores. */
 uint64_t fi_enter_default_fp(void);
 void fi_leave_default_fp(uint64_t saved);
-/* Makes a call under them. It is to a function that is not inlined, so that nothing moves past the change. */
+/* Makes a call in these modes. The callee must not be inlined, or the compiler could move its code out. */
 #define FI_UNDER_DEFAULT_FP(call)                                                                            \
     do {                                                                                                     \
         uint64_t saved_ = fi_enter_default_fp();                                                             \

@@ -1,4 +1,4 @@
-/* Fills: from a position in the stream to finished values, block by block, in any pieces. */
+/* Fills: from a position in the stream to values, block by block. */
 #include <string.h>
 
 #include "pcg64.h"
@@ -8,18 +8,18 @@ static fi_group group_of(enum fi_dist dist, enum fi_dtype dtype) {
                                                                : fi_dist_info[dist].narrow;
 }
 
-/* Draws in order, from a generator or a foreign source. Every read but the last is a multiple of FI_LANES. */
+/* Reads draws in order, from a generator or a source. Each n but the last is a multiple of FI_LANES. */
 typedef struct reader reader;
 struct reader {
     void (*read)(reader *r, uint64_t *restrict draws, size_t n);
     const fi_source *source;
-    size_t words; /* 32-bit words that are still to be drawn from source */
+    size_t words; /* 32-bit words left to draw from source */
     fi_pcg64 generator;
     fi_raw *raw;
     fi_lanes lanes;
 };
 
-/* Fewer draws are made one by one: the lanes would cost more to set up than they gain. */
+/* Fewer draws are made one by one, as setting up lanes would cost more than it gains. */
 enum { FEW_DRAWS = 64 };
 
 static void read_few(reader *r, uint64_t *restrict draws, size_t n) {
@@ -55,7 +55,7 @@ static void init_reader(reader *r, const fi_kernels *kernels, const fi_pcg64 *ge
 typedef struct {
     const fi_kernels *kernels;
     fi_transform *transform, *nontemporal;
-    fi_raw *const *random; /* raw draws and transform in one kernel, [1] non-temporal; or NULL */
+    fi_raw *const *random; /* as in fi_kernels; or NULL */
     const fi_params *params;
     fi_group group;
     size_t itemsize;
@@ -79,7 +79,7 @@ static void part_of_group(reader *r, const job *j, char *out, size_t skip, size_
     memcpy(out, (char *)values + skip * j->itemsize, n * j->itemsize);
 }
 
-/* An output of this size would push everything else out of the cache, so it is written past it. */
+/* An output of this size would evict everything else from the cache, so its stores bypass it. */
 enum { NONTEMPORAL_BYTES = 8 << 20, LINE = 64 };
 
 static void make_block(reader *r, const job *j, fi_transform *transform, void *out, size_t n) {
@@ -88,7 +88,7 @@ static void make_block(reader *r, const job *j, fi_transform *transform, void *o
     transform(out, draws, n, j->params);
 }
 
-/* Makes each block in the cache and copies its full lines past it. `line` begins with what fills none yet. */
+/* Makes each block in the cache and copies its full lines past it; `kept` bytes are left for later. */
 static void blocks_nontemporal(reader *r, const job *j, char *out, size_t left, size_t bytes_per_draw) {
     _Alignas(LINE) char line[LINE + FI_BLOCK * sizeof(double)];
     size_t kept = 0;
@@ -134,7 +134,7 @@ static void fill_groups(reader *r, const job *j, char *out, size_t groups) {
     if (large) j->kernels->fence();
 }
 
-/* Values [skip, skip + n) of group `first`. */
+/* Writes values [skip, skip + n) of group `first`. */
 static void part_at(const job *j, const fi_pcg64 *generator, char *out, size_t first, size_t skip, size_t n) {
     reader r;
     init_reader(&r, j->kernels, generator, first * j->group.draws, j->group.draws);
@@ -162,7 +162,7 @@ FI_NOT_INLINED void fill(const job *j, const fi_pcg64 *generator, char *out, siz
         n--;
     }
     const size_t last = first + n / per;
-    if (n / per * bytes >= NONTEMPORAL_BYTES) /* a non-temporal kernel begins at a line */
+    if (n / per * bytes >= NONTEMPORAL_BYTES) /* start at a cache line */
         for (; -(uintptr_t)out % LINE >= bytes; out += bytes) part_at(j, generator, out, first++, 0, per);
     if (first < last) {
         init_reader(&r, j->kernels, generator, first * draws, (last - first) * draws);
@@ -209,7 +209,7 @@ void fi_consume(fi_pcg64 *generator, enum fi_dist dist, enum fi_dtype dtype, siz
         generator->has_uint32 = 0;
         n--;
     }
-    if (n) { /* the last word as NumPy draws it, so that the states are equal */
+    if (n) { /* draw the last word as NumPy does, for an equal state */
         fi_advance(generator, (n - 1) / 2);
         fi_next32(generator);
         generator->has_uint32 = n % 2;

@@ -1,16 +1,14 @@
-/* Template: the kernels of one instruction set. Each isa_*.c includes it; the flags that the file is compiled
- * with let the compiler use the instructions, and these say what intrinsics may:
+/* Template: fi_table_NAME, a pointer to the kernels of one instruction set. Each isa_*.c includes it. A
+ * missing kernel of a .def file's row is a compile error. The compiler takes the instruction set from the
+ * file's flags, intrinsics from these parameters (all but the first may be undefined):
  *
  *   FI_NAME             the instruction set's name
- *   FI_WIDTH            floats in a vector: 4, 8 or 16; 8 and 16 have the intrinsics of AVX2 and AVX-512.
- *                       Undefined: the target or the compiler's flags cannot do it
- *   FI_NT_STORE(to, x)  stores a vector past the cache (if defined, and so on below)
- *   FI_F16C             float16 has conversions
- *   FI_CONVERT_U64      a 64-bit integer becomes a double in one instruction
- *   FI_RAW              FI_RAW_WIDE or FI_RAW_IFMA, if it has a raw generator of its own (raw.inc.h)
- *
- * It ends in fi_table_NAME, a pointer to the table. If a row of a .def file asks for what no header makes, it
- * does not compile. */
+ *   FI_WIDTH            floats in a vector: 4, 8 (with AVX2 intrinsics) or 16 (with AVX-512 intrinsics). If
+ *                       undefined, the target or the flags lack the instruction set, and the pointer is NULL
+ *   FI_NT_STORE(to, x)  stores a vector, bypassing the cache
+ *   FI_F16C             the instruction set converts float16
+ *   FI_CONVERT_U64      one instruction converts a 64-bit integer to double
+ *   FI_RAW              FI_RAW_WIDE or FI_RAW_IFMA: the raw generator (raw.inc.h) */
 #include "fastinit.h"
 
 #define CAT_(a, b) a##_##b

@@ -1,11 +1,10 @@
-/* Parameters of a fill: checked, rounded to the working precision, and the dtype's values that results are
- * clamped to. And the floating-point modes that all values are computed under. */
+/* The parameters of a fill: checks and clamps. And the floating-point modes of all computation. */
 #include "params.h"
 
 #include "dtypes.inc.h"
 
-/* The dtype's value that is `steps` steps away from the one nearest to x, and on its side of 0. As an
- * integer, the bits of a finite value grow and shrink with its magnitude. */
+/* The dtype's value nearest to x, moved `steps` values away from 0: for a finite value, the bits as an
+ * integer increase with its magnitude. */
 static double near(enum fi_dtype dtype, double x, int steps) {
 #define NEAR(x, NAME, tag, T, F)                                                                             \
     case FI_##NAME: {                                                                                        \
@@ -22,14 +21,14 @@ static double near(enum fi_dtype dtype, double x, int steps) {
     }
 }
 
-/* The dtype's next value above x, one of its finite values. */
+/* The dtype's next value above x, which is one of its finite values. */
 static double next_above(enum fi_dtype dtype, double x) {
     return near(dtype, x == 0 ? 0 : x /* not -0 */, x < 0 ? -1 : 1);
 }
 
 double fi_not_below(enum fi_dtype dtype, double x) {
     double v = near(dtype, x, 0);
-    while (v < x) v = next_above(dtype, v); /* twice at most: rounding went through float */
+    while (v < x) v = next_above(dtype, v); /* at most twice, as narrow rounds a float */
     return v;
 }
 
@@ -80,7 +79,7 @@ int fi_prepare(fi_params *params, const fi_params *like, enum fi_dist dist, enum
 #include <xmmintrin.h>
 uint64_t fi_enter_default_fp(void) {
     uint32_t saved = _mm_getcsr();
-    _mm_setcsr(0x1f80); /* every exception masked, nearest, neither flush to zero nor denormals as zero */
+    _mm_setcsr(0x1f80); /* exceptions masked, to nearest, neither flush to zero nor denormals as zero */
     return saved;
 }
 void fi_leave_default_fp(uint64_t saved) { _mm_setcsr((uint32_t)saved); }

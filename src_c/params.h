@@ -1,4 +1,4 @@
-/* What fi_prepare calls, under the default floating-point modes, and what those functions share. */
+/* The functions that fi_prepare calls, in the default floating-point modes. */
 #ifndef FI_PARAMS_H
 #define FI_PARAMS_H
 #include "fastinit.h"
@@ -11,6 +11,6 @@ typedef int fi_prepare_one(fi_params *params, const fi_params *like, enum fi_dty
 double fi_not_below(enum fi_dtype dtype, double x); /* the dtype's smallest value >= x */
 double fi_not_above(enum fi_dtype dtype, double x); /* its largest value <= x */
 double fi_above(enum fi_dtype dtype, double x);     /* its smallest value > x */
-/* Sets the clamp; if no value lies between the bounds, to the dtype's value nearest to `otherwise`. */
+/* Sets the clamp to [least, most], or if that is empty to the dtype's value nearest to `otherwise`. */
 void fi_clamp_between(fi_params *params, enum fi_dtype dtype, double least, double most, double otherwise);
 #endif

@@ -1,4 +1,4 @@
-/* PCG64: O'Neill's 128-bit LCG with NumPy's two output functions. The only place with the multipliers. */
+/* PCG64: O'Neill's 128-bit LCG with NumPy's two output functions, XSL-RR and DXSM. */
 #ifndef FI_PCG64_H
 #define FI_PCG64_H
 #include "fastinit.h"
@@ -51,7 +51,7 @@ static inline uint32_t fi_next32(fi_pcg64 *g) {
 
 static inline double fi_next_double(fi_pcg64 *g) { return (double)(fi_next64(g) >> 11) * 0x1p-53; }
 
-/* state -> multiplier * state + increment, n times, as one such step (Brown 1994). */
+/* Makes one step of n steps state -> multiplier * state + increment, in O(log n) (Brown 1994). */
 static inline void fi_power(fi_u128 n, fi_u128 *multiplier, fi_u128 *increment) {
     fi_u128 a = *multiplier, c = *increment, A = 1, C = 0;
     for (; n; n >>= 1) {
@@ -72,8 +72,7 @@ static inline void fi_advance(fi_pcg64 *g, fi_u128 n) {
     g->state = g->state * a + c;
 }
 
-/* NumPy's seeding from four words of SeedSequence.generate_state(4, uint64): with the large multiplier for
- * DXSM, too. */
+/* NumPy's seeding from SeedSequence.generate_state(4, uint64). DXSM, too, uses the large multiplier here. */
 static inline void fi_seed(fi_pcg64 *g, const uint64_t words[4]) {
     g->inc = FI_U128(words[2], words[3]) << 1 | 1;
     g->state = (g->inc + FI_U128(words[0], words[1])) * FI_MULTIPLIER + g->inc;

@@ -1,6 +1,5 @@
-/* Template: the transforms of uniforms and normals. A block of raw draws becomes a block of values. n counts
- * draws, so that a pair of float64 normals takes two. Takes vmath.inc.h and vector.inc.h, and FI_CONVERT_U64
- * if the instruction set converts 64-bit integers. docs/stream.md has the formulas. */
+/* Template: the transforms of uniforms and normals (docs/stream.md has the formulas). Each turns n draws into
+ * values. Uses vmath.inc.h, vector.inc.h and FI_CONVERT_U64. */
 
 /* The i-th 32-bit word of a block, low halves first. */
 INLINE uint32_t word(const uint64_t *d, size_t i) {
@@ -16,7 +15,7 @@ INLINE float clamp_f32(float v, float least, float most) {
 
 INLINE float unit_f32(uint32_t w) { return (float)(w >> 8) * 0x1p-24f; }
 
-/* (d >> 11) 2^-53. Without an instruction for 64-bit integers: 52 bits and the last one, both exact. */
+/* (d >> 11) 2^-53, exact. Without the instruction, its upper 52 bits and the last bit are converted apart. */
 INLINE double unit_f64(uint64_t d) {
 #ifdef FI_CONVERT_U64
     return (double)(d >> 11) * 0x1p-53;
@@ -25,7 +24,7 @@ INLINE double unit_f64(uint64_t d) {
 #endif
 }
 
-/* The kernel of a distribution whose values each come from one word by value(w, p), or from one draw. */
+/* The kernels of a distribution whose values are value(word, p), or value(draw, p) for float64. */
 #define FI_WORD_KERNEL(kernel, value, tag, T)                                                                \
     static void kernel(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *params) {  \
         T *restrict v = out;                                                                                 \
@@ -39,8 +38,7 @@ INLINE double unit_f64(uint64_t d) {
         for (size_t i = 0; i < n; i++) v[i] = value(d[i], &p);                                               \
     }
 
-/* Rounding is monotonic and the bounds are values of the dtype, so clamping before it is clamping after it.
- */
+/* Clamping before rounding equals clamping after it, as the bounds are values of the dtype. */
 INLINE float uniform_value_f32(uint32_t w, const fi_params *p) {
     return clamp_f32((float)p->loc + (float)p->scale * unit_f32(w), (float)p->least, (float)p->most);
 }
@@ -59,17 +57,17 @@ static void uniform_f32(void *restrict out, const uint64_t *restrict d, size_t n
     for (size_t i = 0; i < 2 * n; i++) v[i] = unit_f32(word(d, i));
 }
 
-/* Hides a constant from the compiler: for `~word` gcc writes a vpternlog that waits for its target's old
- * value, and with it for all of the last iteration. */
+/* Hides a constant from the compiler: gcc makes `~word` a vpternlog, which waits for its target's old value
+ * and so for the last iteration. */
 INLINE uint32_t opaque(uint32_t x) {
     __asm__("" : "+r"(x));
     return x;
 }
 
-/* v = loc + scale z, with z[2p] = r cos and z[2p + 1] = r sin; the radius is from the low half of draw p, the
- * angle from the high half. n is a multiple of WIDTH. The squared radii come first: two short loops have more
- * elements in flight than one long one, and the roots hide behind the angles. Weights have a loc of 0: adding
- * it changes no bit of what cannot be -0, and costs 4%, so `centred` leaves it out. */
+/* Values 2p and 2p + 1 are loc + scale r cos and loc + scale r sin: r from the low half of draw p, the angle
+ * from the high half. n is a multiple of WIDTH. Two short loops overlap more elements than one long loop, and
+ * the roots run beside the angles. `centred` leaves out the addition of a loc of 0, which costs 4% and
+ * changes no bit, as no value is -0. */
 INLINE void normal_f32_loop(float *restrict v, const uint64_t *restrict d, size_t n, float loc, float scale,
                             int centred, int where) {
     const uint32_t ones = opaque(0xffffffffu);
@@ -93,7 +91,7 @@ INLINE void normal_f32_loop(float *restrict v, const uint64_t *restrict d, size_
     }
 }
 
-/* Of n pairs of draws, a multiple of WIDTH / 2. */
+/* The same for n pairs of draws, a multiple of WIDTH / 2. */
 INLINE void normal_f64_loop(double *restrict v, const uint64_t *restrict d, size_t n, double loc,
                             double scale, int centred, int where) {
     enum { HALF = WIDTH / 2 };
@@ -118,7 +116,7 @@ INLINE void normal_f64_loop(double *restrict v, const uint64_t *restrict d, size
     }
 }
 
-/* The draws at the end that fill no vector become one of their own. */
+/* The draws that are left after the last full vector are copied into one, padded with 0. */
 #define FI_NORMAL_KERNEL(name, T, loop, draws_per_value, where)                                              \
     static __attribute__((noinline)) void name##_steps(T *restrict v, const uint64_t *restrict d, size_t n,  \
                                                        const fi_params *p) {                                 \
@@ -140,7 +138,7 @@ INLINE void normal_f64_loop(double *restrict v, const uint64_t *restrict d, size
     }
 FI_NORMAL_KERNEL(normal_f32, float, normal_f32_loop, 1, CACHED)
 FI_NORMAL_KERNEL(normal_f64, double, normal_f64_loop, 2, CACHED)
-#if FI_WIDTH == 16 /* a vector is a line */
+#if FI_WIDTH == 16 /* a vector is a cache line */
 FI_NORMAL_KERNEL(nontemporal_normal_f32, float, normal_f32_loop, 1, NONTEMPORAL)
 FI_NORMAL_KERNEL(nontemporal_normal_f64, double, normal_f64_loop, 2, NONTEMPORAL)
 #endif

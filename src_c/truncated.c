@@ -1,11 +1,10 @@
-/* Once for two bounds: the normal distribution at them, and which formulas of truncated.inc.h apply between
- * them. Phi is by its two textbook expansions, without a coefficient. */
+/* Makes the constants of truncated.h for two bounds. Phi comes from a series and a continued fraction. */
 #include "truncated.h"
 
 #include "params.h"
 #include "vmath.inc.h"
 
-/* e^-x of x >= 0: 2^-k times the Taylor series. */
+/* e^-x for x >= 0: 2^-k times a Taylor series. */
 static double exp_minus(double x) {
     if (!(x < 700)) return 0;
     double k = (double)(int)(x * 0x1.71547652b82fep+0 + 0.5), sum = 1;
@@ -14,14 +13,14 @@ static double exp_minus(double x) {
     return sum * of_bits_f64((uint64_t)(1023 - (int)k) << 52);
 }
 
-/* phi(t), to its last digits far out too: t^2 in two parts. */
+/* phi(t). t^2 in two parts keeps all digits for large t. */
 static double density(double t) {
     double square = t * t, rest = fma_f64(t, t, -square);
     return exp_minus(0.5 * square) * fma_f64(-0.5, rest, 1) * 0x1.9884533d43651p-2;
 }
 
-/* hazard(t) = t + 1/(t + 2/(t + 3/...)) for t >= 1 (Laplace 1805); 500 levels are enough there. Of two at
- * once, as each division waits for the one before it. */
+/* hazard(t) = t + 1/(t + 2/(t + 3/...)) for two t >= 1 (Laplace 1805), where 500 levels are enough. Two at
+ * once hide the latency of the divisions. */
 static void hazards(double rate[2], const double t[2]) {
     double first = t[0], second = t[1];
     for (int i = 500; i > 0; i--) {
@@ -32,14 +31,14 @@ static void hazards(double rate[2], const double t[2]) {
     rate[1] = second;
 }
 
-/* P(|Z| < t) = 2 phi(t) (t + t^3/3 + t^5/(3 5) + ...) of 0 <= t <= 1. */
+/* P(|Z| < t) = 2 phi(t) (t + t^3/3 + t^5/(3 5) + ...) for 0 <= t <= 1. */
 static double inside_near(double t) {
     double sum = 1;
     for (int i = 30; i > 0; i--) sum = fma_f64(sum, t * t / (2 * i + 1), 1);
     return 2 * density(t) * t * sum;
 }
 
-/* Where P(|Z| > t) takes the hazard rate: nothing tells it from 0 past 37. */
+/* Whether P(|Z| > t) is made from the hazard rate. Past 37 it counts as 0. */
 static int has_tail(double t) { return t > 1 && t < 37; }
 
 /* P(|Z| < t) and P(|Z| > t) at two t >= 0. */
@@ -54,10 +53,9 @@ static void probabilities(double inside[2], double outside[2], const double t[2]
 
 static double magnitude(double x) { return x < 0 ? -x : x; }
 
-/* An infinite bound clamps nothing, a scale of 0 included. */
+/* An infinite bound stays infinite, even if the scale is 0. */
 static double value_at(double t, double loc, double scale) { return t - t == 0 ? loc + scale * t : t; }
 
-/* The probabilities between two bounds. */
 static void set_tail(fi_params *p, double low, double high) {
     *p = (fi_params){0};
     double *line = p->tail;
@@ -91,7 +89,7 @@ static void set_tail(fi_params *p, double low, double high) {
 int fi_prepare_truncated_normal(fi_params *p, const fi_params *like, enum fi_dtype dtype,
                                 const double *arguments) {
     const double low = arguments[0], high = arguments[1], loc = arguments[2], scale = arguments[3];
-    if (!(low <= high) || (low == high && low - low != 0)) return -1; /* infinities: nothing lies between */
+    if (!(low <= high) || (low == high && low - low != 0)) return -1; /* equal infinities */
     if (like && like->branch && memcmp(&like->tail[FROM], arguments, 2 * sizeof *arguments) == 0)
         *p = *like;
     else

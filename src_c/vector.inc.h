@@ -1,10 +1,8 @@
-/* Template: a vector of one instruction set, and how it is loaded, shuffled and stored. Takes FI_WIDTH, and
- * FI_NT_STORE if there is one (kernels.inc.h). A loop over FI_WIDTH floats becomes straight code whose arrays
- * live in registers. */
+/* Template: the vector of an instruction set: load, store and shuffle. Parameters: FI_WIDTH and FI_NT_STORE
+ * of kernels.inc.h. A loop over FI_WIDTH floats becomes straight code whose arrays live in registers. */
 #include <string.h>
 
-/* gcc unrolls short loops of short bodies before it looks for vectors in them, and then finds none: leaky
- * ReLU takes 10 times as long. */
+/* gcc unrolls short loops before it vectorises, then finds no vectors: leaky ReLU takes 10 times as long. */
 #define VECTORISE _Pragma("GCC unroll 1")
 
 enum { WIDTH = FI_WIDTH };
@@ -17,8 +15,8 @@ INLINE vector load(const void *from) {
 }
 INLINE void store(void *to, vector x) { memcpy(to, &x, sizeof x); }
 
-/* Ordinary stores, or stores past the cache to memory that is aligned to a vector. For vectors of 16 bytes
- * the choice costs more than it gains. */
+/* A NONTEMPORAL store bypasses the cache and must be aligned to a vector. For vectors of 16 bytes the branch
+ * costs more than it gains. */
 enum { CACHED, NONTEMPORAL };
 
 INLINE void put(void *to, vector x, int where) {
@@ -47,13 +45,12 @@ static void fence(void) {
 #endif
 }
 
-/* WIDTH draws become their low halves x and their high halves y; and back, for the function is its own
- * inverse. The second half of each draw in a changes places with the first half of its fellow in b, so
- * nothing crosses a 128-bit lane. The permutations that gcc makes of a stride of two do, and cost twice as
- * much. */
+/* Exchanges the high half of each draw in a with the low half of its counterpart in b, so that x holds the
+ * low halves of WIDTH draws and y the high halves. The function is its own inverse. Nothing crosses a 128-bit
+ * lane; gcc's permutations for a stride of two do, and cost twice as much. */
 INLINE void swap_32(void *x, void *y, const void *a, const void *b) {
     vector p = load(a), q = load(b);
-#if FI_WIDTH == 16 /* half the instructions, and 8% of a normal float32's time */
+#if FI_WIDTH == 16 /* half the instructions: saves 8% of a float32 normal's time */
     store(x, (vector)_mm512_mask_shuffle_epi32((__m512i)p, 0xAAAA, (__m512i)q, _MM_PERM_CDAB));
     store(y, (vector)_mm512_mask_shuffle_epi32((__m512i)q, 0x5555, (__m512i)p, _MM_PERM_CDAB));
 #else
@@ -63,7 +60,7 @@ INLINE void swap_32(void *x, void *y, const void *a, const void *b) {
 #endif
 }
 
-#if !defined(__clang__) && __GNUC__ < 12 /* gcc 11 has it under a name that clang lacks */
+#if !defined(__clang__) && __GNUC__ < 12 /* gcc 11 lacks the common name */
 #define SHUFFLE(p, q, ...) __builtin_shuffle(p, q, (vector){__VA_ARGS__})
 #else
 #define SHUFFLE(p, q, ...) __builtin_shufflevector(p, q, __VA_ARGS__)
@@ -79,7 +76,7 @@ INLINE void swap_32(void *x, void *y, const void *a, const void *b) {
 #define ODD_64 1, 3
 #endif
 
-/* The same for pairs of draws and pairs of doubles. */
+/* The same for pairs of draws: the first of each in x, the second in y. */
 INLINE void swap_64(void *x, void *y, const void *a, const void *b) {
     vector p = load(a), q = load(b);
     store(x, SHUFFLE(p, q, EVEN_64));

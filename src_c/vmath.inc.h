@@ -1,8 +1,8 @@
-/* Elementary functions of the stream contract, one fixed order of operations each.
+/* Elementary functions of the stream contract, each with one fixed order of operations.
  *
- * fma_f32 and fma_f64 round once on every machine; `*` and `+` round alone (-ffp-contract=off). With those
- * and the hardware's sqrt, all that follows gives the same bits from every compiler and instruction set. No
- * branch, so that a loop around any of it vectorises. Coefficients: tools/coefficients/vmath.py. */
+ * fma, `*`, `+` and sqrt each round once (-ffp-contract=off): all compilers and instruction sets give the
+ * same bits. No function branches, so that loops around it vectorise. Errors are relative, of the polynomial
+ * before rounding. tools/coefficients/vmath.py prints the coefficients. */
 #ifndef FI_VMATH_INC_H
 #define FI_VMATH_INC_H
 #include "dtypes.inc.h"
@@ -10,9 +10,8 @@
 #if defined(__FMA__) || defined(__aarch64__) || defined(__FP_FAST_FMAF)
 INLINE float fma_f32(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 #else
-/* Of finite a, b and c. The product of two floats is exact in double; the sum is rounded to odd there, so
- * that rounding it again to float is right (Boldo and Melquiond 2008). libm's fmaf costs 20 ns and more a
- * call. */
+/* Valid range: finite a, b and c. The product is exact in double and the sum is rounded to odd, so the
+ * rounding to float is correct (Boldo and Melquiond 2008). libm's fmaf takes 20 ns or more. */
 INLINE float fma_f32(float a, float b, float c) {
     double p = (double)a * b, q = c, s = p + q, back = s - p;
     double error = (p - (s - back)) + (q - back);
@@ -24,7 +23,6 @@ INLINE float fma_f32(float a, float b, float c) {
 
 INLINE double fma_f64(double a, double b, double c) { return __builtin_fma(a, b, c); }
 
-/* Three steps of Horner's scheme. */
 INLINE float horner3_f32(float q, float x, float a, float b, float c) {
     return fma_f32(fma_f32(fma_f32(q, x, a), x, b), x, c);
 }
@@ -32,19 +30,19 @@ INLINE double horner3_f64(double q, double x, double a, double b, double c) {
     return fma_f64(fma_f64(fma_f64(q, x, a), x, b), x, c);
 }
 
-/* k as a double, exact: k < 2^52, or -2^51 <= k < 2^51 in two's complement for the signed one. No level below
- * AVX-512 has the instruction. */
+/* k as a double, exact. Valid range: 0 <= k < 2^52 for u52; -2^51 <= k < 2^51 in two's complement for s52.
+ * Below AVX-512 no instruction converts 64-bit integers. */
 INLINE double double_of_u52(uint64_t k) { return of_bits_f64(k | 0x4330000000000000u) - 0x1p52; }
 INLINE double double_of_s52(uint64_t k) { return of_bits_f64(k + 0x4338000000000000u) - 0x1.8p52; }
 
-/* x >> n of a signed x, by a logical shift: below AVX-512 there is no other for 64 bits. */
+/* Signed x >> n. Below AVX-512 vectors have only a logical shift of 64-bit integers. */
 INLINE uint64_t shift_signed(uint64_t x, unsigned n) {
     const uint64_t half = 0x8000000000000000u;
     return ((x + half) >> n) - (half >> n);
 }
 
-/* -2 ln(2^k (1 + f)) for 1 + f in [sqrt(1/2), sqrt(2)), relative error 3.0e-8 before rounding. Even and odd
- * powers apart: half the latency. */
+/* -2 ln(2^k (1 + f)). Valid range: 1 + f in [sqrt(1/2), sqrt(2)). Max error: 3.0e-8. Even and odd powers are
+ * summed separately, for half the latency. */
 INLINE float minus_two_ln_split(int32_t k, float f) {
     float w = f * f;
     float even = fma_f32(0x1.250e9ap-2f, w, 0x1.535b58p-2f);
@@ -54,7 +52,7 @@ INLINE float minus_two_ln_split(int32_t k, float f) {
     return fma_f32((float)k, -0x1.62e430p+0f, fma_f32(fma_f32(odd, f, even), w, f * -2.0f));
 }
 
-/* u = 2^k (1 + f), a positive normal number. */
+/* k and f of u = 2^k (1 + f). Valid range: positive normal u. */
 INLINE int32_t exponent_f32(float u) { return (int32_t)(bits_f32(u) - 0x3f3504f3u) >> 23; }
 INLINE float fraction_f32(float u, int32_t k) {
     return of_bits_f32(bits_f32(u) - ((uint32_t)k << 23)) - 1.0f;
@@ -65,8 +63,8 @@ INLINE float minus_two_ln_f32(float u) {
     return minus_two_ln_split(k, fraction_f32(u, k));
 }
 
-/* -2 ln((w + 1/2) 2^-32). Near 1 the float32 u has lost the low bits of the word; 1 - u is the same formula
- * on its complement. */
+/* -2 ln u, u = (w + 1/2) 2^-32. Valid range: all w, with complement = ~w. Max error: 3.0e-8. Near 1 a float u
+ * has lost the low bits of w, so 1 - u is made from the complement. */
 INLINE float minus_two_ln_u32(uint32_t w, uint32_t complement) {
     float u = fma_f32((float)w, 0x1p-32f, 0x1p-33f);
     float from_complement = -fma_f32((float)complement, 0x1p-32f, 0x1p-33f);
@@ -74,9 +72,9 @@ INLINE float minus_two_ln_u32(uint32_t w, uint32_t complement) {
     return minus_two_ln_split(k, k == 0 ? from_complement : fraction_f32(u, k));
 }
 
-/* r cos and r sin of (a + 1/2) 2^-32 turns; relative error of the sine 2.8e-8, of the cosine 4.0e-8. */
+/* r cos and r sin of (a + 1/2) 2^-32 turns. Valid range: all a. Max error: sine 2.8e-8, cosine 4.0e-8. */
 INLINE void polar_f32(float r, uint32_t a, float *restrict r_cos, float *restrict r_sin) {
-    uint32_t quadrant = a + 0x20000000u; /* in its two high bits */
+    uint32_t quadrant = a + 0x20000000u; /* in the two high bits */
     float y = fma_f32((float)(int32_t)(a << 2), 0x1p-32f, 0x1p-31f), z = y * y;
     float s = fma_f32(-0x1.31fb24p-8f, z, 0x1.467a54p-4f);
     s = fma_f32(s, z, -0x1.4abc14p-1f);
@@ -91,8 +89,8 @@ INLINE void polar_f32(float r, uint32_t a, float *restrict r_cos, float *restric
     *r_sin = of_bits_f32(bits_f32(swap ? c : s) ^ (quadrant & 0x80000000u));
 }
 
-/* ln u = 2^k (1 + f) likewise; ln(1 + f) = 2 s + s R(s^2), s = f / (2 + f), arranged as fdlibm's e_log.c does
- * to keep all digits of f. u is a positive normal number. */
+/* ln u. Valid range: positive normal u. Max error: 1.2e-18. With u = 2^k (1 + f) and s = f / (2 + f), ln(1 +
+ * f) is 2 s + s R(s^2), arranged as in fdlibm's e_log.c to keep all digits of f. */
 INLINE double ln_f64(double u) {
     uint64_t b = bits_f64(u);
     uint64_t k = shift_signed(b - 0x3fe6a09e667f3bcdu, 52);
@@ -103,12 +101,13 @@ INLINE double ln_f64(double u) {
     even = fma_f64(fma_f64(even, z2, 0x1.24924941dd504p-2), z2, 0x1.5555555555592p-1);
     double odd = fma_f64(fma_f64(0x1.39a1fad84b423p-3, z2, 0x1.c71c5217df2cep-3), z2, 0x1.999999997ff4ep-2);
     double p = fma_f64(odd, z, even);
-    /* ln 2 in two parts, the high one with 21 zero bits so that k times it is exact */
+    /* the high part of ln 2 ends in 21 zero bits, so its product with k is exact */
     double low = fma_f64(dk, 0x1.a39ef35793c76p-33, s * fma_f64(p, z, half));
     return fma_f64(dk, 0x1.62e42fee00000p-1, f - (half - low));
 }
 
-/* r cos and r sin of (a + 1/2) 2^-64 turns, but for the 11 lowest bits of the quarter-turn fraction. */
+/* r cos and r sin of about a 2^-64 turns: the 11 lowest bits of the quarter-turn fraction are cut off, and
+ * half a unit is added. Valid range: all a. Max error: sine 3.9e-17, cosine 3.1e-19. */
 INLINE void polar_f64(double r, uint64_t a, double *restrict r_cos, double *restrict r_sin) {
     uint64_t quadrant = a + 0x2000000000000000u;
     double y = (double_of_s52(shift_signed(a << 2, 13)) + 0.5) * 0x1p-51, z = y * y;

@@ -1,7 +1,7 @@
 """Golden values of the stream, written by fastinit itself: ``python tools/vectors.py [--check]``.
 
 tests/vectors.json is for whoever implements docs/stream.md; the tests compute it again in other ways.
-``--check`` writes nothing and fails where the file differs from what fastinit gives now, under the
+``--check`` writes nothing and fails if the file differs from what fastinit gives now, under the
 instruction set that FASTINIT_ISA names.
 """
 

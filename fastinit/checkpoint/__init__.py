@@ -1,4 +1,4 @@
-"""Model checkpoints: planned and written from a list of names, dtypes and shapes, verified and inspected.
+"""Model checkpoints: plan, write, verify and inspect them from a list of names, dtypes and shapes.
 
 Examples
 --------

@@ -1,4 +1,4 @@
-"""Buffers: tensors for which nothing is drawn. An element follows from its index and the shape."""
+"""Buffers: tensors whose elements follow from their index and the shape, without random draws."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Values = Callable[[Indices, Shape], npt.NDArray[Any]]
 
 
 class BufferPlan:
-    """What an `init.Plan` is, for a buffer: it fills any range of the elements.
+    """The plan of a buffer, used like an `init.Plan`.
 
     Parameters
     ----------
@@ -56,16 +56,16 @@ class BufferPlan:
 
 
 def plan(text: str, tensor: TensorSpec) -> BufferPlan | None:
-    """Return the plan of a buffer, or None if `text` is not a buffer's and must be an initialiser of floats.
+    """Return the plan of a buffer, or None if `text` must be an initialiser of floats.
 
     ``arange`` counts along the last axis, ``tril`` is 1 on and below the diagonal of the last two axes, and
-    ``inv_freq(base=10000)`` holds the inverse frequencies of rotary embeddings, ``base ** (-i / n)``. For
-    integers and BOOL there are ``zeros``, ``ones`` and ``constant``, too.
+    ``inv_freq(base=10000)`` holds the inverse frequencies of rotary embeddings, ``base ** (-i / n)``.
+    Integers and BOOL also take ``zeros``, ``ones`` and ``constant``.
 
     Raises
     ------
     ValueError
-        The shape or the dtype cannot hold it.
+        The shape or the dtype does not fit the buffer.
     """
     base = _INV_FREQ.fullmatch(text)
     if text == "arange":
@@ -93,7 +93,7 @@ def plan(text: str, tensor: TensorSpec) -> BufferPlan | None:
 
 
 def is_buffer(text: str) -> bool:
-    """Whether `text` names one of the buffers that no initialiser makes."""
+    """Whether `text` is a buffer that no initialiser makes."""
     return text in ("arange", "tril") or _INV_FREQ.fullmatch(text) is not None
 
 

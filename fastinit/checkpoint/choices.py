@@ -1,4 +1,4 @@
-"""What makes one tensor."""
+"""`Choice`: a tensor with its rule and plan."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .spec import TensorSpec
 
 
 class Choice(NamedTuple):
-    """A tensor and what makes it.
+    """A tensor with its rule and plan.
 
     Attributes
     ----------
@@ -24,9 +24,9 @@ class Choice(NamedTuple):
     match : str
         The match of the rule that won.
     rule : Rule
-        That rule with all arithmetic worked out: it makes this tensor without the rest of the model.
+        That rule with all arithmetic evaluated: it makes this tensor without the rest of the model.
     plan : Plan or BufferPlan
-        What fills it.
+        The plan that fills it.
     """
 
     spec: TensorSpec
@@ -36,14 +36,14 @@ class Choice(NamedTuple):
 
     @property
     def fans(self) -> tuple[int, int] | None:
-        """fan_in and fan_out if they are used, or if the rule names a layout and there are axes for it."""
+        """(fan_in, fan_out) if the plan uses them, or if the rule has a layout and the shape two axes."""
         if self.plan.fans is None and self.rule.layout is not None and len(self.spec.shape) > 1:
             return init.compute_fans(self.spec.shape, layout=self.rule.layout)
         return self.plan.fans
 
     @property
     def addressable(self) -> bool:
-        """Whether a range of elements costs only itself, not the whole tensor."""
+        """Whether a range of elements costs only itself, not the full tensor."""
         return self.plan.addressable
 
     @property
@@ -61,13 +61,13 @@ class Choice(NamedTuple):
 
     @property
     def label(self) -> str:
-        """What makes the tensor, as a text: the initialiser, and a layout and a padding row if there are."""
+        """The initialiser as text, with the layout and the padding row of the rule, if any."""
         extras = {k: v for k, v in self.rule.table().items() if k in ("layout", "padding_idx")}
         return " ".join([self.rule.init, *(f"{key}={value}" for key, value in extras.items())])
 
     @property
     def _kept(self) -> float:
-        # The share of rows that a padding row leaves.
+        # The share of rows that are not a padding row.
         rows = 0 if self.rule.padding_idx is None else self.spec.shape[0]
         return 1 - 1 / rows if rows else 1.0
 
@@ -77,7 +77,7 @@ class Choice(NamedTuple):
         Parameters
         ----------
         out : ndarray
-            One axis, of the tensor's storage dtype.
+            1-D, of the tensor's storage dtype.
         rng : Generator
             The tensor's own generator, ``root.fold_in(name)``. It doesn't move.
         start : int

@@ -1,5 +1,5 @@
-"""The one error that a user's input can cause."""
+"""The error for bad input."""
 
 
 class BadInput(ValueError):
-    """Input that cannot be used; its message is one line that says what is wrong and where."""
+    """Input that cannot be used. Its message is one line with the problem and its place."""

@@ -1,4 +1,4 @@
-"""The arithmetic in braces that a rule may have: ``normal(std={0.02 / sqrt(2 * layers)})``."""
+"""The arithmetic in braces in rules, such as ``normal(std={0.02 / sqrt(2 * layers)})``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 
 _HOLE = re.compile(r"\{([^{}]*)\}")
-# IEEE 754 rounds each of these, and sqrt, correctly: the same bits everywhere. Those of a power are not.
+# IEEE 754 rounds these and sqrt correctly, so the bits are the same everywhere. Powers are not.
 _OPERATIONS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -39,13 +39,13 @@ def substitute(text: str, values: Mapping[str, float]) -> str:
     text : str
         The text. Its expressions have numbers, names, ``+ - * /``, ``sqrt`` and parentheses.
     values : mapping of str to number
-        What the names stand for.
+        The values of the names.
 
     Raises
     ------
     ValueError
-        An expression has anything else or an unknown name, divides by zero, or takes the root of a negative
-        number.
+        An expression has another construct or an unknown name, divides by zero, or takes the root of a
+        negative number.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Files of checkpoints, open while their tensors are read in pieces."""
+"""The files of a checkpoint, kept open while tensors are read in pieces."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .writer import read_at
 
 
 class Files(contextlib.ExitStack):
-    """The files that some tensors are in, open as long as the context is.
+    """Context that keeps the files of some tensors open.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Files(contextlib.ExitStack):
             raise
 
     def read(self, tensor: Stored, start: int, stop: int) -> npt.NDArray[Any]:
-        """Return elements ``[start, stop)`` of a tensor, as they are stored. Any thread may call."""
+        """Return elements ``[start, stop)`` of a tensor in storage dtype. Any thread may call."""
         storage = tensor.spec.storage
         size = (stop - start) * storage.itemsize
         data = read_at(

@@ -1,4 +1,4 @@
-"""Checkpoints made from a list of tensors: written as files, or handed out one by one."""
+"""Makes checkpoints from a list of tensors, as files or one array at a time."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from .writer import Output, read_at
 
 
 class Summary(NamedTuple):
-    """What `generate` did.
+    """The result of `generate`.
 
     Attributes
     ----------
     files : list of Path
-        The checkpoint's files, the index included.
+        The checkpoint's files, including the index.
     kept : list of Path
-        Those of them that were there before, and right.
+        The files that existed with the right content.
     tensors, parameters, bytes : int
         The number of tensors, of elements, and of bytes of data.
     seconds : float
-        The time that it took.
+        The time of the call.
     rules_from : str
-        Where the rules came from: the name of the preset that ``"auto"`` picked, say.
+        The source of the rules, such as the preset that ``"auto"`` picked.
     recipe_digest : str
-        Digest of names, dtypes, shapes, rules, seed and contract number, from which the bytes follow.
+        Digest of names, dtypes, shapes, rules, seed and contract number, which determine the bytes.
     digest : str or None
-        Digest of the bytes, if it was asked for.
+        Digest of the bytes, if requested.
     tensor_digests : dict or None
-        Digest of each tensor's bytes, if it was asked for.
+        Digest of each tensor's bytes, if requested.
     """
 
     files: list[Path]
@@ -72,21 +72,21 @@ def generate(
     digest: bool = False,
     progress: Report | None = None,
 ) -> Summary:
-    """Write a checkpoint: the same arguments, the same bytes on every machine.
+    """Write a checkpoint. The same arguments give the same bytes on every machine.
 
-    Memory does not grow with the model, except for a tensor whose rule needs all of it (``orthogonal``). A
-    file gets its name when all of it is on the disk, and the index comes last.
+    Memory does not grow with the model, unless a rule needs a full tensor (``orthogonal``). A file gets its
+    name once it is complete on the disk, and the index comes last.
 
     Parameters
     ----------
     manifest, target, seed, init, dtype, max_shard_size, only
-        As of `plan`.
+        As for `plan`.
     threads : int, optional
-        The number of threads; `fastinit.get_num_threads` if it is not given.
+        The number of threads; by default `fastinit.get_num_threads`.
     force : bool, optional
-        Replace what is there.
+        Replace existing files.
     resume : bool, optional
-        Keep the shards that are there, each after a comparison with what it must be.
+        Keep existing shards whose bytes, all compared, are right.
     digest : bool, optional
         Also compute the digest of the bytes.
     progress : callable, optional
@@ -99,9 +99,9 @@ def generate(
     Raises
     ------
     BadInput
-        An argument, or what it names, cannot be used. Nothing has been written.
+        An argument, or a file that it names, cannot be used. Nothing has been written.
     OSError
-        Writing failed. Finished shards stay, for `resume`; an unfinished one does not.
+        Writing failed. Finished shards stay, for `resume`. The unfinished one is removed.
 
     Examples
     --------
@@ -132,19 +132,19 @@ def tensors(
     Parameters
     ----------
     manifest, seed, init, dtype, only
-        As of `plan`.
+        As for `plan`.
 
     Yields
     ------
     name : str
         In the order of the manifest.
     array : ndarray
-        The tensor. A BF16 one has the dtype of ``ml_dtypes``.
+        The tensor. A BF16 tensor has the dtype of ``ml_dtypes``.
 
     Raises
     ------
     BadInput
-        An argument, or what it names, cannot be used. It is raised at once, not at the first tensor.
+        An argument, or a file that it names, cannot be used. The call raises it, not the first tensor.
 
     Examples
     --------
@@ -170,7 +170,7 @@ def _array(recipe: Recipe, choice: Choice) -> npt.NDArray[Any]:
 
 
 class _Job:
-    """The data of all shards, on its way to files or compared with what they hold."""
+    """Makes the data of shards, and writes it to files or compares it with them."""
 
     def __init__(
         self, planned: CheckpointPlan, threads: int, digest: DataDigest | None, report: Report | None
@@ -181,12 +181,11 @@ class _Job:
         self._progress = Progress(planned.bytes, report)
 
     def write(self, output: Output, shard: Shard) -> None:
-        """Write a shard."""
         output.write(shard.header, 0)
         self._produce(shard, output.write)
 
     def holds(self, path: Path, shard: Shard) -> bool:
-        """Whether a file is what would be written, to its last byte."""
+        """Whether a file has exactly the bytes that would be written."""
         try:
             fd = os.open(path, os.O_RDONLY)
         except OSError:
@@ -221,7 +220,7 @@ class _Job:
         self._recipe.produce(of_shard, sink, self._threads)
 
     def digests(self) -> dict[str, Any]:
-        """Return what `Summary` says of the bytes."""
+        """Return the digests for `Summary`."""
         if self._digest is None:
             return {"digest": None, "tensor_digests": None}
         specs = self._recipe.specs
@@ -230,11 +229,11 @@ class _Job:
 
 
 class _Different(Exception):
-    """A file's data is not what it must be."""
+    """A file has other bytes than it should."""
 
 
 def _write(planned: CheckpointPlan, job: _Job, *, force: bool, resume: bool) -> list[Path]:
-    """Write the files of a plan; return those that were kept."""
+    """Write the files of a plan. Return those that were kept."""
     folder, stem, format = planned.folder, planned.stem, planned.format
     metadata = planned.recipe.metadata()
     shards = [format.lay_out(file, specs, metadata) for file, specs in planned.shards.items()]
@@ -268,19 +267,19 @@ def _write(planned: CheckpointPlan, job: _Job, *, force: bool, resume: bool) -> 
 
 
 def _check_room(folder: Path, needed: int, old: Iterable[Path]) -> None:
-    """BadInput if a file system has no room for `needed` bytes, even without the old files."""
+    """Raise BadInput if the file system has no room for `needed` bytes, even without the old files."""
     system = os.statvfs(folder)
     free = system.f_bavail * system.f_frsize
     for path in old:
         with contextlib.suppress(FileNotFoundError):
             free += os.lstat(path).st_blocks * 512
-    # A file system that doesn't count its blocks says that it has none.
+    # A file system that doesn't count its blocks reports 0.
     if system.f_blocks and needed > free:
         raise BadInput(f"{folder}: needs {sizes.shown(needed)}, {sizes.shown(free)} are free")
 
 
 def _check_written_by_us(old: Iterable[Path], content: Mapping[str, bytes]) -> None:
-    """BadInput if a file does not begin as the new one of its name would; a file may be cut short."""
+    """Raise BadInput if a file begins unlike the new one of its name. It may be shorter."""
     for path in old:
         expected = content.get(path.name, b"")
         try:
@@ -293,7 +292,7 @@ def _check_written_by_us(old: Iterable[Path], content: Mapping[str, bytes]) -> N
 
 
 def _retire(old: Sequence[Path], content: Mapping[str, bytes]) -> None:
-    """Remove the files that will not be replaced, the index first: it must not list old shards with new."""
+    """Remove the files that will not be replaced, the index first, so that it never lists new shards."""
     for path in old:
         if path.name not in content or path.suffix == ".json":
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Statistics of a checkpoint's tensors: moments, extremes and counts, from one pass over the files."""
+"""Statistics of a checkpoint's tensors (moments, extremes, counts) in one pass over the files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .matching import Model
 from .pieces import Progress, Report, number_of_threads, ranges
 from .spec import TensorSpec
 
-#: A tensor is marked if a moment is off by more than this many standard errors: by chance, one in 10^9 is.
+#: A tensor is marked if a moment is off by more standard errors than this: by chance, one in 10^9 is.
 SIGMAS = 6.0
 
 
@@ -41,9 +41,9 @@ class Statistics(NamedTuple):
     nan, inf : int
         The number of NaNs, and of infinities.
     expected_mean, expected_std : float or None
-        What the rules in the metadata give.
+        The moments that the rules in the metadata give.
     marked : bool
-        There are NaNs, or infinities that no rule gives, or the mean or std is further than `SIGMAS` standard
+        True if there are NaNs, infinities that no rule gives, or a mean or std more than `SIGMAS` standard
         errors from the expected one.
     """
 
@@ -67,15 +67,15 @@ def inspect(
 ) -> list[Statistics]:
     """Read a checkpoint and compute statistics of its tensors.
 
-    Any safetensors file can be read. What is expected is known of those that fastinit wrote. Memory does not
-    grow with the checkpoint.
+    It reads any safetensors file. Only files of fastinit have expected moments. Memory does not grow with the
+    checkpoint.
 
     Parameters
     ----------
     path : path
         A ``.safetensors`` file, the ``.index.json`` of a sharded checkpoint, or a folder with either.
     threads, progress
-        As of `generate`. The result does not depend on the number of threads.
+        As for `generate`. The result does not depend on the number of threads.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def inspect(
     expected = _expected([tensor.spec for tensor in stored], metadata, str(path))
     statistics = []
     for tensor in stored:
-        # Merged in order: rounding does not depend on which thread was first.
+        # Merge in order, so that rounding does not depend on the threads.
         of_tensor = pieces[tensor.spec.name]
         moments = reduce(_Moments.merged, (of_tensor[start] for start in sorted(of_tensor)), _Moments())
         statistics.append(_statistics(tensor.spec, moments, expected.get(tensor.spec.name)))
@@ -129,14 +129,14 @@ def _expected(specs: Sequence[TensorSpec], metadata: Mapping[str, str], where: s
     choices: dict[str, Choice] = {}
     model = Model(specs, rules.of_metadata(metadata, where) or [], where)
     for spec in specs:
-        # Nothing is expected of tensors that were added since.
+        # A tensor that was added later has no rule, so no expected moments.
         with contextlib.suppress(BadInput):
             choices[spec.name] = model.choose(spec, model.match(spec))
     return choices
 
 
 class _Moments(NamedTuple):
-    """Moments and counts of a part of a tensor. `squares` is the sum of squared distances from the mean."""
+    """Moments and counts of a part of a tensor. `squares`: sum of squared distances from the mean."""
 
     finite: int = 0
     mean: float = 0.0
@@ -149,7 +149,7 @@ class _Moments(NamedTuple):
 
     @classmethod
     def of(cls, values: npt.NDArray[Any]) -> _Moments:
-        """Measure one value or more."""
+        """Return the moments of one value or more."""
         size = values.size
         zeros = int(np.count_nonzero(values == 0))
         nan = inf = 0
@@ -159,13 +159,13 @@ class _Moments(NamedTuple):
             values = values[finite]
             if not values.size:
                 return cls(zeros=zeros, nan=nan, inf=inf)
-        # Distances are from the first value, so a constant has a deviation of exactly 0.
+        # Distances from the first value give a constant a deviation of exactly 0.
         origin = float(values[0])
         with np.errstate(over="ignore", invalid="ignore"):
             distances = values.astype(np.float64)
             distances -= origin
             mean = float(distances.mean())
-            # Not a dot product: BLAS has threads of its own, and its sum depends on how many.
+            # A dot product would depend on the number of BLAS threads.
             squares = float(np.square(distances, out=distances).sum()) - mean * mean * values.size
         return cls(
             values.size,
@@ -179,7 +179,7 @@ class _Moments(NamedTuple):
         )
 
     def merged(self, other: _Moments) -> _Moments:
-        """Return the moments of both parts together, by Chan, Golub and LeVeque 1979."""
+        """Return the moments of both parts together (Chan, Golub and LeVeque 1979)."""
         finite = self.finite + other.finite
         share = other.finite / finite if finite else 0.0
         gap = other.mean - self.mean
@@ -222,9 +222,9 @@ def _is_off(moments: _Moments, std: float | None, choice: Choice | None) -> bool
     if std is None or choice is None or choice.mean is None or choice.std is None:
         return False
     n = moments.finite
-    # In a structured tensor, such as a sparse one, the zeros are not drawn and say nothing of the scale.
+    # In a structured tensor, such as a sparse one, zeros are not drawn and carry no information on the scale.
     draws = n - moments.zeros if choice.plan.distribution == "structured" else n
-    # The standard error of a normal's std. Other distributions here have lower kurtosis, so a smaller error.
+    # The standard error of a normal's std. The other distributions have lower kurtosis, so smaller errors.
     error = SIGMAS / math.sqrt(2.0 * draws) if draws else 0.0
     rounding = choice.spec.floating.epsilon if choice.spec.floating else 0.0
     of_std = choice.std * (error + rounding)

@@ -1,4 +1,4 @@
-"""The list of a checkpoint's tensors, read from JSON, a mapping or another checkpoint's headers."""
+"""Reads the list of a checkpoint's tensors from JSON, a mapping or another checkpoint's headers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .spec import DTYPES, MAX_BYTES, MAX_HEADER, TensorSpec, checked, dtype_name
 
 __all__ = ["DTYPES", "GPT2", "TensorSpec", "read", "select"]
 
-#: The list that is used if none is given: GPT-2, 124M parameters.
+#: The default list: GPT-2, 124M parameters.
 GPT2 = Path(__file__).parent / "manifests" / "gpt2.json"
 
 
@@ -30,12 +30,12 @@ def read(
     Parameters
     ----------
     source : path, ``"-"`` or mapping
-        JSON, ``{name: {"dtype": ..., "shape": [...]}}``, in a file or on standard input (``"-"``), or such a
-        mapping; or a checkpoint, whose headers are the list: a ``.safetensors`` file, the ``.index.json`` of
-        a sharded one, or a folder with either. In a mapping, a dtype may be NumPy's or torch's, and a
-        `TensorSpec` may stand for the dtype and the shape.
+        A mapping ``{name: {"dtype": ..., "shape": [...]}}``; the same as JSON, in a file or on standard input
+        (``"-"``); or a checkpoint, whose headers are read: a ``.safetensors`` file, the ``.index.json`` of a
+        sharded one, or a folder with either. In a mapping, dtypes of NumPy and torch are valid, and so is a
+        `TensorSpec` in place of the inner mapping.
     dtype : str or dtype, optional
-        What floating-point tensors become: F64, F32, F16 or BF16.
+        The dtype that all floating-point tensors get: F64, F32, F16 or BF16.
 
     Returns
     -------
@@ -65,10 +65,7 @@ def read(
 
 
 def select(specs: Sequence[TensorSpec], only: str | Sequence[str]) -> list[TensorSpec]:
-    """Return the tensors whose names match one of some globs, or all if there are no globs.
-
-    BadInput if none matches.
-    """
+    """Return the tensors whose names match a glob, or all if there are no globs. BadInput if none matches."""
     if not only:
         return list(specs)
     if isinstance(only, str):
@@ -122,7 +119,7 @@ def _listed(entries: Mapping[str, Any], where: str) -> tuple[list[TensorSpec], s
 
 
 def _as_listed(entry: Any) -> Any:
-    """Return a mapping's entry, with a spec or dtypes and integers of NumPy or torch, as JSON has it."""
+    """Return a mapping's entry in the form of JSON, from a TensorSpec or types of NumPy or torch."""
     if isinstance(entry, TensorSpec):
         return {"dtype": entry.dtype, "shape": entry.shape}
     if not isinstance(entry, Mapping) or set(entry) != {"dtype", "shape"}:

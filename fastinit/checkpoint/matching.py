@@ -1,4 +1,4 @@
-"""Which rule takes a tensor, and what it makes of it in its model."""
+"""Finds the rule of a tensor, and its choice in the model."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from .spec import TensorSpec
 
 
 class Model:
-    """All tensors of a model, and the rules that make them: a tensor's rule may depend on other tensors.
+    """All tensors of a model and their rules. A tensor's rule may depend on other tensors.
 
     Parameters
     ----------
     specs : sequence of TensorSpec
         The tensors.
     rules : list of Rule
-        The rules; the first that matches a tensor makes it.
+        The rules. The first that matches a tensor makes it.
     rules_from : str
-        Where the rules came from, for errors.
+        The source of the rules, for error messages.
     """
 
     def __init__(self, specs: Sequence[TensorSpec], rules: list[Rule], rules_from: str) -> None:
         self.tensors = {spec.name: spec for spec in specs}
         self.rules = rules
         self.rules_from = rules_from
-        # A file's metadata has a rule of its own for each bias whose init uses a fan_in: looked up by name.
+        # Metadata has one rule for each bias whose init uses fan_in. They are looked up by name.
         self._named: dict[str, list[int]] = {}
         self._matchers: dict[int, Callable[[str], Any]] = {}
         for number, rule in enumerate(rules):
@@ -46,11 +46,11 @@ class Model:
             else:
                 self._named.setdefault(name, []).append(number)
         self._exact: dict[tuple[int, str, str], Rule] = {}
-        # Most tensors of a model differ in nothing but their names.
+        # Most tensors of a model differ only in their names.
         self._plans: dict[tuple[str, str, str, tuple[int, ...]], Plan | BufferPlan] = {}
 
     def match(self, spec: TensorSpec) -> int:
-        """Return the number of the first rule that takes a tensor."""
+        """Return the number of the first rule that matches a tensor."""
         numbers: list[int] = sorted([*self._named.get(spec.name, []), *self._matchers])
         for number in numbers:
             rule = self.rules[number]
@@ -69,9 +69,9 @@ class Model:
         names = rule.variables
         try:
             text = expressions.substitute(rule.init, {name: self.value(name, spec) for name in names})
-            # One spelling, so that all tensors of a rule have one record of it.
+            # One spelling, so that all tensors of a rule share one exact rule.
             text = text if buffers.is_buffer(text) else initializer(text).spec
-            # What depends on a tensor's neighbours is recorded for it alone, under its own name.
+            # An init that depends on another tensor is recorded under this tensor's name alone.
             match = glob.escape(spec.name) if "fan_in" in names else rule.match
             plan = self._plan(text, rule.layout or "oi", spec)
             if rule.padding_idx is not None and not (spec.shape and rule.padding_idx < spec.shape[0]):
@@ -94,7 +94,7 @@ class Model:
         return self._plans[key]
 
     def value(self, name: str, spec: TensorSpec) -> int:
-        """Return what a name in the arithmetic of a tensor's rule stands for."""
+        """Return the value of a name in the arithmetic of a tensor's rule."""
         if name == "layers" and self.layers is not None:
             return self.layers
         if name == "fan_in" and (fan_in := self.fan_in(spec)) is not None:
@@ -103,10 +103,10 @@ class Model:
 
     @functools.cached_property
     def layers(self) -> int | None:
-        """The number of blocks: one more than the highest number in the names, None if no name has one.
+        """The number of blocks: the highest number in the names plus one, or None if no name has a number.
 
-        If some name has a number behind ``h``, ``layer``, ``layers``, ``block`` or ``blocks``, only such
-        numbers count: experts and heads are numbered, too. Otherwise the first number of each name counts.
+        If a number follows ``h``, ``layer``, ``layers``, ``block`` or ``blocks`` in some name, only such
+        numbers count, since experts and heads have numbers too. Otherwise each name's first number counts.
         """
         for pattern in (r"(?:^|\.)(?:h|layers?|blocks?)\.(\d+)\.", r"(?:^|\.)(\d+)\."):
             numbers = [int(found[1]) for name in self.tensors if (found := re.search(pattern, name))]
@@ -115,7 +115,7 @@ class Model:
         return None
 
     def fan_in(self, spec: TensorSpec) -> int | None:
-        """Return the fan_in of the weight beside a bias, None if there is no weight with fans."""
+        """Return the fan_in of the weight of a bias, or None if there is no weight with fans."""
         weight = self.tensors.get(re.sub(r"bias$", "weight", spec.name))
         if weight is None or weight is spec or len(weight.shape) < 2:
             return None

@@ -1,4 +1,4 @@
-"""Tensors in pieces, so that several threads work on one and memory does not grow with it."""
+"""Pieces of tensors, so that threads share a tensor and memory does not grow with it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import fastinit
 from .errors import BadInput
 from .spec import TensorSpec
 
-#: Bytes of a tensor that are made, written, read or hashed at a time; they stay in the cache between steps.
-#: They are an even number of elements of every dtype, so that no pair of normals is drawn twice.
+#: Bytes of a tensor that are made, written, read or hashed at a time, which fit in the cache. They are an
+#: even number of elements of every dtype, so that no pair of normals is drawn twice.
 PIECE = 1 << 20
 
-#: Called with the bytes that are done and the bytes of all, from any thread, one at a time.
+#: Called with the bytes done and the total, from any thread, one call at a time.
 Report = Callable[[int, int], object]
 
 
 def ranges(spec: TensorSpec) -> Iterator[tuple[int, int]]:
-    """Yield the pieces of a tensor, each as the index of its first element and of the one after its last.
+    """Yield the pieces of a tensor as ``(start, stop)`` of its elements.
 
     Examples
     --------
@@ -32,10 +32,7 @@ def ranges(spec: TensorSpec) -> Iterator[tuple[int, int]]:
 
 
 def number_of_threads(threads: int | None) -> int:
-    """Return a number of threads as it was asked for, or else `fastinit.get_num_threads`.
-
-    BadInput if it is less than 1.
-    """
+    """Return `threads`, by default `fastinit.get_num_threads`. BadInput if it is less than 1."""
     if threads is None:
         try:
             return fastinit.get_num_threads()
@@ -47,7 +44,7 @@ def number_of_threads(threads: int | None) -> int:
 
 
 class Progress:
-    """Bytes that are done, of `total`; `report` is told at each step. Any thread may add."""
+    """Counts the bytes done, and calls `report` at each step. Any thread may add."""
 
     def __init__(self, total: int, report: Report | None) -> None:
         self.total = total
@@ -56,7 +53,7 @@ class Progress:
         self._lock = threading.Lock()
 
     def add(self, nbytes: int) -> None:
-        """Count some more bytes as done."""
+        """Count `nbytes` more as done."""
         with self._lock:
             self.done += nbytes
             if self._report is not None:

@@ -1,4 +1,4 @@
-"""What would be written where: everything that `generate` does before it writes."""
+"""Plans of checkpoints: all that `generate` does before it writes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .spec import TensorSpec
 #: A path, ``"-"`` for standard input, or a mapping.
 Manifest = str | os.PathLike[str] | Mapping[str, Any]
 
-#: The most bytes of data in a file of a folder, if nothing else is said. Hugging Face's default.
+#: The default limit of a file's data in a folder, which is Hugging Face's.
 MAX_SHARD_SIZE = "5GB"
 
 
@@ -30,16 +30,16 @@ class CheckpointPlan(NamedTuple):
     Attributes
     ----------
     recipe : Recipe
-        The tensors and what makes each (`Recipe.choices`), the rules (`Recipe.rules`), where these came from
-        (`Recipe.rules_from`), the seed, and a digest of all that.
+        The tensors and their plans (`Recipe.choices`), the rules (`Recipe.rules`) and their source
+        (`Recipe.rules_from`), the seed, and a digest of all these.
     format : module
         The module of `fastinit.checkpoint.formats` that lays out the files.
     folder : Path
-        Where the files go.
+        The folder of the files.
     stem : str
-        What their names begin with.
+        The start of their names.
     shards : dict of str to list of TensorSpec
-        The names of the files that hold tensors, and the tensors of each. Empty if there is no target.
+        The tensors of each file that has tensors, by its name. Empty if there is no target.
     """
 
     recipe: Recipe
@@ -50,7 +50,7 @@ class CheckpointPlan(NamedTuple):
 
     @property
     def files(self) -> list[Path]:
-        """The files. If there are several that hold tensors, their index is the last."""
+        """The files. If several have tensors, the last is their index."""
         index = [self.format.index_name(self.stem)] if len(self.shards) > 1 else []
         return [self.folder / file for file in (*self.shards, *index)]
 
@@ -70,7 +70,7 @@ class CheckpointPlan(NamedTuple):
         return sum(choice.spec.nbytes for choice in self.recipe.choices)
 
     def facts(self) -> dict[str, Any]:
-        """Return the attributes that a `Summary` has, too."""
+        """Return the attributes that `Summary` shares."""
         return {
             **{key: getattr(self, key) for key in ("files", "tensors", "parameters", "bytes")},
             "rules_from": self.recipe.rules_from,
@@ -88,26 +88,26 @@ def plan(
     max_shard_size: int | str | None = None,
     only: str | Sequence[str] = (),
 ) -> CheckpointPlan:
-    """Find how each tensor of a checkpoint would be filled, and where it would go. Nothing is written.
+    """Plan how to fill each tensor of a checkpoint, and in which file. Nothing is written.
 
     Parameters
     ----------
     manifest : path, ``"-"`` or mapping
         The list of tensors; see `fastinit.checkpoint.manifest.read`.
     target : path, optional
-        A name that ends in ``.safetensors``, or else a folder. A folder gets ``model.safetensors``, or shards
-        and an index that are named as Hugging Face does, if there is more data than `max_shard_size`.
+        A name that ends in ``.safetensors``, or else a folder. A folder gets ``model.safetensors``, or, if
+        there is more data than `max_shard_size`, shards and an index with Hugging Face's names.
     seed : int, optional
         The seed of all tensors.
     init : str, path or list of Rule, optional
-        The rules that say how tensors are filled: a preset's name, ``"auto"``, a TOML file, or the rules.
+        The rules for filling tensors: a preset's name, ``"auto"``, a TOML file, or the rules.
     dtype : str or dtype, optional
-        What floating-point tensors become: F64, F32, F16 or BF16.
+        The dtype that all floating-point tensors get: F64, F32, F16 or BF16.
     max_shard_size : int or str, optional
-        The most bytes of data in a file, such as ``"500MB"``. A larger tensor is a file of its own. If it is
-        not given, it is 5GB for a folder, and a single file has no limit.
+        The most bytes of data in a file, such as ``"500MB"``. A larger tensor gets its own file. The default
+        is 5GB for a folder, and no limit for a single file.
     only : str or sequence of str, optional
-        Globs. Only tensors whose names match one are taken, with the values that they have in the whole.
+        Globs. Only tensors whose names match one are taken, with the values of the full model.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def plan(
     Raises
     ------
     BadInput
-        An argument, or what it names, cannot be used.
+        An argument, or a file that it names, cannot be used.
 
     Examples
     --------
@@ -130,7 +130,7 @@ def plan(
     """
     specs = read(manifest, dtype)
     selected = select(specs, only)
-    # The rules see all tensors, though only some may be wanted: a rule may depend on how deep the model is.
+    # Rules see all tensors, even if only some are selected, as they may depend on the depth of the model.
     recipe = resolve(specs, init, seed).of(selected)
     if target is None:
         return CheckpointPlan(recipe, formats.FORMATS[0], Path(), "", {})
@@ -143,7 +143,7 @@ def plan(
 def _destination(
     specs: Sequence[TensorSpec], target: str | os.PathLike[str], max_shard_size: int | str | None
 ) -> tuple[ModuleType, Path, str, dict[str, list[TensorSpec]]]:
-    """Return the format, the folder and the stem that a target says, and the tensors of each file."""
+    """Return a target's format, folder and stem, and the tensors of each file."""
     folder, stem = Path(checked_target(target)), "model"
     format = formats.of(folder)
     is_folder = os.path.isdir(folder) or os.fspath(target).endswith(os.sep)
@@ -163,7 +163,7 @@ def checked_target(target: Any) -> str | os.PathLike[str]:
 
 
 def _check_folder(folder: Path) -> None:
-    """BadInput if there is no such folder and none can be made."""
+    """Raise BadInput if the folder does not exist and cannot be made."""
     try:
         mode = os.stat(folder if os.path.lexists(folder) else folder.parent).st_mode
     except OSError as error:
@@ -173,7 +173,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def check_names(paths: Iterable[Path]) -> None:
-    """BadInput if files cannot have these names."""
+    """Raise BadInput if a path cannot be a file."""
     for path in paths:
         try:
             mode = os.lstat(path).st_mode

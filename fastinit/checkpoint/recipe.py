@@ -1,4 +1,4 @@
-"""What is to be made: every tensor with its rule, and the digests of it."""
+"""Recipes: the tensors of a checkpoint with their rules, and digests of both."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ Sink = Callable[[Choice, int, npt.NDArray[Any]], object]
 
 @dataclass(frozen=True)
 class Recipe:
-    """Tensors that can be made.
+    """Tensors with their rules and a seed.
 
     Attributes
     ----------
     seed : int
-        The seed. A tensor's stream comes from it and from the tensor's name.
+        The seed. It and a tensor's name determine the tensor's stream.
     choices : list of Choice
-        The tensors, and what makes each.
+        The tensors with their rules and plans.
     rules : list of Rule
-        The rules that won, in order, with all arithmetic worked out. They make the same tensors from any part
+        The rules that won, in order, with all arithmetic evaluated. They make the same tensors from any part
         of the model.
     rules_from : str
-        Where the rules came from: a preset's name, a file's path, or a phrase.
+        The source of the rules: a preset's name, a file's path, or a phrase.
     layers : int or None
-        The number of blocks, if a rule that won uses it.
+        The number of blocks, if a winning rule uses it.
     unused : list of str
-        The matches of the rules that no tensor was made by. Rules of presets don't count.
+        The matches of rules that made no tensor, except those of presets.
     """
 
     seed: int
@@ -63,13 +63,13 @@ class Recipe:
         return [choice.spec for choice in self.choices]
 
     def of(self, specs: Iterable[TensorSpec]) -> Recipe:
-        """Return the recipe of some of the tensors. Its rules are those of all."""
+        """Return the recipe of some of the tensors, with the rules of all."""
         names = {spec.name for spec in specs}
         return replace(self, choices=[choice for choice in self.choices if choice.spec.name in names])
 
     @functools.cached_property
     def digest(self) -> str:
-        """BLAKE2b of all that the tensors' bytes follow from. It does not depend on the tensors' order."""
+        """BLAKE2b of all that determines the tensors' bytes. It does not depend on their order."""
         head = {"bit_generator": "PCG64", "contract": fastinit.CONTRACT, "seed": self.seed}
         choices = sorted(self.choices, key=lambda choice: choice.spec.name)
         tensors = ([c.spec.name, c.spec.dtype, c.spec.shape, c.label] for c in choices)
@@ -77,7 +77,7 @@ class Recipe:
         return _hash(tensors, f'{_compact(head)[:-1]},"tensors":', "}")
 
     def metadata(self) -> dict[str, str]:
-        """Return what a file says about how it was made."""
+        """Return the metadata of the recipe's files."""
         return {
             "format": "pt",
             "fastinit.version": fastinit.__version__,
@@ -97,10 +97,10 @@ class Recipe:
             The tensors.
         sink : callable
             Called as ``sink(choice, start, values)`` with elements ``[start, start + values.size)`` of a
-            tensor, one of its `ranges`, from any thread and in any order. The memory of `values` is used
-            again afterwards.
+            tensor, one of its `ranges`, from any thread and in any order. The memory of `values` is reused
+            afterwards.
         threads : int, optional
-            The number of threads; `fastinit.get_num_threads` if it is not given.
+            The number of threads; by default `fastinit.get_num_threads`.
         """
         own = threading.local()
 
@@ -132,10 +132,10 @@ class Recipe:
 
 
 def resolve(specs: Sequence[TensorSpec], init: Any = "auto", seed: Any = 0) -> Recipe:
-    """Find what makes each tensor of a model; `init` and `seed` are as of `fastinit.checkpoint.plan`.
+    """Return the recipe of a model; `init` and `seed` are as for `fastinit.checkpoint.plan`.
 
-    BadInput if no rule matches a tensor, its rule cannot make it, a rule is malformed, or there is no such
-    preset.
+    BadInput if no rule matches a tensor, its rule cannot make it, a rule is malformed, or a preset is
+    unknown.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def resolve(specs: Sequence[TensorSpec], init: Any = "auto", seed: Any = 0) -> R
 
 
 def checked_seed(seed: Any) -> int:
-    """Return a seed as an int. BadInput if it is none."""
+    """Return a seed as an int. BadInput if it is not a valid seed."""
     try:
         seed = operator.index(seed)
     except TypeError:
@@ -175,17 +175,17 @@ def checked_seed(seed: Any) -> int:
 
 
 class DataDigest:
-    """A digest of tensors' bytes that depends neither on files nor on the order in which pieces come.
+    """A digest of tensors' bytes. It depends neither on the files nor on the order of pieces.
 
-    A tensor's digest is the BLAKE2b of the BLAKE2b digests of its pieces of `PIECE` bytes. The digest of all
-    is the BLAKE2b of the tensors' names, dtypes, shapes and digests, sorted by name.
+    A tensor's digest is the BLAKE2b of the BLAKE2b digests of its pieces of `PIECE` bytes. The combined
+    digest is the BLAKE2b of the tensors' names, dtypes, shapes and digests, sorted by name.
     """
 
     def __init__(self) -> None:
         self._pieces: dict[str, dict[int, bytes]] = {}
 
     def add(self, name: str, start: int, data: memoryview) -> None:
-        """Take the piece of a tensor that begins at element `start`."""
+        """Add the piece of a tensor that begins at element `start`."""
         self._pieces.setdefault(name, {})[start] = hashlib.blake2b(data, digest_size=32).digest()
 
     def tensor(self, name: str) -> str:
@@ -195,7 +195,7 @@ class DataDigest:
         return hashlib.blake2b(joined, digest_size=32).hexdigest()
 
     def combined(self, specs: Sequence[TensorSpec]) -> str:
-        """Return the digest of all of them."""
+        """Return the combined digest of some tensors."""
         specs = sorted(specs, key=lambda spec: spec.name)
         return _hash([spec.name, spec.dtype, spec.shape, self.tensor(spec.name)] for spec in specs)
 
@@ -204,7 +204,7 @@ _compact = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _hash(tensors: Iterable[list[Any]], before: str = "", after: str = "") -> str:
-    """Return the BLAKE2b of a JSON list and of the text around it, which never is in memory as a whole."""
+    """Return the BLAKE2b of a JSON list and the text around it, without holding all in memory."""
     state = hashlib.blake2b(f"{before}[".encode(), digest_size=32)
     separator = ""
     for tensor in tensors:

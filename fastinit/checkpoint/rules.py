@@ -1,4 +1,4 @@
-"""Rules: which initialiser makes the tensors whose names match."""
+"""Rules: a pattern of names and the initialiser of the tensors that match."""
 
 from __future__ import annotations
 
@@ -30,23 +30,22 @@ class Rule:
     Parameters
     ----------
     match : str
-        A glob for the whole name, case-sensitive, or ``/regex/``, searched for anywhere in it.
+        A case-sensitive glob for the full name, or ``/regex/``, searched for anywhere in it.
     init : str
-        An initialiser as `fastinit.init.get` takes it, or a buffer: ``arange``, ``tril``,
-        ``inv_freq(base=...)``. Arithmetic in braces is worked out first. There, `layers` is the number of the
-        model's blocks, and `fan_in` is that of the weight beside a bias. A rule with `fan_in` passes over
-        tensors that have no such weight.
+        A spec for `fastinit.init.get`, or a buffer: ``arange``, ``tril``, ``inv_freq(base=...)``. Arithmetic
+        in braces is evaluated first. In it, `layers` is the number of blocks, and `fan_in` is that of the
+        weight of a bias. A rule with `fan_in` skips tensors without such a weight.
     layout : {"oi", "io"}, optional
-        The order of a weight's axes. ``"oi"`` is taken if fans are needed and nothing is said.
+        The order of a weight's axes. If fans are needed, the default is ``"oi"``.
     min_ndim, max_ndim : int
-        The rule passes over tensors of fewer axes, and of more.
+        The rule skips tensors with fewer or more axes.
     padding_idx : int, optional
         The index of a row that is set to zero afterwards, as `torch.nn.Embedding` does.
 
     Raises
     ------
     BadInput
-        One of them cannot be used.
+        A parameter is invalid.
 
     Examples
     --------
@@ -89,20 +88,17 @@ class Rule:
         return _variables(self.init)
 
     def table(self) -> dict[str, Any]:
-        """Return what is not left at its default, as TOML and JSON hold it."""
+        """Return the parameters that differ from their defaults, as in TOML and JSON."""
         return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default}
 
 
 def dumps(rules: Iterable[Rule]) -> str:
-    """Return rules as the compact JSON that a checkpoint's metadata keeps."""
+    """Return rules as the compact JSON of a checkpoint's metadata."""
     return json.dumps([rule.table() for rule in rules], separators=(",", ":"), ensure_ascii=False)
 
 
 def of_metadata(metadata: Mapping[str, str], where: str) -> list[Rule] | None:
-    """Return the rules that a checkpoint's metadata keeps, None if it keeps none.
-
-    BadInput if they are not what `dumps` writes. It names `where`.
-    """
+    """Return the rules in a checkpoint's metadata, or None. BadInput, which names `where`, if malformed."""
     text = metadata.get("fastinit.rules")
     if text is None:
         return None
@@ -113,9 +109,9 @@ def of_metadata(metadata: Mapping[str, str], where: str) -> list[Rule] | None:
 
 
 def from_tables(tables: Any, where: str) -> list[Rule]:
-    """Return rules from the tables of a file or a caller, some of which may be rules already.
+    """Return the rules of tables, of which some may be rules already.
 
-    BadInput if one is malformed. It names `where` and the number of the rule.
+    BadInput if one is malformed; it names `where` and the number of the rule.
     """
     if not isinstance(tables, (list, tuple)):
         raise BadInput(f"{where}: rules must be a list, each under [[rule]]")
@@ -144,21 +140,21 @@ _variables = functools.cache(expressions.variables)
 
 @functools.cache
 def _check_init(text: str) -> None:
-    # Any values do: only the form is checked here.
+    # Any values will do, as only the form is checked.
     spec = expressions.substitute(text, {"layers": 1, "fan_in": 1})
     if not buffers.is_buffer(spec):
         initializer(spec)
 
 
 def matcher(match: str) -> Callable[[str], Any]:
-    """Return a function of a name, whose result is true if `match`, a glob or ``/regex/``, takes the name."""
+    """Return a function of a name that is true if `match`, a glob or ``/regex/``, matches it."""
     if len(match) > 1 and match[0] == match[-1] == "/":
         return re.compile(match[1:-1]).search
     return re.compile(fnmatch.translate(match)).match
 
 
 def literal(match: str) -> str | None:
-    """Return the one name that a glob without wildcards takes, None for every other match."""
+    """Return the name that a glob without wildcards matches, or None for any other match."""
     if len(match) > 1 and match[0] == match[-1] == "/":
         return None
     name = re.sub(r"\[([*?[])\]", r"\1", match)

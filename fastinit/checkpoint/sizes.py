@@ -1,4 +1,4 @@
-"""Numbers of bytes, in decimal units, as Hugging Face counts."""
+"""Sizes in bytes, in decimal units as Hugging Face's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _UNITS = ("bytes", "KB", "MB", "GB", "TB", "PB", "EB")
 
 
 def parse(size: int | str) -> int:
-    """Return the bytes that a number or a string such as ``"500MB"`` says. ``"5GiB"`` is binary.
+    """Return the bytes of a number or a string such as ``"500MB"``. ``"5GiB"`` is binary.
 
     Examples
     --------
@@ -26,7 +26,7 @@ def parse(size: int | str) -> int:
 
 
 def unit(size: float) -> tuple[float, str]:
-    """Return the unit that a size is best shown in: its bytes, and its name.
+    """Return the best unit to show a size in: its bytes and its name.
 
     Examples
     --------
@@ -40,7 +40,7 @@ def unit(size: float) -> tuple[float, str]:
 
 
 def shown(size: float) -> str:
-    """Return a size as people read it.
+    """Return a size as text with a unit.
 
     Examples
     --------

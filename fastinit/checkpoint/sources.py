@@ -1,4 +1,4 @@
-"""Where rules come from: a preset, a TOML file, a list, or what the tensors' names say."""
+"""Loads rules from a preset, a TOML file or a list, or picks a preset by the tensors' names."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _ALIASES = {"mistral": "llama"}
 #: Names that stand for a list of rules.
 PRESETS = sorted({path.stem for path in _FOLDER.glob("*.toml")} - {"base"} | set(_ALIASES))
 
-#: What ``"auto"`` takes if no preset knows the names: every weight as its torch module would make it.
+#: The preset of ``"auto"`` if no other knows the names. It fills each weight as its torch module does.
 FALLBACK = "torch"
 
 
 def load(specs: Sequence[TensorSpec], init: Any) -> tuple[str, list[Rule], list[Rule]]:
-    """Read the rules that `init`, as of `fastinit.checkpoint.plan`, stands for.
+    """Load the rules of `init`, which is as for `fastinit.checkpoint.plan`.
 
     Returns
     -------
     rules_from : str
         A preset's name, a file's path, or a phrase.
     own, preset : list of Rule
-        The rules that the caller gave, and those of presets, which come after them.
+        The caller's rules, and those of presets, which come after them.
     """
     if isinstance(init, (list, tuple)):
         return "the rules given", from_tables(init, "init"), []
@@ -50,7 +50,7 @@ def load(specs: Sequence[TensorSpec], init: Any) -> tuple[str, list[Rule], list[
 
 
 def preset_toml(preset: str) -> str:
-    """Return the TOML of a preset, to read or to start from.
+    """Return the TOML of a preset.
 
     Examples
     --------

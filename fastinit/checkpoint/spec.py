@@ -1,4 +1,4 @@
-"""What a tensor of a checkpoint is, and the JSON that lists and headers are written in."""
+"""`TensorSpec`, the description of a tensor, and the JSON of lists and headers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype("|b1"),
 }
 
-#: The most bytes of a header, by the format, and of a list; and the most bytes of all tensors.
+#: The largest header (the format's limit) or list, and the largest sum of all tensors, in bytes.
 MAX_HEADER = 100_000_000
 MAX_BYTES = 2**63 - 1
 _MAX_DIMENSIONS = 64  # NumPy's
@@ -51,7 +51,7 @@ class TensorSpec:
     Raises
     ------
     BadInput
-        One of them is not what a checkpoint can hold.
+        A checkpoint cannot hold such a tensor.
 
     Examples
     --------
@@ -79,7 +79,7 @@ class TensorSpec:
         if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
             shown = list(shape) if isinstance(shape, tuple) else shape
             raise BadInput(f"tensor {name!r} has shape {shown!r:.200}; it must be a list of integers >= 0")
-        # Zeros are left out, as NumPy does: an empty array's other axes must be addressable, too.
+        # As in NumPy, zeros are left out: the other axes of an empty array must be addressable.
         if len(shape) > _MAX_DIMENSIONS or math.prod(filter(None, shape)) * self.itemsize > MAX_BYTES:
             raise BadInput(f"tensor {name!r} is too large: {len(shape)} dimensions, {list(shape)!r:.200}")
 
@@ -105,7 +105,7 @@ class TensorSpec:
 
     @property
     def floating(self) -> Dtype | None:
-        """The dtype's record, None for integers and BOOL."""
+        """The dtype's record, or None for integers and BOOL."""
         return _FLOATS.get(self.dtype)
 
     def as_numbers(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -122,9 +122,9 @@ class TensorSpec:
 
 
 def dtype_name(dtype: Any) -> Any:
-    """Return safetensors' name of a dtype of NumPy or torch, or of its name; all else is returned as it is.
+    """Return safetensors' name of a dtype of NumPy or torch, or of its name. Return anything else itself.
 
-    A string is not read as NumPy does, to which F8 is float64.
+    Unlike in NumPy, the string F8 does not mean float64.
 
     Examples
     --------
@@ -139,7 +139,7 @@ def dtype_name(dtype: Any) -> Any:
 
 
 def checked(name: Any, dtype: Any, shape: Any, where: str) -> TensorSpec:
-    """Return a `TensorSpec` of unchecked values. An error names where they came from."""
+    """Return a `TensorSpec` of unchecked values. Errors name their source, `where`."""
     try:
         return TensorSpec(name, dtype, shape)
     except BadInput as error:
@@ -147,10 +147,7 @@ def checked(name: Any, dtype: Any, shape: Any, where: str) -> TensorSpec:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return a file's content, or its first bytes if it is larger than a header may be.
-
-    BadInput if it cannot be read.
-    """
+    """Return at most the first ``MAX_HEADER + 1`` bytes of a file. BadInput if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read(MAX_HEADER + 1)
@@ -159,7 +156,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def parse_json(text: bytes, where: str) -> dict[str, Any]:
-    """Return the JSON object in `text`. BadInput for anything else, and for a name that is there twice."""
+    """Return the JSON object in `text`. BadInput for anything else, or for a repeated name."""
     if len(text) > MAX_HEADER:
         raise BadInput(f"{where}: is over the limit of {MAX_HEADER} bytes")
 

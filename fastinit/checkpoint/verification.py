@@ -1,4 +1,4 @@
-"""Checkpoints made again, piece by piece, and compared with their files."""
+"""Makes checkpoints again, piece by piece, and compares them with their files."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ _SLACK = 1e-8
 
 @dataclass(frozen=True)
 class Difference:
-    """A tensor that is not what it must be.
+    """A tensor that differs from the one made again.
 
     Attributes
     ----------
     name : str
         The tensor.
     count, size : int
-        The number of elements that differ, and of all.
+        The number of elements that differ, and of all elements.
     index : tuple of int
-        The index of the first that differs.
+        The index of the first element that differs.
     expected, actual : float or int
-        Its value as it must be, and in the file.
+        The value made again, and the value in the file.
     """
 
     name: str
@@ -56,28 +56,28 @@ class Difference:
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify` found.
+    """The result of `verify`.
 
     Attributes
     ----------
     same : bool
-        Nothing differs.
+        True if nothing differs.
     differences : list of Difference
         The tensors that differ, in the order of the file.
     same_recipe : bool
-        The tensors and rules are those whose digest the metadata has. True if it has none to compare.
+        True if the tensors and rules have the digest in the metadata, or if that has no digest.
     rounded : list of str
-        The tensors that were compared to rounding, because LAPACK makes them.
+        The tensors that LAPACK makes, which are compared only to rounding.
     tensors, bytes : int
-        The number of tensors and of bytes that were compared.
+        The number of tensors and of bytes compared.
     seconds : float
-        The time that it took.
+        The time of the call.
     seed : int
-        The seed that was used.
+        The seed used.
     rules_from : str
-        Where the rules came from.
+        The source of the rules.
     other_seeds : dict of str to str
-        Files with differences whose own metadata has another seed, and that seed.
+        The seed in the metadata of each file that differs and has another seed.
     """
 
     differences: list[Difference]
@@ -92,7 +92,7 @@ class Verification:
 
     @property
     def same(self) -> bool:
-        """Nothing differs."""
+        """True if nothing differs."""
         return self.same_recipe and not self.differences
 
 
@@ -106,16 +106,16 @@ def verify(
 ) -> Verification:
     """Make a checkpoint's tensors again and compare each with the file.
 
-    Memory does not grow with the checkpoint, except for a tensor whose rule needs all of it (``orthogonal``).
+    Memory does not grow with the checkpoint, unless a rule needs a full tensor (``orthogonal``).
 
     Parameters
     ----------
     path : path
         A ``.safetensors`` file, the ``.index.json`` of a sharded checkpoint, or a folder with either.
     seed, init : optional
-        As of `plan`; those of the metadata if they are not given.
+        As for `plan`; by default those in the metadata.
     threads, progress
-        As of `generate`.
+        As for `generate`.
 
     Returns
     -------
@@ -124,7 +124,7 @@ def verify(
     Raises
     ------
     BadInput
-        The file cannot be read, or nothing says how it was made.
+        The file cannot be read, or its seed or rules are unknown.
 
     Examples
     --------
@@ -139,7 +139,7 @@ def verify(
     began = time.perf_counter()
     stored, metadata = formats.read(path)
     recipe = _recipe([tensor.spec for tensor in stored], metadata, seed, init, str(path))
-    # The digest in the metadata is of all shards, with the seed and the rules that are recorded there.
+    # The digest in the metadata is of all shards, with the seed and the rules in the metadata.
     recorded = seed is None and init is None and not formats.of(Path(path)).is_shard(Path(path))
     with Files(stored) as files:
         comparison = _Comparison(stored, files, progress)
@@ -191,7 +191,7 @@ def _recorded_seed(metadata: Mapping[str, str], where: str) -> int:
 
 
 class _Comparison:
-    """Compares pieces with files, and keeps the first difference of each tensor and their number."""
+    """Compares pieces with files. Keeps the first difference of each tensor and their number."""
 
     def __init__(self, stored: Sequence[Stored], files: Files, report: Report | None) -> None:
         self.found: dict[str, Difference] = {}
@@ -203,7 +203,7 @@ class _Comparison:
     def compare(self, choice: Choice, start: int, expected: Array) -> None:
         """Compare elements from `start` on with the file. Any thread may call."""
         actual = self._files.read(self._stored[choice.spec.name], start, start + expected.size)
-        # As bytes: a NaN equals itself, and a zero has a sign.
+        # Compare bytes: a NaN equals itself, and zeros have signs.
         differing = np.zeros(0, np.intp)
         if not np.array_equal(actual.view(np.uint8), expected.view(np.uint8)):
             differing = _differing(choice, actual, expected)

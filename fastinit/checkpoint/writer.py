@@ -1,4 +1,4 @@
-"""Files that appear when they are complete, or not at all."""
+"""Writes files that appear only when they are complete."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from .errors import BadInput
 
 
 class Output:
-    """The files of one checkpoint, written one after another. Each gets its name when it is complete.
+    """Context that writes the files of a checkpoint in turn. Each gets its name when it is complete.
 
-    Until then a file has a temporary name. All files have the same one, so the next run uses up what a kill
-    left behind, whatever shards it makes. A lock keeps other runs away from the first file to the last; a
-    kill releases it. Whatever ends the context, nothing unfinished stays.
+    Until then it has a temporary name, the same for all files, so the next run overwrites the remains of a
+    killed one. A lock keeps other runs out until the context ends; a kill releases it. However the context
+    ends, no unfinished file stays.
 
     Parameters
     ----------
     folder : Path
-        Where the files go. It is made if its parent is there, and removed again if it stays empty.
+        The folder of the files. It is made if its parent exists, and removed if it stays empty.
     stem : str
-        What the files' names begin with.
+        The start of the files' names.
 
     Raises
     ------
     BadInput
-        On entry: the folder cannot be written in, or another run has the lock.
+        On entry, if the folder is not writable or another run has the lock.
     """
 
     def __init__(self, folder: Path, stem: str) -> None:
         self.folder = folder
         self.stem = stem
-        # These names are no longer than those that the files get.
+        # These names are no longer than the final ones.
         self._lockfile = folder / f".{stem}.lock"
         self.part = folder / f".{stem}.part"
         self._path: Path | None = None
         self._made = False
         self._lock = self._fd = -1
 
-    # Not in __init__: a signal's exception may come between a constructor and its `with`.
+    # Not in __init__: a signal may raise between the constructor and `with`.
     def __enter__(self) -> Output:
         try:
             if not os.path.isdir(self.folder):
@@ -61,7 +61,7 @@ class Output:
         fd = os.open(self._lockfile, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Another run may have ended between open and flock, and have removed this file.
+            # Between open and flock another run may have ended and removed this file.
             if os.path.samestat(os.fstat(fd), os.lstat(self._lockfile)):
                 self._lock = fd
         except BlockingIOError:
@@ -106,7 +106,7 @@ class Output:
                 offset += written
 
     def finish(self) -> None:
-        """Make the file durable and give it its name."""
+        """Sync the file to the disk and give it its name."""
         assert self._path is not None
         with named(self._path):
             os.fsync(self._fd)
@@ -118,7 +118,7 @@ class Output:
 
 @contextlib.contextmanager
 def named(path: Path | None) -> Iterator[None]:
-    """Have the system's errors name the file that they are about."""
+    """Context in which an OSError gets the name of the file."""
     try:
         yield
     except OSError as error:
@@ -127,7 +127,7 @@ def named(path: Path | None) -> Iterator[None]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
+    """Sync the names in a folder to the disk."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)

@@ -25,13 +25,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str, optional
-        Its arguments; those of the process if they are not given.
+        Its arguments; by default those of the process.
 
     Returns
     -------
     int
-        The exit status. 0: done. 1: something failed on the way, or differs. 2: bad input, and nothing was
-        written. 128 and the signal's number: ended by Ctrl-C, SIGTERM or SIGHUP.
+        The exit status. 0: done. 1: an error during the work, or a difference. 2: bad input, and nothing was
+        written. 128 plus the signal's number: ended by Ctrl-C, SIGTERM or SIGHUP.
     """
     argv = sys.argv[1:] if argv is None else argv
     _mend_streams()
@@ -45,9 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(2, error)
     except (OSError, MemoryError, ImportError) as error:
         if isinstance(error, OSError) and error.filename is None:
-            # Only standard output has no name. Python must not try to flush the rest to it.
+            # Only standard output has no name. Python must not flush the rest to it.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            if isinstance(error, BrokenPipeError):  # its reader went away
+            if isinstance(error, BrokenPipeError):  # the reader closed it
                 return 1
             error.filename = "standard output"
         return _fail(1, error)
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _mend_streams() -> None:
-    """Send output to nowhere if it is closed, and escape letters that a terminal's encoding lacks."""
+    """Discard output if its stream is closed, and escape characters that the encoding lacks."""
     sys.stdout = sys.stdout or open(os.devnull, "w")
     sys.stderr = sys.stderr or open(os.devnull, "w")
     for stream in (sys.stdout, sys.stderr):
@@ -65,7 +65,7 @@ def _mend_streams() -> None:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, as all errors of the command."""
+    """A parser whose errors are one line, like all errors of the command."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"fastinit: error: {message}\n")
@@ -77,7 +77,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fastinit {fastinit.__version__}")
     verbs = parser.add_subparsers(metavar="COMMAND", required=True)
-    # A verb's parser takes 0.7 ms to make. If one is asked for, the others are not needed.
+    # A verb's parser takes 0.7 ms to make, so only the requested one is made.
     for verb in [_VERBS[name] for name in argv[:1] if name in _VERBS] or _VERBS.values():
         verb.add_parser(verbs)
     return parser

@@ -72,7 +72,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Generate, or show what would be generated."""
+    """Generate, or show the plan."""
     what = {key: getattr(args, key) for key in ("seed", "init", "dtype", "max_shard_size", "only")}
     source = GPT2 if args.manifest is None else args.manifest
     if args.dry_run:
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def describe(summary: Summary) -> str:
-    """Say what was written."""
+    """Return the text of a summary."""
     kept = f", {len(summary.kept)} kept" if summary.kept else ""
     speed = f"{summary.seconds:.2f} s, {summary.bytes / summary.seconds / 1e9:.2f} GB/s"
     lines = [
@@ -105,7 +105,7 @@ def describe(summary: Summary) -> str:
 
 
 def show(planned: CheckpointPlan, args: argparse.Namespace) -> None:
-    """Print how each tensor would be filled, and where all would go."""
+    """Print how each tensor would be filled, and the files."""
     recipe = planned.recipe
     rows = [
         (each.spec.name, each.spec.dtype, each.spec.shape, each.fans, each.match, each.label, each.std)

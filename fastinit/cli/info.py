@@ -1,4 +1,4 @@
-"""``fastinit info``: what was built, what this CPU has, what was picked."""
+"""``fastinit info``: versions, instruction sets and threads."""
 
 from __future__ import annotations
 

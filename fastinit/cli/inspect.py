@@ -31,7 +31,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Inspect."""
+    """Print the statistics."""
     with progress(quiet=args.json) as report:
         statistics = inspect(args.file, threads=args.threads, progress=report)
     if args.json:

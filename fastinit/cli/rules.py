@@ -1,4 +1,4 @@
-"""``fastinit rules``: the presets, and the rules of one."""
+"""``fastinit rules``: the list of presets, or the rules of one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands show: tables on standard output, progress on standard error."""
+"""Tables on standard output, and progress on standard error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastinit.checkpoint.pieces import Report
 
 
 def printable(text: str) -> str:
-    """Return a text without the characters that a terminal takes for commands. Names come from files.
+    """Return a text with control characters escaped. A name in a file may have some.
 
     Examples
     --------
@@ -27,7 +27,7 @@ def printable(text: str) -> str:
 
 
 def as_json(value: Any) -> str:
-    """Return JSON that every reader takes. Numbers that JSON lacks, such as NaN, become strings.
+    """Return valid JSON. Numbers that JSON lacks, such as NaN, become strings.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def as_json(value: Any) -> str:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table, by rich if the output is a terminal that is wide enough, else in aligned columns."""
+    """Print a table, with rich if the output is a wide enough terminal, else in aligned columns."""
     table = [list(map(printable, row)) for row in (columns, *rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     if not (sys.stdout.isatty() and _print_by_rich(table, sum(widths) + 2 * len(widths))):
@@ -66,7 +66,7 @@ def _print_by_rich(table: Sequence[Sequence[str]], width: int) -> bool:
     except ImportError:
         return False
     console = Console()
-    if width > console.width:  # rich would cut every column short
+    if width > console.width:  # rich would truncate every column
         return False
     columns, *rows = table
     shown = Table(*columns, box=None, header_style="bold", pad_edge=False)
@@ -78,7 +78,7 @@ def _print_by_rich(table: Sequence[Sequence[str]], width: int) -> bool:
 
 @contextmanager
 def progress(*, quiet: bool) -> Iterator[Report | None]:
-    """Yield a function that shows progress on standard error, for `generate` and the like to call."""
+    """Context with a function, or None, that `generate` calls to show progress on standard error."""
     if quiet:
         yield None
     elif sys.stderr.isatty():

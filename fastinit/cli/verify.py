@@ -30,7 +30,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Verify."""
+    """Verify, and print the differences."""
     with progress(quiet=args.quiet) as report:
         found = verify(args.file, seed=args.seed, init=args.init, threads=args.threads, progress=report)
     if args.json:
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def describe(found: Verification) -> str:
-    """Say what was found."""
+    """Return the text of a verification."""
     lines = [
         f"{printable(each.name)}: {each.count:,} of {each.size:,} elements differ, first {list(each.index)}:"
         f" expected {each.expected!r}, found {each.actual!r}"

@@ -1,4 +1,4 @@
-"""Fans and gains: the numbers from a weight's shape and a layer's activation that set its scale."""
+"""Fans and gains, which set the scale of a weight from its shape and the layer's activation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["calculate_gain", "compute_fans"]
 Axes = int | Sequence[int]
 
 LAYOUTS = ("oi", "io")
-_MOST = sys.maxsize // 8  # elements, of the widest dtype
+_MOST = sys.maxsize // 8  # elements of the widest dtype
 
 
 def compute_fans(
@@ -28,25 +28,24 @@ def compute_fans(
     batch_axis: Axes = (),
     groups: int = 1,
 ) -> tuple[int, int]:
-    """Return how many inputs each output of a layer sums, and how many outputs each input reaches.
+    """Return fan_in, the inputs that each output sums, and fan_out, the outputs that each input reaches.
 
     Parameters
     ----------
     shape : sequence of int
-        The weight's shape, two axes or more (besides `batch_axis`).
+        The weight's shape, with at least two axes besides `batch_axis`.
     layout : {"oi", "io"}
         ``"oi"`` is torch's order (out, in, \\*kernel), ``"io"`` is that of JAX and Keras (\\*kernel, in,
         out).
     in_axis, out_axis : int or sequence of int, optional
-        The axes of inputs and outputs, instead of `layout`; both or neither. Negative ones count from the
-        end. All axes that are not named are the kernel's.
+        The axes of inputs and outputs, instead of `layout`; give both or neither. Negative axes count from
+        the end. Axes that are not named are the kernel's.
     batch_axis : int or sequence of int
-        Axes over independent weights, as of the experts in a mixture: they count in no fan. `layout` orders
-        the axes that are left.
+        Axes over independent weights, such as the experts in a mixture. They count in no fan. `layout`
+        orders the other axes.
     groups : int
-        Groups of a convolution. In every framework a grouped weight has shape (out, in / groups, \\*kernel),
-        so `fan_in` is per group already and only `fan_out` is divided. ``groups=1`` gives torch's own
-        numbers, which leave groups out of account.
+        Groups of a convolution. A grouped weight has shape (out, in / groups, \\*kernel) in every framework,
+        so only `fan_out` is divided. ``groups=1`` gives torch's fans, which ignore groups.
 
     Returns
     -------
@@ -55,8 +54,8 @@ def compute_fans(
     Raises
     ------
     ValueError
-        For a shape with fewer than two axes, an unknown layout, an axis out of range or named twice, or
-        outputs that `groups` doesn't divide.
+        The shape has fewer than two axes, the layout is unknown, an axis is out of range or named twice, or
+        `groups` doesn't divide the outputs.
 
     Examples
     --------
@@ -82,7 +81,7 @@ def compute_fans(
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """Return the factor by which a weight's standard deviation makes up for the activation after it.
+    """Return the factor on a weight's standard deviation that makes up for the activation after it.
 
     =============================== ======================= ==================================
     nonlinearity                    gain                    from
@@ -106,7 +105,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     nonlinearity : str
         A name from the table.
     param : float, optional
-        The negative slope of leaky_relu, 0.01 by default; others have no use for it.
+        The negative slope of leaky_relu, 0.01 by default. Others ignore it.
 
     Returns
     -------
@@ -115,7 +114,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     Raises
     ------
     ValueError
-        For an unknown name, or a slope that is not a number or has no finite square.
+        The name is unknown, or the slope is not a number with a finite square.
 
     Examples
     --------
@@ -128,8 +127,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
         return math.sqrt(squared_gain(nonlinearity, param))
 
 
-# Variances are what initialisers set, so the table holds squares: sqrt(2 / fan) is then rounded as its
-# formula says, without passing through a rounded sqrt(2).
+# Initialisers set variances, so the table holds squares: sqrt(2 / fan) is not made from a rounded sqrt(2).
 _SQUARED_GAINS = {
     "linear": 1.0,
     "conv1d": 1.0,
@@ -162,7 +160,7 @@ def squared_gain(nonlinearity: str, param: float | None = None) -> float:
 
 
 def finite_square(what: str, value: SupportsFloat) -> float:
-    """Return the square of an argument; ValueError where it is NaN, infinite or overflows."""
+    """Return the square of an argument. Raise ValueError if it is NaN, infinite or overflows."""
     try:
         square = float(value) * float(value)
     except OverflowError:
@@ -173,7 +171,7 @@ def finite_square(what: str, value: SupportsFloat) -> float:
 
 
 def as_shape(shape: int | Sequence[int]) -> tuple[int, ...]:
-    """Return a shape as a tuple of ints; ValueError for a negative size, TypeError for what is no shape."""
+    """Return a shape as a tuple of ints. Raise ValueError for a bad size, TypeError for no shape."""
     try:
         sizes = _indices(shape)
     except TypeError:

@@ -1,4 +1,4 @@
-"""An initialiser with its arguments: what `fastinit.init.get` returns, its spec, and how it fills arrays."""
+"""`Initializer`, an initialiser with its arguments, and `get`, which makes one."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Shape = int | Sequence[int]
 Block = tuple[Any, ...] | slice
 _Target = TypeVar("_Target")
 
-# A scheme turns a shape, a dtype and the axes (keyword arguments of compute_fans) into a plan.
+# (shape, dtype, keyword arguments of compute_fans) -> plan
 Scheme = Callable[[tuple[int, ...], Dtype, dict[str, Any]], Plan]
 
 
 class _Entry(NamedTuple):
-    scheme: Callable[..., Scheme]  # from the initialiser's own arguments
-    defaults: dict[str, Any]  # of these, in order; _REQUIRED if there is none
+    scheme: Callable[..., Scheme]  # takes the initialiser's own arguments
+    defaults: dict[str, Any]  # of these arguments, in order; _REQUIRED if there is none
     in_place: str
 
 
@@ -43,7 +43,7 @@ _AXES: dict[str, Any] = {"in_axis": None, "out_axis": None, "batch_axis": ()}
 
 
 def enter(name: str, scheme: Callable[..., Scheme], in_place: str, alias: str | None) -> None:
-    """Enter an initialiser into the table: its function from its own arguments to a scheme, and its names."""
+    """Add an initialiser to the table: its name, its scheme, its in-place form's name, and its alias."""
     if alias is not None:
         _ALIASES[alias] = name
     parameters = inspect.signature(scheme).parameters.values()
@@ -51,9 +51,9 @@ def enter(name: str, scheme: Callable[..., Scheme], in_place: str, alias: str | 
 
 
 class Initializer:
-    """A rule for filling a weight, with its arguments; made by `get`.
+    """An initialiser with its arguments, made by `get`.
 
-    Two are equal when their `spec` is. They are immutable, hashable and can be pickled.
+    It is immutable, hashable and picklable. Two are equal if their `spec` is equal.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Initializer:
     arguments : dict
         Every argument, defaults included.
     spec : str
-        The shortest string that `get` makes an equal initialiser from.
+        The shortest string from which `get` makes an equal initialiser.
 
     Examples
     --------
@@ -111,12 +111,12 @@ class Initializer:
         batch_axis: Axes = (),
         dtype: npt.DTypeLike | Dtype = np.float32,
     ) -> Plan:
-        """Check everything and say what the tensor will be, without making it.
+        """Check all arguments and describe the tensor, without making it.
 
         Parameters
         ----------
         shape, layout, in_axis, out_axis, batch_axis, dtype
-            As of a call. ``layout=None`` is enough for an initialiser without fans.
+            As of a call. An initialiser without fans also takes ``layout=None``.
 
         Returns
         -------
@@ -165,23 +165,23 @@ class Initializer:
             ``"oi"`` is torch's order (out, in, \\*kernel), ``"io"`` that of JAX and Keras (\\*kernel, in,
             out).
         in_axis, out_axis : int or sequence of int, optional
-            The axes themselves, instead of `layout`; both or neither.
+            The axes, instead of `layout`; give both or neither.
         batch_axis : int or sequence of int
             Axes over independent weights; `layout` orders the others.
         dtype : {float32, float64, float16, bfloat16}
             bfloat16 needs ``ml_dtypes``.
         rng : fastinit.random.Generator, optional
-            Or anything that `fastinit.random.default_rng` takes, or a NumPy Generator. None is fresh entropy.
+            Or anything that `fastinit.random.default_rng` takes. None takes entropy from the system.
         out : ndarray, optional
-            An array of this dtype and of the result's shape to write to.
+            An array to write to, of `dtype` and the result's shape.
         block : tuple of slice, optional
-            Return ``full[block]`` of the tensor of this shape, bit for bit, at the cost of the block alone.
-            `rng` is needed; it moves past the full tensor.
+            Return ``full[block]``, ``full`` being the tensor of this shape, at the cost of the block alone.
+            It needs `rng`, which moves past the full tensor.
 
         Returns
         -------
         ndarray
-            `out` if it was given.
+            `out`, if given.
         """
         record = _dtypes.of(dtype)
         plan = self.plan(
@@ -210,8 +210,8 @@ class Initializer:
         Parameters
         ----------
         tensor : ndarray, torch.Tensor, or anything with the buffer protocol or DLPack
-            Of one of the four dtypes, contiguous or not, in layout ``"oi"``. A torch tensor must be on the
-            CPU; it may require grad.
+            Of float16, bfloat16, float32 or float64, in layout ``"oi"``, with any strides. A torch tensor
+            must be on the CPU and may require grad.
         generator : fastinit.random.Generator, optional
             As `rng` of a call.
         """
@@ -233,16 +233,16 @@ class Initializer:
 
 
 def get(spec: str | Initializer, **arguments: Any) -> Initializer:
-    """Return an initialiser by name, by spec string, or as it is.
+    """Return the initialiser of a name or spec string; an Initializer is returned itself.
 
     Parameters
     ----------
     spec : str or Initializer
         A name, or a string such as ``"kaiming_normal(mode=fan_out, a=0.1)"``: values are numbers, words,
-        quoted strings, True, False, None, tuples or lists. ``in_axis``, ``out_axis`` and ``batch_axis`` may
-        stand in it, for calls that name none.
+        quoted strings, True, False, None, tuples or lists. ``in_axis``, ``out_axis`` and ``batch_axis`` are
+        defaults for calls.
     **arguments
-        The arguments, if `spec` is a name alone.
+        The arguments, if `spec` is a name.
 
     Returns
     -------
@@ -251,7 +251,7 @@ def get(spec: str | Initializer, **arguments: Any) -> Initializer:
     Raises
     ------
     ValueError
-        For an unknown name or argument, a value out of range, or a spec that can't be read.
+        The name or an argument is unknown, a value is out of range, or the spec has another syntax.
 
     Examples
     --------
@@ -271,7 +271,7 @@ def get(spec: str | Initializer, **arguments: Any) -> Initializer:
     if not isinstance(spec, str):
         raise TypeError(f"an initialiser is a name, a spec string or an Initializer, not {spec!r}")
     try:
-        with default_fp():  # reading and writing decimals rounds too
+        with default_fp():  # reading and writing decimals rounds
             return Initializer(*specs.parse(spec))
     except ValueError as error:
         raise ValueError(f"in {spec!r}: {error}") from None
@@ -281,7 +281,7 @@ def _fill(plan: Plan, target: Array, rng: Any, block: tuple[range, ...] | None, 
     """Fill the storage `target`, which may be the memory of a tensor. All refusals come first."""
     check_writable(target, shared=plan.distribution == "constant")
     generator = _generator(rng) if plan.random else None
-    # Values are numbered in C order, so another order goes by way of a copy.
+    # Values are numbered in C order. Memory in another order is filled through a copy.
     ordered = target.flags.carray and target.dtype.isnative
     values = target if ordered else np.empty(target.shape, plan.dtype.storage)
     say_written(tensor)
@@ -308,7 +308,7 @@ def _generator(rng: Any) -> Any:
 
 
 def _ranges(block: Block, shape: tuple[int, ...]) -> tuple[range, ...]:
-    """Return the indices that a block has along each axis."""
+    """Return the indices of a block along each axis."""
     parts = block if isinstance(block, tuple) else (block,)
     if sum(part is Ellipsis for part in parts) == 1:
         at = next(at for at, part in enumerate(parts) if part is Ellipsis)
@@ -341,7 +341,7 @@ def _axes(value: Any) -> Any:
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
-#: What every array form takes besides the initialiser's own arguments.
+#: The keyword arguments that all array forms share.
 OPTIONS = [
     each
     for each in inspect.signature(Initializer.__call__).parameters.values()

@@ -1,4 +1,4 @@
-"""What a tensor will be, known before any of it exists; and how all of it, a range or a block is filled."""
+"""Plans: descriptions of tensors, which fill the full tensor, a range of elements or a block."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ Block = tuple[range, ...]
 
 
 class Plan:
-    """A tensor that an initialiser will make.
-
-    Made by `Initializer.plan`; nothing is allocated for it.
+    """A description of a tensor that an initialiser can make. `Initializer.plan` makes it.
 
     Attributes
     ----------
@@ -39,13 +37,13 @@ class Plan:
         Expected mean and standard deviation of the elements, before they are rounded to the dtype.
     distribution : {"uniform", "normal", "truncated_normal", "constant", "structured"}
     parameters : tuple of float
-        Of the distribution: (low, high), (mean, std), (low, high, mean, std), (value,).
+        (low, high), (mean, std), (low, high, mean, std) or (value,), as the distribution takes.
     addressable : bool
-        A range of elements costs only itself. If False, it costs as much as the tensor.
+        True if a range of elements costs only itself, False if it costs as much as the full tensor.
     exact : bool
-        The bits are the same on every machine. They are not if LAPACK computes them.
+        True if the bits are the same on every machine, False if LAPACK computes them.
     random : bool
-        It draws from a generator.
+        True if it draws from a generator.
     """
 
     __slots__ = ("distribution", "dtype", "fans", "mean", "parameters", "shape", "size", "std")
@@ -70,14 +68,14 @@ class Plan:
         self.mean, self.std, self.fans = mean, std, fans
 
     def fill(self, out: Array, rng: Any, start: int = 0) -> None:
-        """Write elements [start, start + out.size) of the tensor in C order; `rng` does not move.
+        """Write elements [start, start + out.size) of the tensor in C order. `rng` stays.
 
         Parameters
         ----------
         out : ndarray
-            One axis, contiguous, of the dtype or its storage (uint16 for bfloat16).
+            1-D, contiguous, of the dtype or its storage (uint16 for bfloat16).
         rng : fastinit.random.Generator
-            May be used by many calls at once.
+            Many calls may use it at once.
         start : int
         """
         if start < 0 or start + out.size > self.size:
@@ -87,15 +85,15 @@ class Plan:
             self._range(self.dtype.view(out), rng, start)
 
     def fill_all(self, out: Array, rng: Any) -> None:
-        """Write all of the tensor into a C-contiguous array of its storage; `rng` moves past it."""
+        """Write the full tensor into a C-contiguous array of its storage. `rng` moves past it."""
         self.fill(out.reshape(-1), rng)
         self.consume(rng)
 
     def fill_block(self, out: Array, rng: Any, block: Block) -> None:
-        """Write ``full[block]`` into a C-contiguous array of its storage; `rng` does not move."""
+        """Write ``full[block]`` into a C-contiguous array of its storage. `rng` stays."""
         full = np.empty(self.shape, out.dtype)
         self.fill(full.reshape(-1), rng)
-        # A range that stops before the first element is a slice that stops at None.
+        # If a range stops below 0, its slice stops at None.
         out[...] = full[tuple(slice(r.start, r.stop if r.stop >= 0 else None, r.step) for r in block)]
 
     def consume(self, rng: Any) -> None:
@@ -106,7 +104,7 @@ class Plan:
 
 
 class Sampled(Plan):
-    """One independent draw for every element."""
+    """Independent values of one distribution."""
 
     __slots__ = ()
 
@@ -140,7 +138,7 @@ class Sampled(Plan):
 
 
 class Constant(Plan):
-    """The same value everywhere."""
+    """One value in all elements."""
 
     __slots__ = ()
     random = False
@@ -164,10 +162,7 @@ class Constant(Plan):
 
 
 class Identity(Plan):
-    """Ones that pass an input channel on to each output channel, and zeros.
-
-    Output channel o passes on input channel ``o % period``, at the middle of the kernel.
-    """
+    """Zeros, and a one for each output channel o: at input channel ``o % period``, mid-kernel."""
 
     __slots__ = ("_in", "_out", "_period")
     random = False
@@ -204,7 +199,7 @@ class Identity(Plan):
 
 
 class Sparse(Plan):
-    """Normals, of which the k with the smallest words become zero in every column."""
+    """Normals with zeros: in each column, the ``ceil(sparsity * rows)`` elements with the smallest words."""
 
     __slots__ = ("_normals", "_zeros")
     addressable = False
@@ -254,7 +249,7 @@ class Sparse(Plan):
         """Return which elements of these columns become zero."""
         if not self._zeros:
             return np.zeros(words.shape, bool)
-        # The row is the lower half of a key, so that the keys of a column differ.
+        # The lower half of a key is the row, so that the keys of a column differ.
         rows = np.arange(len(words), dtype=np.uint64)[:, None]
         keys = words.astype(np.uint64) << np.uint64(32) | rows
         least: Array = keys <= np.partition(keys, self._zeros - 1, axis=0)[self._zeros - 1]
@@ -262,7 +257,7 @@ class Sparse(Plan):
 
 
 class Orthogonal(Plan):
-    """Orthonormal rows or columns, whichever are fewer, times a gain; a matrix is outputs by the rest."""
+    """A gain times a matrix, outputs by the rest, whose rows or columns (the fewer) are orthonormal."""
 
     __slots__ = ("_gain", "_order", "_stack")
     addressable = False
@@ -289,13 +284,13 @@ class Orthogonal(Plan):
         _sampling.consume(rng, math.prod(self._stack), "normal", "f64")
 
     def _made(self, normals: Float64s) -> Float64s:
-        """Return the tensor that a stack of normal matrices becomes."""
+        """Return the tensor made from a stack of normal matrices."""
         tensor = (self._gain * _haar(normals)).reshape([self.shape[axis] for axis in self._order])
         return tensor.transpose(np.argsort(self._order))
 
 
 class DeltaOrthogonal(Orthogonal):
-    """An orthogonal matrix in the middle of the kernel, zeros around it."""
+    """A gain times an orthogonal matrix in the middle of the kernel, with zeros around it."""
 
     __slots__ = ("_axes",)
 
@@ -318,7 +313,7 @@ class DeltaOrthogonal(Orthogonal):
 
 
 def _haar(normals: Float64s) -> Float64s:
-    """Return matrices that are uniform among the (semi-)orthogonal ones, from a stack of normal ones."""
+    """Return uniformly distributed (semi-)orthogonal matrices, made from a stack of normal ones."""
     wide = normals.shape[1] < normals.shape[2]
     q, r = np.linalg.qr(normals.swapaxes(1, 2) if wide else normals)
     # QR is unique, and Q uniform, only if the diagonal of R is positive: Mezzadri, arXiv:math-ph/0609050

@@ -1,4 +1,4 @@
-"""The decorator that makes an initialiser's public functions and its row in the table from one function."""
+"""The decorator that makes an initialiser's public functions and table row from one function."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ def register(
     integers: Callable[..., Any] | None = None,
     note: str = "",
 ) -> Callable[[Callable[..., Scheme]], Callable[..., Any]]:
-    """Make an initialiser of a function from its own arguments to a scheme.
+    """Decorate a function that turns an initialiser's own arguments into a scheme.
 
-    Three things come of it: the function of that name that returns an array and has its docstring, which
-    replaces it; the function in place beside it; and its row in the table that `get` reads.
+    It makes the array form, which replaces the function and keeps its name and docstring; the in-place form,
+    in the same module; and the row in the table that `get` reads.
 
     Parameters
     ----------
     alias : str, optional
         Another name of both forms, with an underscore in place, and in specs.
     in_place : str, optional
-        The name in place, torch's if it has one; by default the function's with an underscore.
+        The name of the in-place form, torch's if it has one; by default the function's and an underscore.
     names : mapping of str to str, optional
-        torch's names of arguments, by the function's own.
+        torch's argument names, by the function's own.
     convert : callable, optional
-        From torch's arguments to the function's own.
+        Turns torch's arguments into the function's own.
     draws : bool
-        Whether there is a generator to give in place.
+        Whether the in-place form takes a generator.
     integers : callable, optional
-        From torch's arguments to the value that fills a tensor of integers or bools.
+        Turns torch's arguments into the value that fills a tensor of integers or bools.
     note : str, optional
-        What the docstring in place says besides.
+        The end of the docstring of the in-place form.
     """
 
     def decorate(function: Callable[..., Scheme]) -> Callable[..., Any]:
@@ -69,7 +69,7 @@ def register(
 
 
 def _array_form(function: Callable[..., Scheme]) -> Callable[..., Any]:
-    """The function that returns an array: the shape, the initialiser's own arguments, and the options."""
+    """Return the function (shape, own arguments, options) -> array."""
     own = inspect.signature(function).parameters.values()
     shape = inspect.Parameter("shape", _POSITIONAL, annotation="Shape")
     signature = inspect.Signature([shape, *own, *OPTIONS], return_annotation="Array")
@@ -99,7 +99,7 @@ def _in_place_form(
     draws: bool,
     integers: Callable[..., Any] | None,
 ) -> Callable[..., Any]:
-    """The function that fills a tensor and returns it, with torch's arguments in torch's order."""
+    """Return the function that fills a tensor in place, with torch's arguments in torch's order."""
     own = [
         each.replace(name=names.get(each.name, each.name), kind=_POSITIONAL)
         for each in inspect.signature(function).parameters.values()
@@ -127,7 +127,7 @@ def _in_place_form(
 
 
 def _fill_integers(tensor: Any, value: Any) -> bool:
-    """Fill a tensor of integers or bools with what ``int`` or ``bool`` makes of value; False for others."""
+    """Fill a tensor of integers or bools with ``int(value)`` or ``bool(value)``. Return False for others."""
     target, dtype = memory_of(tensor, output=True, fills=True)
     if dtype is not None or target.dtype.kind not in "biu":
         return False

@@ -1,8 +1,7 @@
-"""The initialisers of independent values: each function turns its own arguments into a scheme.
+"""The initialisers of independent values. Each function checks its own arguments and returns a scheme.
 
-That is every check and every formula of a bound or a standard deviation. They use + - * / and sqrt on float64
-alone, which round alike everywhere. `register` makes the public functions, whose shared parameters
-`Initializer.__call__` documents.
+Formulas use only + - * / and sqrt of float64, which round alike everywhere. `register` makes the public
+functions; `Initializer.__call__` documents the parameters that they share.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ _MODES: dict[str, Callable[[int, int], float]] = {
 
 
 def scaled(scale: float, mode: str, distribution: str) -> Scheme:
-    """Variance ``scale / fan``: the one place that joins fans, gains and distributions."""
+    """Return the scheme with mean 0 and variance ``scale / fan``."""
     known("mode", mode, _MODES)
     centred = named(distribution).centred
     not_negative("scale", scale)
@@ -53,7 +52,7 @@ def scaled(scale: float, mode: str, distribution: str) -> Scheme:
 
 
 def sampled(distribution: str, *parameters: float) -> Scheme:
-    """The same distribution, whatever the shape."""
+    """Return the scheme with one distribution for every shape."""
     return lambda shape, dtype, axes: Sampled(shape, dtype, distribution, parameters)
 
 
@@ -61,17 +60,17 @@ def sampled(distribution: str, *parameters: float) -> Scheme:
 def variance_scaling(
     scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal"
 ) -> Scheme:
-    """Draw with mean 0 and variance ``scale / n``, n being a fan of the shape: what the next six are rows of.
+    """Draw with mean 0 and variance ``scale / n``, n being a fan of the shape.
 
     Parameters
     ----------
     shape : int or sequence of int
     scale : float
     mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
-        What n is; the averages are the arithmetic and the geometric mean of both fans.
+        Which fan n is. The averages are the arithmetic and the geometric mean of both fans.
     distribution : {"truncated_normal", "normal", "uniform"}
-        The truncated normal is cut at 2 standard deviations, which are widened by 1 / 0.8796... so that the
-        variance is `scale / n` after the cut, as JAX and Keras do.
+        The truncated normal is cut at 2 standard deviations. Its standard deviation is divided by 0.8796...,
+        as in JAX and Keras, so that the variance after the cut is ``scale / n``.
     **options
         See `Initializer.__call__`.
 
@@ -124,11 +123,11 @@ def kaiming_uniform(*, a: float = 0.0, mode: str = "fan_in", nonlinearity: str =
     ----------
     shape : int or sequence of int
     a : float
-        Negative slope of leaky_relu; other nonlinearities have no use for it.
+        Negative slope of leaky_relu. Other nonlinearities ignore it.
     mode : {"fan_in", "fan_out"}
-        Whose variance is kept: the signal's on its way forward, or the gradient's on its way back.
+        ``"fan_in"`` keeps the variance of activations, ``"fan_out"`` that of gradients.
     nonlinearity : str
-        Sets the gain: a name that `calculate_gain` knows.
+        A name that `calculate_gain` takes. It sets the gain.
     **options
         See `Initializer.__call__`.
 
@@ -209,7 +208,7 @@ def normal(*, mean: float = 0.0, std: float = 1.0) -> Scheme:
 
 
 def _standard_bounds(mean: float, std: float, a: float, b: float) -> dict[str, float]:
-    """Values a and b as bounds in standard deviations from the mean, so that none is outside when undone."""
+    """Return bounds in standard deviations from the mean. Rounded back, none is outside [a, b]."""
     finite("mean", mean)
     finite("std", std)
     with default_fp():
@@ -242,10 +241,10 @@ def truncated_normal(*, mean: float = 0.0, std: float = 1.0, low: float = -2.0, 
     ----------
     shape : int or sequence of int
     mean, std : float
-        Of the normal before it is cut: `std` is not corrected for the cut.
+        Mean and standard deviation before truncation.
     low, high : float
-        The bounds, in standard deviations from the mean as in JAX and SciPy. (Those of `trunc_normal_` are
-        absolute, as torch's are.)
+        The bounds in standard deviations from the mean, as in JAX and SciPy. Those of `trunc_normal_` are
+        values, as in torch.
     **options
         See `Initializer.__call__`.
 

@@ -1,4 +1,4 @@
-"""Spec strings such as ``"kaiming_normal(mode=fan_out, a=0.1)"``: read, and written."""
+"""Reads and writes spec strings such as ``"kaiming_normal(mode=fan_out, a=0.1)"``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["parse", "write"]
 
 
 def parse(spec: str) -> tuple[str, dict[str, Any]]:
-    """Return the name and the arguments that a spec string holds.
+    """Return the name and the arguments in a spec string.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
     Raises
     ------
     ValueError
-        It can't be read, or gives an argument twice.
+        The syntax is wrong, or an argument is given twice.
 
     Examples
     --------
@@ -44,7 +44,7 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
 
 
 def write(name: str, arguments: Mapping[str, Any]) -> str:
-    """Return the spec string of a name and arguments, which are sorted.
+    """Return the spec string of a name and arguments, sorted by argument.
 
     Examples
     --------

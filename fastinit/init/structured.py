@@ -1,4 +1,4 @@
-"""The initialisers of constants and matrices, whose values are not independent; written as in `schemes`."""
+"""The initialisers of constants and matrices, written as in `schemes`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _INTEGERS = " A tensor of integers or bools takes what ``int`` or ``bool`` makes
 
 
 def _number(val: float) -> dict[str, float]:
-    """torch takes a bool for a number."""
+    """Accept a bool as a number, as torch does."""
     return {"value": float(val) if isinstance(val, bool) else val}
 
 
@@ -63,9 +63,9 @@ def dirac(*, groups: int = 1) -> Scheme:
     Parameters
     ----------
     shape : sequence of int
-        Of three to five axes.
+        Three to five axes.
     groups : int
-        In each of so many groups of outputs, output channel d passes on input channel d of the group.
+        Number of groups of outputs. In each, output channel d passes on input channel d.
     **options
         See `Initializer.__call__`.
 
@@ -96,14 +96,14 @@ def dirac(*, groups: int = 1) -> Scheme:
 def orthogonal(*, gain: float = 1.0) -> Scheme:
     """Fill with a matrix, outputs by the rest, that is drawn uniformly from the (semi-)orthogonal ones.
 
-    The columns are orthogonal where there are fewer of them than rows, else the rows. It is computed in
-    float64 for every dtype: QR of standard normals drawn in C order, signs chosen so that R has a positive
-    diagonal.
+    The columns are orthonormal if there are fewer of them than rows, else the rows are. The matrix is the Q
+    of a QR decomposition in float64 of standard normals, drawn in C order. Its signs make R's diagonal
+    positive.
 
     Notes
     -----
-    The named exception from the promise of equal bits: LAPACK's depend on the machine's BLAS and its threads,
-    so the values are reproducible to rounding only (``Plan.exact`` is False). `block` costs the whole tensor.
+    An exception from the promise of equal bits: those of LAPACK depend on the machine's BLAS and threads, so
+    values are equal only to rounding (``Plan.exact`` is False). `block` costs as much as the full tensor.
 
     References
     ----------
@@ -129,8 +129,8 @@ def orthogonal(*, gain: float = 1.0) -> Scheme:
 def delta_orthogonal(*, gain: float = 1.0) -> Scheme:
     """Fill a convolution's weight with an orthogonal matrix at ``(k - 1) // 2`` of its kernel, else zeros.
 
-    JAX's definition, for three to five axes and at least as many outputs as inputs. What `orthogonal` says of
-    bits holds here too.
+    As in JAX, the shape has three to five axes and at least as many outputs as inputs. The bits may differ
+    between machines, as for `orthogonal`.
 
     References
     ----------
@@ -152,7 +152,7 @@ def delta_orthogonal(*, gain: float = 1.0) -> Scheme:
 
 @register()
 def sparse(sparsity: float, *, std: float = 0.01) -> Scheme:
-    """Draw a matrix of normals with as many zeros in each column.
+    """Draw a matrix of normals with the same number of zeros in each column.
 
     Parameters
     ----------
@@ -162,13 +162,12 @@ def sparse(sparsity: float, *, std: float = 0.01) -> Scheme:
         ``ceil(sparsity * rows)`` elements of each column are zero.
     std : float
     **options
-        See `Initializer.__call__`. `block` costs whole columns.
+        See `Initializer.__call__`. `block` costs as much as its full columns.
 
     Notes
     -----
-    First come the normals of the whole tensor, then one 32-bit word w for each element (rows * columns of
-    them, a buffered half first), both in C order. In each column the elements with the smallest pairs (w,
-    row) are zero. So the zeros are as reproducible as the normals.
+    The stream gives the normals of the full tensor, then one 32-bit word w for each element (a buffered half
+    first), both in C order. In each column, the elements with the smallest pairs (w, row) are zero.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Gradients of the activations, from the gradient of their output and from their input or their output."""
+"""Gradients of the activations, from the gradient of the output and the input or output."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def relu_backward(grad: Any, x: Any, *, out: Any = None) -> Any:
     x : array_like
         Its input or its output, of the dtype and shape of `grad`.
     out : array, optional
-        As for `relu`; may be an operand.
+        As for `relu`; it may be an operand.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def relu_backward(grad: Any, x: Any, *, out: Any = None) -> Any:
     Raises
     ------
     TypeError, ValueError
-        As `relu`, and if `grad` and `x` differ in dtype or shape.
+        As for `relu`, or `grad` and `x` differ in dtype or shape.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def leaky_relu_backward(grad: Any, x: Any, negative_slope: float = 0.01, *, out:
     grad : array_like
         The gradient of its output.
     x : array_like
-        Its input; for a positive slope its output does too.
+        Its input, or its output if the slope is positive.
     negative_slope : float, optional
     out : array, optional
         As for `relu_backward`.
@@ -87,16 +87,15 @@ def selu_backward(
     grad : array_like
         The gradient of its output.
     y : array_like, optional
-        Its output, the dropout included.
+        Its output, after the dropout. Give either `y` or `x`.
     x : array_like, optional
-        Its input. One of `y` and `x` is given. After dropout, `y` no longer tells on which side of zero an
-        x stood that is smaller than the rounding of y; `x` does.
+        Its input. With dropout, the sign of an x smaller than the rounding of y is lost in `y`.
     out : array, optional
         As for `relu_backward`.
     dropout_p : float, optional
-        What `selu` was given.
+        As given to `selu`.
     rng : Generator or seed, optional
-        In the position that the one of `selu` had before the call; it does not move.
+        At the position before the call of `selu`. It does not move.
 
     Returns
     -------
@@ -178,9 +177,9 @@ def alpha_dropout_backward(grad: Any, p: float, rng: Any, *, out: Any = None) ->
     grad : array_like
         The gradient of its output.
     p : float
-        What `alpha_dropout` was given.
+        As given to `alpha_dropout`.
     rng : Generator or seed
-        In the position that the one of `alpha_dropout` had before the call; it does not move.
+        At the position before the call of `alpha_dropout`. It does not move.
     out : array, optional
         As for `relu_backward`.
 
@@ -210,7 +209,7 @@ def bias_leaky_relu_backward(
     grad : array_like
         The gradient of its output.
     x, bias : array_like
-        What it was given.
+        As given to `bias_leaky_relu`.
     negative_slope : float, optional
     out : array, optional
         For the gradient of x; as for `relu_backward`.
@@ -219,8 +218,8 @@ def bias_leaky_relu_backward(
     -------
     grad_x : ndarray, or `out`
     grad_bias : ndarray
-        Of shape (n,): the sum of grad_x over all rows, in an order that depends on the shape alone; of a half
-        type, the sum of what grad_x was before it was rounded.
+        Of shape (n,): the sum of grad_x over all rows, before rounding to a half type. The order of the sum
+        depends on the shape alone.
 
     Examples
     --------

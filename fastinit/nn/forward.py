@@ -1,4 +1,4 @@
-"""Activations, alone or fused with the bias before them and the dropout after them."""
+"""Activations, alone or fused with a bias before or a dropout after."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def relu(x: Any, *, out: Any = None) -> Any:
     x : array_like
         Of float16, bfloat16, float32 or float64.
     out : array, optional
-        Of x's dtype and shape, to write to; may be x.
+        Array to write to, of x's dtype and shape. It may be x.
 
     Returns
     -------
@@ -38,11 +38,11 @@ def relu(x: Any, *, out: Any = None) -> Any:
     Raises
     ------
     TypeError
-        x is of another dtype, or `out` is not of x's.
+        x has another dtype, or `out` has not x's dtype.
     ValueError
         `out` has another shape, is read-only, or is an expanded tensor, whose elements share memory.
     RuntimeError
-        A torch tensor requires grad.
+        An operand or `out` is a torch tensor that requires grad.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.01, *, out: Any = None) -> Any:
     Raises
     ------
     OverflowError
-        `negative_slope` is finite and float32 can't hold it, of any dtype but float64.
+        `negative_slope` is finite but overflows float32, and the dtype is not float64.
 
     Examples
     --------
@@ -86,18 +86,16 @@ def leaky_relu(x: Any, negative_slope: float = 0.01, *, out: Any = None) -> Any:
 def selu(x: Any, *, out: Any = None, dropout_p: float = 0.0, rng: Any = None) -> Any:
     """Return ``lambda * x`` for each positive x, else ``lambda * alpha * (exp(x) - 1)``.
 
-    Within 2 units in the last place of the exact value, near zero included.
+    The error is at most 2 units in the last place, even near zero.
 
     Parameters
     ----------
-    x : array_like
-        As for `relu`.
-    out : array, optional
+    x, out
         As for `relu`.
     dropout_p : float, optional
-        Follow with `alpha_dropout` of this probability, in the same pass over memory.
+        Apply `alpha_dropout` with this probability in the same pass over memory.
     rng : Generator or seed, optional
-        As for `alpha_dropout`; needed unless `dropout_p` is 0.
+        As for `alpha_dropout`. It is needed unless `dropout_p` is 0.
 
     Returns
     -------
@@ -119,13 +117,11 @@ def selu(x: Any, *, out: Any = None, dropout_p: float = 0.0, rng: Any = None) ->
 
 
 def sigmoid(x: Any, *, out: Any = None) -> Any:
-    """Return ``1 / (1 + exp(-x))``, within 2 units in the last place.
+    """Return ``1 / (1 + exp(-x))``, with an error of at most 2 units in the last place.
 
     Parameters
     ----------
-    x : array_like
-        As for `relu`.
-    out : array, optional
+    x, out
         As for `relu`.
 
     Returns
@@ -142,13 +138,11 @@ def sigmoid(x: Any, *, out: Any = None) -> Any:
 
 
 def tanh(x: Any, *, out: Any = None) -> Any:
-    """Return the hyperbolic tangent, within 2 units in the last place.
+    """Return the hyperbolic tangent, with an error of at most 2 units in the last place.
 
     Parameters
     ----------
-    x : array_like
-        As for `relu`.
-    out : array, optional
+    x, out
         As for `relu`.
 
     Returns
@@ -165,22 +159,22 @@ def tanh(x: Any, *, out: Any = None) -> Any:
 
 
 def alpha_dropout(x: Any, p: float, rng: Any, *, out: Any = None) -> Any:
-    """Drop to what SELU gives far below zero, then move and scale all, so that mean 0 and variance 1 stay.
+    """Set random elements to the limit of SELU at -inf, then restore mean 0 and variance 1 of all.
 
-    Element i, in C order, is dropped if the i-th 32-bit word of the generator's stream is below
-    ``round(p * 2**32)``: a pure function of (`rng`, i), so the backward functions make the mask again. NaN
-    stays NaN even if its word drops it; an infinity is dropped as any other value is.
+    Element i, in C order, is dropped if 32-bit word i of the generator's stream is below ``round(p *
+    2**32)``. The backward functions compute this mask again. NaN is never dropped; an infinity may be.
 
     Parameters
     ----------
     x : array_like
         As for `relu`.
     p : float
-        The probability of being dropped, from 0 to 1. Nothing is drawn for 0; all is 0 for 1.
+        The probability of dropping an element, in [0, 1]. If it is 0, nothing is drawn; if 1, the result is
+        0.
     rng : Generator or seed
-        A generator of fastinit, or of NumPy over PCG64 or PCG64DXSM; it moves past one word an element. Give
-        `alpha_dropout_backward` one in the position that this one had: the same seed, the same ``fold_in``,
-        or a copy made before.
+        A generator of fastinit, or of NumPy over PCG64 or PCG64DXSM. It moves past one word an element.
+        `alpha_dropout_backward` needs one at the position before this call: the same seed, the same
+        ``fold_in``, or a copy made before.
     out : array, optional
         As for `relu`.
 
@@ -229,7 +223,7 @@ def bias_leaky_relu(x: Any, bias: Any, negative_slope: float = 0.01, *, out: Any
     Raises
     ------
     TypeError, ValueError
-        As `relu`, and if `x` and `bias` do not fit.
+        As for `relu`, or `x` and `bias` do not fit.
 
     Examples
     --------

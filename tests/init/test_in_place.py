@@ -121,7 +121,11 @@ def test_constants_draw_nothing(spec):
         (torch.empty(3, device="meta"), TypeError, "on the CPU, not .* on meta"),
         (torch.eye(3).to_sparse(), TypeError, "must be dense"),
         (torch.zeros(1, 3).expand(2, 3), ValueError, "is expanded: its elements share memory"),
-        (np.lib.stride_tricks.as_strided(np.zeros(3), (2, 3), (0, 8)), ValueError, "its elements share memory"),
+        (
+            np.lib.stride_tricks.as_strided(np.zeros(3), (2, 3), (0, 8)),
+            ValueError,
+            "its elements share memory",
+        ),
         (np.broadcast_to(np.zeros(1), (3,)), ValueError, "read-only"),
     ],
 )

@@ -96,12 +96,12 @@ def show(name, coefficients, error=None):
 
 
 def slope(v):
-    """t / x where x = 2 Phi(t) - 1 and v = -ln(1 - x^2)."""
+    """t / x for x = 2 Phi(t) - 1, as a function of v = -ln(1 - x^2)."""
     x = sqrt(1 - exp(-v))
     return quantile(exp(-v) / (1 + x) / 2) / x
 
 
-# Where the slope is 2, so that taking it out is exact.
+# The slope is 2 here, so that taking it out is exact.
 MIDDLE = rounded(findroot(lambda v: slope(v) - 2, 2.1), 53)
 
 

@@ -1,26 +1,25 @@
-"""File formats of checkpoints. Each is one module here, and a row of `FORMATS`.
+"""File formats of checkpoints. Each is one module here and a row of `FORMATS`.
 
-A format knows names and headers, and never touches a tensor's data: that is made, written, read and compared
-by the code that all formats share. So an element's bytes are the same in every format: little-endian, in C
-order, with nothing between the elements of a tensor. A module of a format has these names. Its functions
-raise `BadInput` for what the format cannot hold; `safetensors` has their types.
+A format defines names and headers. Shared code makes, writes, reads and compares the tensors' data, so its
+bytes are the same in every format: little-endian, in C order, contiguous. A format's module has the names
+below. Its functions raise `BadInput` for what the format cannot hold; `safetensors` has their types.
 
 ``SUFFIX``
-    How the names of its files end, with the dot.
+    The suffix of its files, with the dot.
 ``read(path)``
-    The tensors of a file, of an index or of a folder, each with its place, and the metadata.
+    The tensors in a file, index or folder, each with its offset, and the metadata.
 ``is_index(entries)``, ``read_index(path)``
-    Whether a JSON object is an index of shards, and the same as ``read`` for one, whatever its name.
+    Whether a JSON object is an index of shards, and ``read`` for an index of any name.
 ``is_shard(path)``
-    Whether a file's name says that it is one of several.
+    Whether a file's name is that of a shard.
 ``family(folder, stem)``
-    The files in a folder that a checkpoint may consist of, its index first.
+    The files in a folder that may belong to a checkpoint, its index first.
 ``split(specs, stem, max_bytes)``
-    Which tensors go into which file.
+    The tensors of each file.
 ``lay_out(file, specs, metadata)``
-    The header of a file, and where each tensor stands in it.
+    The header of a file, and each tensor's offset.
 ``index_name(stem)``, ``index(specs, shards)``
-    The name of the index, and its bytes; only a checkpoint of several files has one, and it is written last.
+    The name and the bytes of the index. Only a checkpoint of several files has one. It is written last.
 """
 
 from __future__ import annotations
@@ -35,16 +34,16 @@ from .layout import Shard, Stored
 __all__ = ["FORMATS", "Shard", "Stored", "of", "read"]
 
 
-#: The formats. The first is that of folders, and of files whose names say nothing.
+#: The formats. The first is the default, for folders and other suffixes.
 FORMATS: tuple[ModuleType, ...] = (safetensors,)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[list[Stored], dict[str, str]]:
-    """Read where the tensors of a checkpoint are, and its metadata, in whichever format it is."""
+    """Read the tensors' offsets and the metadata of a checkpoint in any format."""
     stored, metadata = of(Path(path)).read(Path(path))
     return stored, metadata
 
 
 def of(path: Path) -> ModuleType:
-    """Return the format that the end of a path's name says."""
+    """Return the format of a path's suffix."""
     return next((each for each in FORMATS if path.suffix == each.SUFFIX), FORMATS[0])

@@ -1,4 +1,4 @@
-"""What a format says of a file: where tensors stand in it, now or once it is written."""
+"""The layout of tensors in a file, existing or to be written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..spec import TensorSpec
 
 
 class Stored(NamedTuple):
-    """A tensor in a file: what it is, and the offset of its first byte."""
+    """A tensor in a file, with the offset of its first byte."""
 
     spec: TensorSpec
     path: Path

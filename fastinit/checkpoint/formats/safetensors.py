@@ -1,4 +1,4 @@
-"""The safetensors format: headers and indexes of shards, and the names of files."""
+"""The safetensors format: headers, indexes and file names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _INDEX_SUFFIX = ".safetensors.index.json"
 
 
 def read(path: Path) -> tuple[list[Stored], dict[str, str]]:
-    """Read where the tensors of a checkpoint are.
+    """Read the tensors' offsets and the metadata of a checkpoint.
 
     Parameters
     ----------
@@ -31,12 +31,12 @@ def read(path: Path) -> tuple[list[Stored], dict[str, str]]:
     tensors : list of Stored
         In the order of the header or of the index.
     metadata : dict of str
-        The file's ``__metadata__``. Of a sharded checkpoint, the first shard's.
+        The ``__metadata__`` of the file, or of the first shard.
 
     Raises
     ------
     BadInput
-        A file cannot be read, or is not what the format says.
+        A file cannot be read, or violates the format.
     """
     if os.path.isdir(path):
         choices = [path / f"model{suffix}" for suffix in (SUFFIX, _INDEX_SUFFIX)]
@@ -60,7 +60,7 @@ def is_index(entries: Mapping[str, Any]) -> bool:
 
 
 def read_index(path: Path) -> tuple[list[Stored], dict[str, str]]:
-    """Do what `read` does for an index, whatever its name."""
+    """Do what `read` does, for an index of any name."""
     entries = parse_json(read_bytes(path), str(path))
     if not is_index(entries):
         raise BadInput(f"{path}: is no index of shards: it has no weight_map")
@@ -87,7 +87,7 @@ def _read_header(path: Path) -> tuple[list[Stored], dict[str, str]]:
     try:
         with open(path, "rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            # A damaged file may say any length.
+            # The length in a damaged file may be any number.
             text = file.read(length) if length <= MAX_HEADER else b""
             data = os.fstat(file.fileno()).st_size - 8 - length
     except OSError as error:
@@ -136,7 +136,7 @@ def _entry(name: str, entry: Any, where: str) -> tuple[TensorSpec, int, int]:
 
 
 def split(specs: Sequence[TensorSpec], stem: str, max_bytes: int | None) -> dict[str, list[TensorSpec]]:
-    """Return the names of a checkpoint's files, each with its tensors, as Hugging Face cuts them.
+    """Return the tensors of each file of a checkpoint, sharded as by Hugging Face.
 
     Tensors stay in order, and none is split. A file holds at most `max_bytes` of data, or one larger tensor.
     A single file is named ``stem.safetensors``; several are ``stem-00001-of-0000N.safetensors``.
@@ -155,12 +155,12 @@ def split(specs: Sequence[TensorSpec], stem: str, max_bytes: int | None) -> dict
 
 
 def lay_out(file: str, specs: Iterable[TensorSpec], metadata: Mapping[str, str]) -> Shard:
-    """Return the header of a file, and where each tensor stands in it."""
-    # Wide dtypes first: each tensor is then aligned to its elements, and nothing lies between two tensors.
+    """Return the header of a file, and each tensor's offset."""
+    # Wide dtypes first, so that each tensor is aligned to its elements without padding.
     specs = sorted(specs, key=lambda tensor: -tensor.itemsize)
-    # Entry by entry: an object of all entries takes several times the memory of its text.
+    # Entry by entry, as one object takes several times the memory of its text.
     encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-    header = bytearray(8)  # the length of what follows, once it is known
+    header = bytearray(8)  # its length, set below
     header += f'{{"__metadata__":{encode(dict(metadata))}'.encode()
     begins = {}
     position = 0
@@ -201,7 +201,7 @@ def is_shard(path: Path) -> bool:
 
 
 def family(folder: Path, stem: str) -> list[Path]:
-    """Return the files in a folder that a checkpoint may consist of, its index first."""
+    """Return the files in a folder that may belong to a checkpoint, its index first."""
     pattern = re.compile(rf"{re.escape(stem)}(-\d{{5}}-of-\d{{5}})?\.safetensors(\.index\.json)?")
     try:
         files = [folder / name for name in os.listdir(folder) if pattern.fullmatch(name)]
