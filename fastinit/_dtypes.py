@@ -82,7 +82,7 @@ class Dtype(NamedTuple):
 
 
 def _narrow_bfloat16(values: Array) -> Array:
-    """Round to float32 first, to odd: its last bit is set if inexact. So the second rounding decides ties right."""
+    """Round to float32, to odd: its last bit is set if inexact. So the second rounding decides ties right."""
     single = np.atleast_1d(values.astype(np.float32))
     exact = np.atleast_1d(values)
     bits = single.view(np.uint32)
