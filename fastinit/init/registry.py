@@ -16,7 +16,6 @@ from .initializer import OPTIONS, Scheme, enter, get
 __all__ = ["register"]
 
 _POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
-_KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
 def register(
