@@ -3,7 +3,7 @@ from contextlib import contextmanager
 
 import pytest
 
-collect_ignore_glob = ["*/conftest.py"]  # doctest's modules need names of their own
+collect_ignore_glob = ["*/conftest.py"]  # doctest needs unique module names
 
 
 def pytest_generate_tests(metafunc):
@@ -18,7 +18,7 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture
 def isa(request):
-    """The name of each instruction set that this machine runs; the test's fills go through its kernels."""
+    """Each instruction set that this machine supports. The test's fills use its kernels."""
     from fastinit import _dispatch
 
     before = _dispatch.select(request.param)
@@ -28,7 +28,7 @@ def isa(request):
 
 @pytest.fixture
 def alarm():
-    """A context that ends as by Ctrl-C, by the exception it gives, after so many seconds."""
+    """Return a context that raises an exception after some seconds, as Ctrl-C does."""
 
     class Interrupted(Exception):
         pass
