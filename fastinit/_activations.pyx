@@ -99,6 +99,7 @@ cdef class Job:
             with nogil:
                 self.compute(0, n)
         else:
+            # A multiple of 64 elements is one of a cache line.
             share = min(PIECE, n // <size_t>get_num_threads() // 64 * 64 + 64)
             run(self, [(i + j, i + min(j + share, row))
                        for i in range(0, n, row) for j in range(0, row, share)])

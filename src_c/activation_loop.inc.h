@@ -46,12 +46,12 @@ INLINE void N(run_few)(N(operation) * op, struct shape shape, const fi_operands 
  * computed in vectors that overlap their neighbours. The last is computed before anything is written, since
  * an operand may be the output. */
 INLINE void N(run)(N(operation) * op, struct shape shape, const fi_operands *operands, size_t n,
-                   const fi_activation *params, int where) {
+                   const fi_activation *params, int nontemporal) {
     const fi_activation p = *params;
     const fi_operands copy = *operands, *o = &copy;
     T *out = o->out, to[N(PER)], last[N(PER)];
     F *sums = o->sums, last_r[N(PER)];
-    size_t i = where == NONTEMPORAL ? -(uintptr_t)out % sizeof(vector) / sizeof(T) : 0, j = o->phase;
+    size_t i = nontemporal ? -(uintptr_t)out % sizeof(vector) / sizeof(T) : 0, j = o->phase;
     const size_t left = (n - i) % N(PER), period = shape.extra == FI_BIAS ? p.period : 1;
     if (left) N(one_vector)(op, shape, last, last_r, o, n - N(PER), (j + n - N(PER)) % period, &p);
     if (i) {
@@ -65,7 +65,7 @@ INLINE void N(run)(N(operation) * op, struct shape shape, const fi_operands *ope
         F r[N(PER)]; /* declared outside the loop, each would be stored once more */
         N(one_vector)(op, shape, to, r, o, i, j, &p);
         if (shape.sums) N(add_up)(sums + i, r, 0, N(PER));
-        put(out + i, load(to), where);
+        put(out + i, load(to), nontemporal);
         j = j + N(PER) < period ? j + N(PER) : j + N(PER) - period;
     }
     if (left) {
@@ -87,11 +87,11 @@ INLINE void N(run)(N(operation) * op, struct shape shape, const fi_operands *ope
                                                         const fi_activation *p) {                            \
         N(run_few)(N(name##_each), (struct shape){operands, extra, sums}, o, n, p);                          \
     }                                                                                                        \
-    static void N(name##_kernel)(const fi_operands *o, size_t n, const fi_activation *p, int where) {        \
+    static void N(name##_kernel)(const fi_operands *o, size_t n, const fi_activation *p, int nontemporal) {  \
         if (n < N(PER))                                                                                      \
             N(name##_few)(o, n, p);                                                                          \
         else                                                                                                 \
-            N(run)(N(name##_each), (struct shape){operands, extra, sums}, o, n, p, where);                   \
+            N(run)(N(name##_each), (struct shape){operands, extra, sums}, o, n, p, nontemporal);             \
     }
 #include "activations.def"
 #undef OPERATION

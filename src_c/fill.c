@@ -209,7 +209,7 @@ void fi_consume(fi_pcg64 *generator, enum fi_dist dist, enum fi_dtype dtype, siz
         generator->has_uint32 = 0;
         n--;
     }
-    if (n) { /* draw the last word as NumPy does, for an equal state */
+    if (n) { /* the last word as NumPy draws it: an equal uinteger, too, if no half of it is left */
         fi_advance(generator, (n - 1) / 2);
         fi_next32(generator);
         generator->has_uint32 = n % 2;

@@ -86,7 +86,8 @@ enum finish { DRAWS, UNIT_F32, UNIT_F64 };
 
 /* A state is s0 + 2^52 s1 + 2^104 s2. The bits of s0 and s1 above 52 have been carried and count no more;
  * they are not masked off, as the multiply-adds ignore them. */
-INLINE void raw(void *restrict out, size_t n, fi_lanes *lanes, int dxsm, enum finish finish, int where) {
+INLINE void raw(void *restrict out, size_t n, fi_lanes *lanes, int dxsm, enum finish finish,
+                int nontemporal) {
     enum { VECTORS = FI_LANES / 8 };
 #define LO _mm512_madd52lo_epu64
 #define HI _mm512_madd52hi_epu64
@@ -118,7 +119,7 @@ INLINE void raw(void *restrict out, size_t n, fi_lanes *lanes, int dxsm, enum fi
             if (finish == UNIT_F64)
                 x = _mm512_castpd_si512(
                     _mm512_mul_pd(_mm512_cvtepu64_pd(SHR(x, 11)), _mm512_set1_pd(0x1p-53)));
-            put((char *)out + (i + 8 * v) * 8, (vector)x, where);
+            put((char *)out + (i + 8 * v) * 8, (vector)x, nontemporal);
             __m512i n0 = LO(c0, s0, a0);
             __m512i n1 = LO(HI(c1, s0, a0), s0, a1), m1 = LO(zero, s1, a0);
             __m512i n2 = LO(HI(c2, s0, a1), s0, a2), m2 = LO(LO(HI(zero, s1, a0), s1, a1), s2, a0);
@@ -133,12 +134,12 @@ INLINE void raw(void *restrict out, size_t n, fi_lanes *lanes, int dxsm, enum fi
 }
 
 /* random_*, fused with uniform(0, 1), takes 0.24 ns a float64; raw and transform in turn take 0.27 ns. */
-#define FI_RAW_KERNEL(name, finish, where)                                                                   \
+#define FI_RAW_KERNEL(name, finish, nontemporal)                                                             \
     static void name##_xsl_rr(void *restrict out, size_t n, fi_lanes *lanes) {                               \
-        raw(out, n, lanes, 0, finish, where);                                                                \
+        raw(out, n, lanes, 0, finish, nontemporal);                                                          \
     }                                                                                                        \
     static void name##_dxsm(void *restrict out, size_t n, fi_lanes *lanes) {                                 \
-        raw(out, n, lanes, 1, finish, where);                                                                \
+        raw(out, n, lanes, 1, finish, nontemporal);                                                          \
     }
 FI_RAW_KERNEL(raw, DRAWS, CACHED)
 FI_RAW_KERNEL(random_f32, UNIT_F32, CACHED)

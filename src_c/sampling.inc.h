@@ -69,7 +69,7 @@ INLINE uint32_t opaque(uint32_t x) {
  * the roots run beside the angles. `centred` leaves out the addition of a loc of 0, which costs 4% and
  * changes no bit, as no value is -0. */
 INLINE void normal_f32_loop(float *restrict v, const uint64_t *restrict d, size_t n, float loc, float scale,
-                            int centred, int where) {
+                            int centred, int nontemporal) {
     const uint32_t ones = opaque(0xffffffffu);
     uint32_t radius[WIDTH], angle[WIDTH];
     float r2[FI_BLOCK], first[WIDTH], second[WIDTH];
@@ -86,14 +86,14 @@ INLINE void normal_f32_loop(float *restrict v, const uint64_t *restrict d, size_
             second[k] = centred ? scale * r_sin : loc + scale * r_sin;
         }
         swap_32(first, second, first, second);
-        put(v + 2 * i, load(first), where);
-        put(v + 2 * i + WIDTH, load(second), where);
+        put(v + 2 * i, load(first), nontemporal);
+        put(v + 2 * i + WIDTH, load(second), nontemporal);
     }
 }
 
 /* The same for n pairs of draws, a multiple of WIDTH / 2. */
 INLINE void normal_f64_loop(double *restrict v, const uint64_t *restrict d, size_t n, double loc,
-                            double scale, int centred, int where) {
+                            double scale, int centred, int nontemporal) {
     enum { HALF = WIDTH / 2 };
     uint64_t radius[HALF], angle[HALF];
     double r2[FI_BLOCK / 2], first[HALF], second[HALF];
@@ -111,20 +111,20 @@ INLINE void normal_f64_loop(double *restrict v, const uint64_t *restrict d, size
             second[k] = centred ? scale * r_sin : loc + scale * r_sin;
         }
         swap_64(first, second, first, second);
-        put(v + 2 * i, load(first), where);
-        put(v + 2 * i + HALF, load(second), where);
+        put(v + 2 * i, load(first), nontemporal);
+        put(v + 2 * i + HALF, load(second), nontemporal);
     }
 }
 
 /* The draws that are left after the last full vector are copied into one, padded with 0. */
-#define FI_NORMAL_KERNEL(name, T, loop, draws_per_value, where)                                              \
+#define FI_NORMAL_KERNEL(name, T, loop, draws_per_value, nontemporal)                                        \
     static __attribute__((noinline)) void name##_steps(T *restrict v, const uint64_t *restrict d, size_t n,  \
                                                        const fi_params *p) {                                 \
         const T loc = (T)p->loc, scale = (T)p->scale;                                                        \
         if (loc == 0 && scale >= (T)0x1p-64)                                                                 \
-            loop(v, d, n, loc, scale, 1, where);                                                             \
+            loop(v, d, n, loc, scale, 1, nontemporal);                                                       \
         else                                                                                                 \
-            loop(v, d, n, loc, scale, 0, where);                                                             \
+            loop(v, d, n, loc, scale, 0, nontemporal);                                                       \
     }                                                                                                        \
     static void name(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *p) {         \
         const size_t even = n / WIDTH * WIDTH, rest = n - even;                                              \

@@ -19,7 +19,7 @@ static double density(double t) {
     return exp_minus(0.5 * square) * fma_f64(-0.5, rest, 1) * 0x1.9884533d43651p-2;
 }
 
-/* hazard(t) = t + 1/(t + 2/(t + 3/...)) for two t >= 1 (Laplace 1805), where 500 levels are enough. Two at
+/* hazard(t) = t + 1/(t + 2/(t + 3/...)) for two t >= 1 (Laplace 1805); 500 levels are enough there. Two at
  * once hide the latency of the divisions. */
 static void hazards(double rate[2], const double t[2]) {
     double first = t[0], second = t[1];

@@ -124,7 +124,7 @@ static void quantiles_f32(float *restrict t, const uint64_t *restrict draws, siz
             y[i] = (float)(q < TAIL_Q ? q : q * (2.0 - q));
         }
         for (size_t i = 0; i < n; i++) {
-            float v = minus_two_ln_f32(y[i]), beyond = tail_f32(v);
+            float v = minus_two_ln_f32(y[i]), beyond = tail_f32(v); /* v > 11 tells q < TAIL_Q */
             t[i] = v > 11.0f ? (x[i] < 0 ? -beyond : beyond) : centre_f32(x[i], v);
         }
     } else {

@@ -19,14 +19,14 @@ INLINE void store(void *to, vector x) { memcpy(to, &x, sizeof x); }
  * costs more than it gains. */
 enum { CACHED, NONTEMPORAL };
 
-INLINE void put(void *to, vector x, int where) {
+INLINE void put(void *to, vector x, int nontemporal) {
 #if defined FI_NT_STORE && FI_WIDTH > 4
-    if (where == NONTEMPORAL) {
+    if (nontemporal) {
         FI_NT_STORE(to, x);
         return;
     }
 #endif
-    (void)where;
+    (void)nontemporal;
     store(to, x);
 }
 

@@ -17,7 +17,7 @@ HARNESS = ROOT / "tests" / "c"
 
 
 def setup_flags(*names):
-    """The flags that setup.py builds the core with, read from its text: importing it would run it."""
+    """Return setup.py's flags for the core, read from its text, as importing it would run it."""
     tree = ast.parse((ROOT / "setup.py").read_text())
     values = {
         node.targets[0].id: node.value
@@ -31,7 +31,7 @@ FLAGS, SAFE_MATH, ISA_FLAGS = setup_flags("FLAGS", "SAFE_MATH", "ISA_FLAGS")
 
 
 def run(*command, **kwargs):
-    """What a command prints; an AssertionError with the end of all that it said if it fails."""
+    """Return a command's output. Raise an AssertionError with the end of it if the command fails."""
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **kwargs)
     assert done.returncode == 0, (
         f"{' '.join(map(str, command))}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
@@ -40,7 +40,7 @@ def run(*command, **kwargs):
 
 
 def build(folder, programs, compiler="gcc", extra=()):
-    """The harness's programs in the folder, from setup.py's flags and these."""
+    """Build the harness's programs in the folder, with setup.py's flags and these."""
     common = [*FLAGS, "-Wall", "-Wextra", "-Werror", *SAFE_MATH, *extra]
     x86 = run(compiler, "-dumpmachine").startswith("x86_64")
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from fastinit.checkpoint import formats
 
-# More than a piece of each, and no whole number of them.
+# Each is larger than a piece, and no multiple of one.
 SHAPE = (701, 1502)
 MODEL = {
     **{f"{dtype}.weight": {"dtype": dtype, "shape": SHAPE} for dtype in ("F64", "F32", "F16", "BF16")},
@@ -16,7 +16,7 @@ MODEL = {
 
 
 def altered(path, target, changes):
-    """A copy of a checkpoint with other elements here and there."""
+    """Write a copy of a checkpoint with some elements changed."""
     data = bytearray(path.read_bytes())
     for tensor in formats.read(path)[0]:
         for index, value in changes.get(tensor.spec.name, {}).items():

@@ -48,7 +48,7 @@ def horner(coefficients, x, tag):
 
 
 def paired(coefficients, x, tag):
-    """Even and odd powers apart; coefficients begin with the highest."""
+    """Sum even and odd powers separately. Coefficients begin with the highest."""
     square, upward = fl(x * x, tag), coefficients[::-1]
     even, odd = upward[::2][::-1], upward[1::2][::-1]
     return fl(horner(odd, square, tag) * x + horner(even, square, tag), tag)

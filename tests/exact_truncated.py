@@ -12,7 +12,7 @@ PAGE = (Path(__file__).parents[1] / "docs" / "truncated_normal.md").read_text()
 
 
 def table(heads):
-    """The columns of the table with those heads."""
+    """Return the columns of the table with those heads."""
     lines = PAGE.split(f"| | {heads} |\n")[1].split("\n\n")[0].splitlines()[1:]
     columns = zip(*([cell.strip(" `") for cell in line.split("|")[2:-1]] for line in lines), strict=True)
     return [[float.fromhex(cell) for cell in column if cell] for column in columns]
@@ -126,7 +126,7 @@ def tail_64(w):
 
 
 def quantile(u, low, high, tag):
-    """t of the exact float64 u, before loc, scale and the clamp."""
+    """Return t of the exact float64 u, before loc, scale and the clamp."""
     near, far = sorted([abs(low), abs(high)])
     straddles = low < 0 < high
     if near >= 5 and not straddles:

@@ -1,4 +1,4 @@
-"""A pytest plugin: NumPy's own random tests with fastinit's classes in the place of NumPy's.
+"""A pytest plugin that runs NumPy's random tests with fastinit's classes in place of NumPy's.
 
 The tests that cannot pass stand here with the reason, and must fail; docs/compatibility.md lists them.
 """

@@ -1,4 +1,4 @@
-"""The one door to memory: whatever has it is filled and read alike, and a refusal leaves all as it was."""
+"""The memory of arrays: every kind is filled and read alike, and a refusal changes nothing."""
 
 import array
 
@@ -18,12 +18,12 @@ FILLS = {
     "constant_": lambda x: init.constant_(x, 0.5),
     "eye_": init.eye_,
 }
-#: What takes any shape, and what takes expanded memory.
+#: Initialisers that take any shape, and those that take expanded memory.
 TAKEN = {("constant_", "another rank"), ("constant_", "expanded"), ("trunc_normal_", "another rank")}
 
 
 class OnlyDlpack:
-    """An array of another library, which gives its memory by DLPack alone."""
+    """An array of another library that has only DLPack."""
 
     def __init__(self, memory):
         self.__dlpack__, self.__dlpack_device__ = memory.__dlpack__, memory.__dlpack_device__

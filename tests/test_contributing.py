@@ -1,4 +1,4 @@
-"""The names in CONTRIBUTING.md and the README's picture are those of today."""
+"""The names in CONTRIBUTING.md exist, and the README's picture is that of the record."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from bench.table import fills  # noqa: E402
 PAGE = (ROOT / "CONTRIBUTING.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
 
-#: Each item of a list that begins with files, and what stands in it.
+#: Each list item that begins with files, with its text.
 ITEMS = [re.split(r"\n(?!  )", item)[0] for item in re.split(r"(?m)^- (?=`[\w/.]+/|`setup)", PAGE)[1:]]
 
 

@@ -17,7 +17,7 @@ CONFIG = fastinit.show_config(mode="dicts")
 
 @pytest.fixture(scope="module")
 def isas(tmp_path_factory):
-    """A function from a CPU that QEMU knows to the instruction sets that dispatch.c finds on it."""
+    """A function from the name of a QEMU CPU to the instruction sets that dispatch.c finds on it."""
     if platform.machine() != "x86_64":
         pytest.skip("these CPUs are x86-64's")
     for tool in ["gcc", "qemu-x86_64-static"]:

@@ -1,4 +1,4 @@
-"""What is drawn has the distribution that SciPy says, and keeps within its bounds."""
+"""Draws have SciPy's distributions and stay within their bounds."""
 
 import ml_dtypes
 import numpy as np
@@ -30,7 +30,7 @@ LAWS = {
 
 
 def moment_error(law, order, n):
-    """The standard error of a mean of (x - mean) ** order, from the law's own moments."""
+    """Return the standard error of a mean of (x - mean) ** order, from the distribution's moments."""
     mean = law.mean()
     central = law.expect(lambda x: (x - mean) ** order)
     square = law.expect(lambda x: (x - mean) ** (2 * order))
@@ -40,7 +40,7 @@ def moment_error(law, order, n):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("law", LAWS)
 def test_moments_and_distance(law, dtype):
-    """Moments within 5 standard errors and what rounding adds; Kolmogorov's distance likewise."""
+    """Moments and Kolmogorov's distance are within 5 standard errors plus rounding."""
     method, args, exact = LAWS[law]
     values = getattr(default_rng(7), method)(*args, size=N, dtype=dtype).astype(np.float64)
     largest = max(abs(exact.ppf(1e-9)), abs(exact.ppf(1 - 1e-9)))
@@ -50,7 +50,7 @@ def test_moments_and_distance(law, dtype):
         got = np.mean((values - exact.mean()) ** order)
         spread = max(exact.std(), rounding)
         assert abs(got - expected) < 5 * error + 4 * order * rounding * (3 * spread) ** (order - 1)
-    # a value stands for all that round to it: half a unit either way
+    # a value represents all that round to it, half a unit either way
     points = np.quantile(values, np.linspace(0.001, 0.999, 999))
     half = np.abs(points) * EPSILON[dtype] / 2 + (2.0**-25 if dtype == np.float16 else 0)
     below = np.searchsorted(np.sort(values), points, "right") / N
@@ -63,7 +63,7 @@ def test_moments_and_distance(law, dtype):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_pairs_are_independent(dtype):
-    """Of the two halves of a Box-Muller pair, of neighbours, and of their squares."""
+    """The correlations of a Box-Muller pair, of neighbours, and of their squares."""
     z = default_rng(7).standard_normal(N, dtype).astype(np.float64)
     for a, b in ((z[::2], z[1::2]), (z[1:-1:2], z[2::2]), (z[:-2:2], z[2::2])):
         for function in (np.asarray, np.square, np.abs):
@@ -74,7 +74,7 @@ def test_pairs_are_independent(dtype):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_tails_of_the_normals_are_real(dtype):
-    """In 2^26 values: as many beyond 3, 4 and 5 sigma as there should be, and no zero."""
+    """Of 2^26 values, the expected numbers are beyond 3, 4 and 5 sigma, and none is 0."""
     rng, out = default_rng(7), np.empty(1 << 22, dtype)
     beyond = dict.fromkeys((3, 4, 5), 0)
     zeros, most = 0, 0.0

@@ -27,7 +27,7 @@ def test_a_net_learns_digits(digits, activation):
 
 @pytest.mark.parametrize("activation", ["LeakyReLU", "SELU"])
 def test_its_gradients_are_those_of_differences(digits, activation):
-    """Of the loss, by each parameter: what it trains by."""
+    """The gradients of the loss by each parameter."""
     example, (images, labels), _ = digits
     x, labels = images[:50].astype(np.float64), labels[:50]
     net = example["MLP"](example[activation]())

@@ -1,4 +1,4 @@
-"""The caller's rounding mode and flushing of subnormals change no bit, and come back as they were."""
+"""The caller's rounding mode and flushing of subnormals change no bit, and are restored."""
 
 import ctypes
 import platform
@@ -48,7 +48,7 @@ def number_of_threads():
 
 @contextmanager
 def hostile(mode):
-    """The calling thread's arithmetic in another mode."""
+    """Context with another floating-point mode of the calling thread."""
     before = fenv()
     changed = bytearray(before.raw)
     changed[OFFSET : OFFSET + 4] = MODES[mode].to_bytes(4, "little")
@@ -76,7 +76,7 @@ def test_the_hostile_modes_are_hostile(mode):
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 @pytest.mark.usefixtures("number_of_threads")
 def test_the_callers_floating_point_modes_change_nothing_and_come_back(isa, distribution, tag, mode, bits):
-    """Of a scalar, a small fill, one shared with new threads that inherit the modes, and array parameters."""
+    """A scalar, a small fill, a fill shared with threads that inherit the modes, and array parameters."""
     arrays = [np.array([x, x / 3]) for x in DISTRIBUTIONS[distribution]]
 
     def draws():

@@ -1,4 +1,4 @@
-"""Named streams: the generator that `fold_in` gives is a hash of the key, by hand."""
+"""Named streams: `fold_in` equals a hash of the key that is computed here."""
 
 import hashlib
 

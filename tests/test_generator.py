@@ -1,4 +1,4 @@
-"""Generator against NumPy's: the same bits where they are promised, the same errors, the same interface."""
+"""Generator against NumPy's: the promised bits, the errors and the interface are the same."""
 
 import copy
 import pickle
@@ -22,13 +22,13 @@ METHODS = {
     "truncated_normal": (-2, 1),
 }
 
-# around where a fill goes over to leapfrog lanes (64 draws), lets go of the GIL, and wakes threads
+# around the sizes at which a fill uses leapfrog lanes (64 draws), releases the GIL, and wakes threads
 SIZES = [0, 1, 2, 3, 31, 63, 64, 65, 127, 128, 129, 511, 513, 1025, 4095, 4096, 4097]
 MANY = [(1 << 18) - 1, (1 << 18) + 1]
 
 
 def pair(name="PCG64", seed=7):
-    """Our Generator and NumPy's, over our bit generator of that name (where there is one) and NumPy's."""
+    """Our Generator and NumPy's, over our bit generator of that name (if we have it) and NumPy's."""
     bits = getattr(ours, name)(seed)
     return Generator(bits), np.random.Generator(getattr(np.random, name)(seed))
 
@@ -50,7 +50,7 @@ def position(rng):
 
 
 def call(method, *args, **kwargs):
-    """A step: that method on a generator."""
+    """Return a step: a call of that method on a generator."""
 
     def step(rng):
         return getattr(rng, method)(*copy.deepcopy(args), **kwargs)

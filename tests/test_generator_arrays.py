@@ -1,4 +1,4 @@
-"""Array parameters: each element as if it had been drawn alone, in pieces that suit many."""
+"""Array parameters: each element equals one that is drawn alone."""
 
 import threading
 

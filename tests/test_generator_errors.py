@@ -1,4 +1,4 @@
-"""Bad calls of Generator raise what NumPy's raise, and leave the stream where it was."""
+"""Bad calls of Generator raise NumPy's errors, and draw nothing."""
 
 import numpy as np
 import pytest
@@ -115,7 +115,7 @@ CALLS = [
     ),
 ]
 
-# NumPy has no dtype= or out= in these, so `random`'s error is the measure.
+# NumPy has no dtype= or out= in these, so the errors are those of `random`.
 WIDER = {"uniform": (0, 1), "normal": (0, 1), "truncated_normal": (-1, 1)}
 
 

@@ -1,4 +1,4 @@
-"""Arrows run one way: cli -> checkpoint -> init -> random -> Cython -> C."""
+"""Imports go one way: cli -> checkpoint -> init -> random -> Cython -> C."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""NumPy's own random tests, which its wheel holds, pass on our classes but for the differences listed."""
+"""NumPy's random tests, from its wheel, pass on our classes, except the listed ones."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The code of the pages runs as it stands, in the order in which a page has it.
+"""The code of the pages runs as written, in the order of each page.
 
 Blocks of Python share one namespace. A block after the line "`NAME`:" is a file of that name. Commands run if
 all of a block are fastinit's: `make` and the others need what lies outside.
@@ -28,7 +28,7 @@ def runs(block):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Where the code runs; its commands are this interpreter's."""
+    """The folder of the code, whose commands are this interpreter's."""
     command = tmp_path / "bin" / "fastinit"
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m fastinit "$@"\n')

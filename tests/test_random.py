@@ -1,4 +1,4 @@
-"""``from fastinit import random`` where ``from numpy import random`` stood."""
+"""``from fastinit import random`` in place of ``from numpy import random``."""
 
 import subprocess
 import sys
@@ -83,7 +83,7 @@ def test_numpys_default_rng_takes_ours():
 
 
 def third_party(seed):
-    """As a library has it: by NumPy's name, at the time of the call."""
+    """A library looks the function up by NumPy's name, at each call."""
     return np.random.default_rng(seed)
 
 

@@ -1,4 +1,4 @@
-"""The stream's promise: element i is the same however a fill is cut up, by whichever kernels and threads."""
+"""The promise of the stream: element i is the same for all pieces, kernels and threads."""
 
 import subprocess
 import sys
@@ -37,14 +37,14 @@ def tag(request):
 
 
 def generator(half=False, bits=random.PCG64, seed=7):
-    """A generator, with a buffered half word where asked."""
+    """Return a generator, with a buffered half word if `buffered`."""
     rng = Generator(bits(seed))
     rng.random(int(half), np.float32)
     return rng
 
 
 def filled(shape, distribution, tag, rng=None):
-    """What all other ways to get at a fill are compared with: the public method."""
+    """Return a fill by the public method, with which all other ways are compared."""
     method = getattr(rng or generator(), distribution)
     return method(*DISTRIBUTIONS[distribution], size=shape, dtype=DTYPES[tag]).view(
         _dtypes.DTYPES[tag].storage
@@ -97,7 +97,7 @@ def test_any_range_of_a_fill(isa, distribution, tag, bits):
 
 
 def test_a_range_far_along(distribution, tag):
-    """As far as 64 bits count; NumPy's advance is the measure."""
+    """Starts up to 64 bits, compared with NumPy's advance."""
     start = 2**40 + 6
     draws = {"normal": {"f64": start}.get(tag, start // 2)}.get(
         distribution, start if tag == "f64" else start // 2
@@ -163,7 +163,7 @@ def block_of(out, shape, block, distribution="normal", tag="f32", rng=None):
 
 @pytest.mark.parametrize("step", [-1, 2, -3, 63, 64, -65, 4095, 4097])
 def test_elements_apart(distribution, tag, step):
-    """With those between them or alone, in pieces, and where the step is that of another axis."""
+    """Strided elements: made with those between them or alone, in pieces, and along another axis."""
     whole = filled(600_000, distribution, tag, generator(True))
     for shape, block in (
         ((600_000,), (slice(None, None, step),)),
@@ -189,7 +189,7 @@ def test_elements_apart_take_no_memory_for_those_between():
 
 
 def test_a_block_can_be_interrupted(alarm):
-    out = np.zeros((1 << 12, 1 << 12), np.float32)  # seconds' work: each of them alone
+    out = np.zeros((1 << 12, 1 << 12), np.float32)  # some seconds of work
     with alarm(0.3) as interrupted, pytest.raises(interrupted):
         block_of(out, (1 << 12, 100 << 12), (slice(None), slice(None, None, 100)))
     assert not out[-1, -1]
@@ -263,7 +263,7 @@ def test_the_number_of_threads_changes_nothing(isa, distribution, tag, half):
 @pytest.mark.parametrize("bits", [random.PCG64, np.random.PCG64, np.random.MT19937])
 @pytest.mark.parametrize("tag", ["f32", "f64"])
 def test_a_generator_shared_by_threads_loses_no_draw_and_repeats_none(distribution, tag, bits, monkeypatch):
-    """Pieces of whole pairs, small ones and ones large enough to be shared out themselves."""
+    """Pieces of full pairs: small ones, and ones large enough to be shared themselves."""
     pieces = [2, 100, 4096, 6, 64, 300_000, 10, 5000]
     workers = 8
     rng = generator(bits=bits)
@@ -308,7 +308,7 @@ def test_ranges_are_filled_from_many_threads_at_once(distribution, tag):
 
 
 def test_a_fork_in_the_middle():
-    """The child and its parent go on from the same place, each with threads of its own."""
+    """The child and its parent continue from the same position, each with its own threads."""
     program = """
 import os, fastinit, numpy as np
 from fastinit.random import default_rng
@@ -330,7 +330,7 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_large_unaligned_arrays_are_filled_to_their_edges(tag):
-    """Past the cache, whole lines are streamed: the ends and an odd start are not."""
+    """Non-temporal fills write full cache lines; the ends and an odd start are ordinary stores."""
     itemsize = _dtypes.DTYPES[tag].storage.itemsize
     size = (9 << 20) // itemsize + 5
     expected = filled(size, "uniform", tag)

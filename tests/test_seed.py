@@ -1,4 +1,4 @@
-"""The theory this package began with: each of its numbers, formulas, tables and examples, done with fastinit.
+"""The theory behind this package: each of its numbers, formulas, tables and examples, with fastinit.
 
 Its layers have widths 784, 256 and 10. Variances are measured on a layer's worth of draws and must lie within
 five standard errors.
@@ -49,7 +49,7 @@ def test_formula(name, arguments, expected):
     if name.endswith("uniform"):
         assert plan.parameters == pytest.approx((-expected, expected), rel=4e-16, abs=0)
         assert_variance(values, expected**2 / 3, "uniform")
-        # the extremes of n uniforms come within 20/n of the bound's width, but for one time in 10^8
+        # the extremes of n uniforms are within 20/n of the bound's width, except once in 10^8
         assert expected * (1 - 40 / values.size) < abs(values).max() <= np.float32(expected)
     else:
         assert plan.parameters == pytest.approx((0.0, expected), rel=4e-16, abs=0)
@@ -97,7 +97,7 @@ ACTIVATIONS = {
     ],
 )
 def test_the_recommended_pair_keeps_the_variance(activation, spec):
-    """The signal's variance is the same twenty layers on, within what 512 samples of width 256 allow."""
+    """The signal's variance stays the same over twenty layers, within the error of 512 samples."""
     weights = [init.get(spec)((256, 256), rng=layer, dtype=np.float64) for layer in range(20)]
     squares = signal(weights, ACTIVATIONS[activation], 256, np.random.default_rng(0))
     assert 0.5 < squares[-1] / squares[0] < 2.0
@@ -223,7 +223,7 @@ def test_he_for_a_leaky_network():
 
 @pytest.mark.parametrize("slope", [0.01, 0.1])
 def test_leaky_relus_gain_is_its_own(slope):
-    """With the slope of the layer, its weights restore what the activation takes."""
+    """With the layer's slope, its weights restore the variance that the activation removes."""
     z = np.random.default_rng(0).standard_normal(1_000_000)
     kept = np.mean(np.square(np.where(z >= 0, z, slope * z)))
     assert init.calculate_gain("leaky_relu", slope) ** 2 * kept == pytest.approx(1, abs=0.01)

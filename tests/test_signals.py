@@ -1,4 +1,4 @@
-"""Signals: the command ends by them wherever they come, and an import does not swallow them."""
+"""Signals end the command at any point, and an import does not swallow them."""
 
 import signal
 import subprocess
@@ -60,7 +60,7 @@ def test_a_signal_that_comes_in_an_import_is_heard_after_it(tmp_path, number, mo
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_that_comes_while_rich_is_imported(tmp_path, number):
-    """It is the one package that is imported after the command has begun."""
+    """rich is the only package that is imported after the command has begun."""
     (tmp_path / "rich.py").write_text(SWALLOWS.format(number=int(number)))
     script = (
         f"import signal; signal.signal({number:d}, signal.SIG_DFL)\n"

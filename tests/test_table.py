@@ -1,4 +1,4 @@
-"""The figures of the README and of bench/README.md are those of a recorded run."""
+"""The figures in the README and in bench/README.md are those of a recorded run."""
 
 import json
 import sys

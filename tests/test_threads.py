@@ -25,7 +25,7 @@ def threads(request):
 
 
 def python(program, **environment):
-    """What a fresh interpreter prints. Python 3.12 warns of a fork beside threads, on purpose here."""
+    """Return the output of a new interpreter, without the warning of a fork beside threads."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program],
         env={**os.environ, **environment},

@@ -40,7 +40,7 @@ def with_draw(draw):
 
 
 def positions(draws, tag):
-    """u of each value that the draws become."""
+    """Return u of each value that the draws become."""
     if tag == "f64":
         words = [draw >> 12 for draw in draws]
     else:
@@ -49,7 +49,7 @@ def positions(draws, tag):
 
 
 def sample(low, high, tag, n):
-    """Values between the bounds, and the u of each."""
+    """Return values between the bounds, and the u of each."""
     size = n if tag == "f64" else 2 * n
     values = Generator(PCG64(7)).truncated_normal(low, high, size=size, dtype=DTYPES[tag])
     draws = PCG64(7).random_raw(n).tolist()
@@ -61,7 +61,7 @@ def sample(low, high, tag, n):
 
 
 def distance(t, u, low, high):
-    """How far t is from the quantile at u: one step of Newton's method, in P(|Z| < t) or in ln P(Z > t)."""
+    """Return the distance of t from the quantile at u: a Newton step in P(|Z| < t) or ln P(Z > t)."""
     root = mpmath.sqrt(2)
     density = mpmath.exp(-t * t / 2) * mpmath.sqrt(2 / mp.pi)
     if abs(t) < 1:
@@ -74,7 +74,7 @@ def distance(t, u, low, high):
 @pytest.mark.parametrize(("low", "high"), INTERVALS)
 @pytest.mark.parametrize("tag", ["f32", "f64"])
 def test_quantiles(tag, low, high):
-    """Of the instruction set in use: that the others give the same bits is tested below."""
+    """The errors of the instruction set in use; a test below compares the others with it."""
     values, us = sample(low, high, tag, 60)
     exact = values.astype(np.float64)
     assert np.all((exact >= low) & (exact <= high) | (values == DTYPES[tag](low)))
@@ -83,7 +83,7 @@ def test_quantiles(tag, low, high):
         for value, u in zip(values, us, strict=True):
             t = mpf(float(value))
             error = abs(distance(t, u, mpf(low), mpf(high)))
-            # p is a float64, with a last bit of its own wherever 0 is not its middle or its end
+            # p is a rounded float64, unless 0 is the middle or an end
             beyond = error - mpf(2) ** -52 * (low < 0 < high and low != -high)
             worst = max(worst, beyond / mpf(float(np.spacing(abs(value)))))
     print(f"{tag} [{low}, {high}]: {float(worst):.2f} ulp")

@@ -1,4 +1,4 @@
-"""tests/vectors.json, computed again without fastinit's code, and by fastinit under every instruction set.
+"""tests/vectors.json equals values computed without fastinit's code, and fastinit's on every instruction set.
 
 Uniforms come from plain NumPy. Normals are made in exact rational arithmetic with the formulas and the tables
 of docs/stream.md, so that page and code cannot part, and from mpmath, so that neither can be wrong. Truncated
@@ -49,7 +49,7 @@ def from_bits(digits, tag):
 
 
 def bit_generator(row):
-    """NumPy's own, where the row starts."""
+    """Return NumPy's generator at the start of the row."""
     generator = getattr(np.random, row["bit_generator"])(0)
     if "state" in row:
         generator.state = {
@@ -66,7 +66,7 @@ def draws(row, start, n):
 
 
 def words(row, start, n):
-    """Words [start, start + n), a buffered half first."""
+    """Return words [start, start + n), a buffered half first."""
     held = row["has_uint32"]
     first = max(start - held, 0) // 2
     d = draws(row, first, n // 2 + 2)
@@ -82,7 +82,7 @@ def words(row, start, n):
 
 
 def clamped(v, low, high):
-    """What of v is outside [low, high) moved to the dtype's last value inside; low where it has none."""
+    """Move values outside [low, high) to the dtype's nearest value inside, or to low if it has none."""
     dtype = v.dtype
     up, down = dtype.type(math.inf), dtype.type(-math.inf)
     most, least = dtype.type(high), dtype.type(low)
@@ -116,7 +116,7 @@ def test_uniform_is_what_numpy_computes(row):
 
 
 def true_pair(radius, angle, bits):
-    """Box-Muller of two integers of so many bits."""
+    """Return the Box-Muller pair of two integers of `bits` bits."""
     with mpmath.workdps(40):
         r = mpmath.sqrt(-2 * mpmath.log((radius + mpmath.mpf(0.5)) / 2 ** bits[0]))
         turns = (angle + mpmath.mpf(0.5)) / 2 ** bits[1]
@@ -124,7 +124,7 @@ def true_pair(radius, angle, bits):
 
 
 def normals(row, tag, start, n):
-    """Standard normals [start, start + n) in the working precision, exactly, and as mpmath has them."""
+    """Return standard normals [start, start + n) in exact working precision, and by mpmath."""
     each = 2 if tag == "f64" else 1
     first = start // 2
     d = [int(draw) for draw in draws(row, first * each, ((start + n + 1) // 2 - first) * each)]
@@ -166,8 +166,8 @@ def upper(t):
 
 
 def inverse(u, low, high):
-    """t with the share u of the probability between low and high below it."""
-    if low > -high:  # in the tail that keeps its digits
+    """Return t such that the share u of the probability between low and high is below it."""
+    if low > -high:  # use the tail that keeps its digits
         return -inverse(1 - u, -high, -low)
     mass = upper(-low) + u * (upper(-high) - upper(-low))
     t = mpmath.mpf(0)
@@ -198,7 +198,7 @@ def truncated_normals(row, tag, start, n, low, high):
 
 
 def check_truncated(got, row, tag, true, loc, scale):
-    """Within a few units of the working precision, and half a unit of the dtype."""
+    """Values are within a few units of the working precision plus half a unit of the dtype."""
     bits, _, _ = FORMATS[WORKING[tag]]
     own_bits, own_least, _ = FORMATS[tag]
     loc, scale = np.broadcast_to(loc, len(true)).tolist(), np.broadcast_to(scale, len(true)).tolist()

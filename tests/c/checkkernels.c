@@ -9,7 +9,7 @@
 #include "activations.h"
 #include "fills.h"
 
-/* The values that n draws make. */
+/* The number of values from n draws. */
 static size_t values_of(enum fi_dtype dtype, size_t draws) { return dtype == FI_F64 ? draws : 2 * draws; }
 
 /* Lanes and raw draws, in calls of several lengths, against the scalar generator. */
@@ -34,7 +34,7 @@ static void check_raw(const fi_kernels *k, enum fi_variant variant, guarded buff
     }
 }
 
-/* Raw and uniform(0, 1) in one against the baseline's in turn. */
+/* The fused raw and uniform(0, 1) kernels against the baseline's two kernels. */
 static void check_random(const fi_kernels *k, enum fi_variant variant, enum fi_dtype dtype, bool nontemporal,
                          guarded out) {
     static uint64_t draws[4 * FI_BLOCK], wanted[4 * FI_BLOCK];
@@ -86,8 +86,7 @@ static void check_transform(const fi_kernels *k, enum fi_dist dist, enum fi_dtyp
     if (timing) BENCH(n, transform(result, source, draws, &now.params));
 }
 
-/* A normal is loc + scale z, whatever a kernel leaves out where it takes loc for nothing. Which NaN comes out
- * is not promised. */
+/* A normal is loc + scale z, even in a kernel that omits a loc of 0. The bits of a NaN are not promised. */
 static void check_scaled(const fi_kernels *k, enum fi_dtype dtype, bool nontemporal) {
     static const double locs[] = {0, -0.0, 1.5, -0x1p-130, 0x1p-1070, INFINITY, NAN};
     static const double scales[] = {1,       0,        -0.0,     -3,        0x1p-64,  0x1.fffffep-65,

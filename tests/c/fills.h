@@ -4,7 +4,7 @@
 #define FASTINIT_CHECK_FILLS_H
 #include "harness.h"
 
-/* Past the size from which fills are written around the cache, by more than is written before a line. */
+/* Larger than the least size of a non-temporal fill, by more than the values before the first cache line. */
 #define LARGE (((size_t)8 << 20) + 1000)
 #define LINE ((size_t)64)
 
@@ -12,7 +12,7 @@ static fi_group group_of(enum fi_dist dist, enum fi_dtype dtype) {
     return dtype == FI_F64 ? fi_dist_info[dist].wide : fi_dist_info[dist].narrow;
 }
 
-/* A fill in one go by the baseline is what every other way of asking must give. */
+/* Every other way to make a fill must equal a single call of the baseline. */
 static void check_fill(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dtype, guarded out) {
     static _Alignas(64) unsigned char wanted[BUFFER];
     size_t size = fi_itemsize(dtype), n = any_size(BUFFER / 2 / size),
@@ -46,7 +46,7 @@ static void check_fill(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dty
     }
 }
 
-/* Where fi_consume leaves the generator, the next values go on. */
+/* The next values continue from the position that fi_consume sets. */
 static void check_consume(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dtype, guarded out) {
     static _Alignas(64) unsigned char wanted[BUFFER];
     size_t size = fi_itemsize(dtype), n = below(2000), skip = below(2000);
@@ -65,7 +65,7 @@ static uint64_t source64(void *g) { return fi_next64(g); }
 static uint32_t source32(void *g) { return fi_next32(g); }
 static double source_double(void *g) { return fi_next_double(g); }
 
-/* A foreign source that happens to be a PCG64 gives a PCG64's values, and stands where it would. */
+/* A foreign source over a PCG64 gives the PCG64's values, and ends at its position. */
 static void check_fill_from(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dtype, guarded out) {
     static _Alignas(64) unsigned char wanted[BUFFER];
     size_t size = fi_itemsize(dtype), n = any_size(3000);

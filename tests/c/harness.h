@@ -47,7 +47,7 @@ static fi_pcg64 any_generator(enum fi_variant variant) {
     return g;
 }
 
-/* Mostly random, often a word at an end of its range: the branches of ln and of the tails are there. */
+/* Random words, often at an end of the range, which reach the branches of ln and of the tails. */
 static uint64_t any_draw(void) {
     static const uint32_t edge[] = {0,          1,          255,        256,        0x7fffffff,
                                     0x80000000, 0xfffffeff, 0xffffff80, 0xfffffffe, 0xffffffff};
@@ -95,7 +95,7 @@ static fi_params params_of(enum fi_dist dist, enum fi_dtype dtype, const double 
     return p;
 }
 
-/* What users ask for; 0 and 1 for a distribution that is not listed above. */
+/* Common parameters; 0 and 1 for a distribution that is not listed above. */
 static fi_params usual_params(enum fi_dist dist, enum fi_dtype dtype) {
     static const double standard[FI_PARAMETERS] = {0, 1};
     const double *usual = usual_arguments[dist];
@@ -150,7 +150,7 @@ static guarded guard(size_t bytes) {
     return (guarded){all + page, bytes};
 }
 
-/* Room for `bytes`, against the guard page after it or near the one before it, at a multiple of `align`. */
+/* Memory of `bytes` at a multiple of `align`, next to the guard page after it or near the one before. */
 static unsigned char *place(guarded g, size_t bytes, size_t align) {
     memset(g.data, CANARY, g.bytes);
     return below(2) ? g.data + (g.bytes - bytes) / align * align : g.data + below(64) * align;
@@ -168,7 +168,7 @@ static struct {
 static const char *pattern = "*"; /* of the kernels to check */
 static size_t matched;
 
-/* Note what is checked next; whether it is to be. */
+/* Sets the name of the next check. Returns whether it is selected. */
 static bool checking(const fi_kernels *k, const char *kind, const char *what, const char *dtype, size_t n) {
     now.isa = k->name;
     now.n = n;
@@ -195,7 +195,7 @@ static void fail(const char *why, size_t element, const void *got, const void *w
     exit(1);
 }
 
-/* A kernel that ran into a guard page, or onto an instruction that the CPU lacks. */
+/* Reports a kernel that hit a guard page, or an instruction that the CPU lacks. */
 static void caught(int number) {
     signal(number, SIG_DFL);
     fail(strsignal(number), 0, NULL, NULL, 0);
@@ -241,7 +241,7 @@ static double seconds(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* The least of several timings of a call that makes `values` values. */
+/* Prints the least of several times of a call that makes `values` values. */
 #define BENCH(values, call)                                                                                  \
     do {                                                                                                     \
         size_t calls_ = 1 + 100000 / (size_t)(values);                                                       \

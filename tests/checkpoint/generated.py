@@ -1,4 +1,4 @@
-"""A model of many dtypes, the rules that make it, and its files as others see them."""
+"""A model of many dtypes, its rules, and its files as read by other packages."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ RULES = {
     "*": ("normal(std=0.02)", None),
 }
 OTHER = [Rule("*", "zeros")]
-# One tensor holds more than a piece, and no tensor a whole number of them.
+# One tensor is larger than a piece, and no tensor is a multiple of a piece.
 assert 700 * 1001 * 4 > 2 * PIECE
 
 DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64"}

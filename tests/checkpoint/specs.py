@@ -1,4 +1,4 @@
-"""Small tensors, and what rules make of them."""
+"""Small tensors, and the choices that rules make for them."""
 
 import numpy as np
 
@@ -12,12 +12,12 @@ def f32(name, *shape):
 
 
 def choose(specs, init):
-    """What makes each tensor."""
+    """Return each tensor's choice."""
     return resolve(specs, init).choices
 
 
 def made(choice, start=0, stop=None):
-    """Elements of a choice's tensor, as `generate` makes them."""
+    """Return elements of a choice's tensor, made as by `generate`."""
     out = np.empty((choice.spec.size if stop is None else stop) - start, choice.spec.storage)
     choice.fill(out, Generator(PCG64(3)).fold_in(choice.spec.name), start)
     return out

@@ -47,7 +47,7 @@ def test_inverse_frequencies_are_correctly_rounded(dtype, kind):
 def test_inverse_frequencies_are_the_models():
     choice = choose([f32("inv_freq", 64)], [Rule("*", "inv_freq(base=10000)")])[0]
     theirs = 1.0 / (10000.0 ** (torch.arange(0, 128, 2, dtype=torch.int64).float() / 128))
-    # Theirs is rounded three times, in float32.
+    # Their value is rounded three times, in float32.
     np.testing.assert_allclose(made(choice), theirs.numpy(), rtol=2.5e-7)
 
 

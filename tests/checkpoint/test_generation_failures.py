@@ -58,11 +58,11 @@ def test_a_folder_where_a_file_must_go(tmp_path, arguments, name):
 
 @pytest.mark.parametrize("target", ["closed", "closed/new", "closed/x.safetensors"])
 def test_a_folder_without_permission(tmp_path, target):
-    generate(MODEL, tmp_path / "closed", init=OTHER)  # and all modules are loaded
+    generate(MODEL, tmp_path / "closed", init=OTHER)  # this also loads all modules
     (tmp_path / "closed").chmod(0)
     user = os.geteuid()
     try:
-        if user == 0:  # to whom nothing is closed
+        if user == 0:  # root may write everywhere
             os.seteuid(65534)
         with pytest.raises(BadInput, match="Permission denied"):
             generate(MODEL, tmp_path / target, init=OTHER, force=True)
@@ -73,7 +73,7 @@ def test_a_folder_without_permission(tmp_path, target):
 
 
 def test_long_names(tmp_path):
-    """Whatever the file system allows, and where it doesn't, nothing is written."""
+    """Any name that the file system allows works. For any other, nothing is written."""
     longest = "x" * (255 - len(".safetensors")) + ".safetensors"
     generate(MODEL, tmp_path / longest, init=OTHER)
     assert names(tmp_path) == [longest]
@@ -102,7 +102,7 @@ def test_what_has_no_room_is_not_begun(tmp_path):
 
 
 def test_what_is_there_counts_as_room(tmp_path, rules, once, monkeypatch):
-    """A file system that the checkpoint fills."""
+    """A file system that is too small for the checkpoint."""
     arguments = {"seed": 5, "init": rules, "max_shard_size": "1MB"}
     generate(MODEL, tmp_path, **arguments)
     system = os.statvfs(tmp_path)
@@ -157,7 +157,7 @@ def test_resume_keeps_what_is_right_and_mends_the_rest(tmp_path, rules, once):
 
 
 def test_resume_with_force_mends_the_files_of_another_command(tmp_path, rules, once):
-    """Of shards that hold one tensor each, some are zeros whatever the seed: their headers differ."""
+    """Each shard holds one tensor, and some are zeros for every seed: only their headers differ."""
     arguments = {"init": rules, "max_shard_size": 1}
     generate(MODEL, tmp_path, **arguments, seed=4)
     right = generate(MODEL, tmp_path / "right", **arguments, seed=5).files[1]
@@ -231,7 +231,7 @@ def test_a_folder_made_for_nothing_is_removed(tmp_path, rules, monkeypatch):
 
 @pytest.mark.parametrize(("first", "second"), [("1MB", "1MB"), ("1MB", "2MB"), (None, "1MB"), ("1MB", None)])
 def test_two_at_once_do_not_mix(tmp_path, rules, once, first, second):
-    """Whatever they cut, and between any two files."""
+    """A signal may come at any write, or between any two files."""
     refused = 0
 
     def interfere(*_):

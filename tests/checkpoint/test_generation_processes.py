@@ -19,14 +19,14 @@ SPLIT = ["--threads", "2", "--max-shard-size", "60MB"]
 
 
 def slow(folder, tensors):
-    """A command that writes little for a long time: a signal may come late where the machine is busy.
+    """A command that writes little for a long time: on a busy machine a signal may come late.
 
     It writes to `folder`, a megabyte in every 20 ms or more.
     """
     listed, rules = (folder.with_suffix(suffix) for suffix in (".json", ".toml"))
     listed.write_text(json.dumps({f"{i}": {"dtype": "F32", "shape": [500, 500]} for i in range(tensors)}))
     rules.write_text('[[rule]]\nmatch = "*"\ninit = "orthogonal"\n')
-    # LAPACK's own threads wait in a loop for a CPU that is not theirs.
+    # LAPACK's threads would spin while they wait for a busy CPU.
     return ["env", "OPENBLAS_NUM_THREADS=1", *COMMAND, *SPLIT, listed, "--init", rules, "-o", folder]
 
 
@@ -37,7 +37,7 @@ def wait_for_part(process, folder, size):
 
 
 def test_a_kill_leaves_nothing_that_looks_whole_and_resume_finishes(tmp_path):
-    """At nine moments, from before the first byte to the last shard."""
+    """The kills come at nine moments, from before the first byte to the last shard."""
     command = [*COMMAND, *SPLIT, "--resume", "-o", os.fspath(tmp_path)]
     began = time.monotonic()
     whole = tmp_path / "whole"
@@ -88,7 +88,7 @@ def test_a_signal_leaves_no_unfinished_file(tmp_path, number, status, written):
 
 
 def test_a_hangup_that_is_ignored_stays_ignored(tmp_path):
-    """As under nohup."""
+    """SIGHUP is ignored, as under nohup."""
     folder = tmp_path / "model"
     script = "trap '' HUP; exec \"$@\""
     with subprocess.Popen(["sh", "-c", script, "sh", *slow(folder, 60)]) as process:
@@ -99,7 +99,7 @@ def test_a_hangup_that_is_ignored_stays_ignored(tmp_path):
 
 
 def test_a_limit_on_file_size_is_a_failure_in_one_line(tmp_path):
-    """What a full disk is like for the whole process: EFBIG from the system itself."""
+    """EFBIG from the system acts on the process like a full disk."""
     limit = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10**7, 10**7));"
@@ -112,7 +112,7 @@ def test_a_limit_on_file_size_is_a_failure_in_one_line(tmp_path):
 
 
 def test_memory_does_not_grow_with_the_model(tmp_path):
-    """200 MB is promised above a bare import; the model has 800, most of it in one tensor."""
+    """The limit is 200 MB above a bare import. The model has 800 MB, most of it in one tensor."""
     model = {
         "big.weight": {"dtype": "BF16", "shape": [350_000, 1000]},
         "small.weight": {"dtype": "F32", "shape": [5000, 5000]},

@@ -1,4 +1,4 @@
-"""inspect: the numbers against NumPy's, the marks against what was done to a file."""
+"""inspect: its numbers equal NumPy's, and its marks show the changes made to a file."""
 
 import ml_dtypes
 import numpy as np
@@ -177,7 +177,7 @@ def test_shards(tmp_path):
 
 
 def test_what_is_expected_of_many_biases_is_looked_up(tmp_path, monkeypatch):
-    """Each was recorded with a rule of its own."""
+    """Each was recorded with its own rule."""
     shapes = {"weight": [4, 4], "bias": [4]}
     model = {
         f"{i}.fc.{name}": {"dtype": "F32", "shape": shape}

@@ -19,7 +19,7 @@ from fastinit.checkpoint.manifest import GPT2, TensorSpec
 MANIFESTS = Path(__file__).parents[1] / "manifests"
 ENTRY = {"dtype": "F32", "shape": [2, 3]}
 
-# What the models' papers and cards say that they have.
+# The sizes in the models' papers and cards.
 PARAMETERS = {
     GPT2: 124_439_808,
     MANIFESTS / "bert-base.json": 109_514_298,
@@ -125,7 +125,7 @@ def test_the_data_of_a_checkpoint_is_never_read(tmp_path):
     path.write_bytes(len(header).to_bytes(8, "little") + header)
     os.truncate(
         path, 8 + len(header) + size
-    )  # a hole: reading it would take minutes, or more memory than there is
+    )  # a sparse file: reading it would take minutes, or too much memory
     assert manifest.read(path) == [TensorSpec("x", "U8", (size,))]
 
 

@@ -1,4 +1,4 @@
-"""Matching: which rule takes a tensor, and what it learns from the other tensors."""
+"""Matching: the rule of a tensor, and the values that it takes from other tensors."""
 
 import glob
 

@@ -1,4 +1,4 @@
-"""Pieces of tensors: each is worked on once, by as many threads as were asked for."""
+"""Pieces of tensors: each is processed once, by the requested number of threads."""
 
 import threading
 

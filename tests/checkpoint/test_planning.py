@@ -1,4 +1,4 @@
-"""Plans: what generate would write, and that nothing is written."""
+"""Plans describe what generate would write, and write nothing."""
 
 import math
 

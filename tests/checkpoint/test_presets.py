@@ -1,4 +1,4 @@
-"""Presets: what each makes of each manifest, against what the models' own code made.
+"""Presets: the tensors of each manifest, compared with those of the models' own code.
 
 model_statistics.json was measured once on models that transformers made, at real size where their standard
 deviations depend on it: for each tensor, or for the first of each kind (numbers in names are stars), how many
@@ -34,7 +34,7 @@ FAMILY = {
 }
 NORMAL = "normal(std=0.02)"
 OI = f"{NORMAL} layout=oi"
-# The first glob that matches says how a tensor is made.
+# The first glob that matches determines how a tensor is made.
 LABELS = {
     "gpt2": {
         "transformer.w?e.weight": NORMAL,
@@ -113,7 +113,7 @@ def test_moments_are_those_of_the_models_own_code(model):
             continue
         compared.add(key)
         row = MEASURED[name][key]
-        # Six digits were kept.
+        # The file has six digits.
         assert row["std"] == pytest.approx(choice.std, rel=1e-5 + 6 / math.sqrt(2 * row["n"])), key
         assert row["mean"] == pytest.approx(
             choice.mean, rel=1e-5, abs=6 * choice.std / math.sqrt(row["n"])
@@ -121,7 +121,7 @@ def test_moments_are_those_of_the_models_own_code(model):
         assert ("zero_row" in row) == (choice.rule.padding_idx == 0), key
         if choice.plan.distribution == "uniform":
             assert 0.99 < row["max"] / choice.plan.parameters[1] < 1 + 1e-5, key
-    # All that was measured, but for what the manifests leave out: tied weights and buffers.
+    # All measured tensors, except those that the manifests leave out: tied weights and buffers.
     tied = (
         {"lm_head.weight", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias"}
         if "7" not in name

@@ -1,4 +1,4 @@
-"""Where rules come from: presets, files and lists, and what is refused."""
+"""The sources of rules: presets, files and lists, and the ones that are refused."""
 
 import math
 import re

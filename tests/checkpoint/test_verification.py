@@ -1,4 +1,4 @@
-"""verify: what is the same, what differs and where, and what cannot be told."""
+"""verify: what is equal, what differs at which index, and what can't be determined."""
 
 import ml_dtypes
 import numpy as np

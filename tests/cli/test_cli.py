@@ -1,4 +1,4 @@
-"""The command: what it prints, where, and its exit status."""
+"""The command: its output, its error output and its exit status."""
 
 import importlib
 import os

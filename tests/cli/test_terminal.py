@@ -20,14 +20,14 @@ def test_progress_in_plain_lines(monkeypatch, byte, unit):
         for done in (1, 2, 3, 10):
             report(done * byte, 10 * byte)
     assert error.getvalue() == (
-        # nothing for the first half second, nothing for 0.1 s later
+        # no line in the first half second, none 0.1 s later
         f"2.0 of 10.0 {unit}, 1.0 {unit}/s, 8 s left\n10.0 of 10.0 {unit}, 2.5 {unit}/s, 0 s left\n"
     )
 
 
 @pytest.mark.parametrize("rich", [True, False])
 def test_a_terminal(tmp_path, rich):
-    """A progress bar and a table where rich is there, plain text where it isn't."""
+    """A progress bar and a table if rich is installed, plain text if not."""
     without = "" if rich else "import sys; sys.modules['rich'] = None;"
     script = f"{without}import sys; from fastinit.cli import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", script, "generate", "--only", "*.0.attn.c_attn.*"]

@@ -46,7 +46,7 @@ def position(rng):
     return state["state"], state["has_uint32"] and state["uinteger"]
 
 
-# those that are not one draw for each element
+# initialisers whose elements are not one draw each
 
 
 # names, specs, errors

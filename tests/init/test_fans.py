@@ -48,7 +48,7 @@ def test_several_axes_and_batch():
 
 
 def test_groups_are_what_the_layer_computes():
-    # the count of nonzero weights that meet one input and one output of the layer itself
+    # the number of nonzero weights at one input and one output of the layer
     layer = torch.nn.Conv2d(12, 18, 3, padding=1, groups=3, bias=False)
     torch.nn.init.ones_(layer.weight)
     image = torch.zeros(1, 12, 5, 5)

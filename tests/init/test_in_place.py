@@ -1,4 +1,4 @@
-"""Initialisers in place, with torch's names, and into arrays and tensors that are given."""
+"""Initialisers in place, with torch's names, into given arrays and tensors."""
 
 import inspect
 import math
@@ -71,7 +71,7 @@ def test_parameters_of_a_module():
     assert init.xavier_normal_(layer.weight, generator=1) is layer.weight
     assert layer.weight.requires_grad
     assert layer.weight.grad_fn is None
-    assert layer.weight._version > version  # a graph that saved the old weight can tell
+    assert layer.weight._version > version  # a graph that saved the old weight detects the change
     same(layer.weight.detach().numpy(), init.xavier_normal((3, 5), rng=1))
 
 

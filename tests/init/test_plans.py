@@ -1,4 +1,4 @@
-"""Plans: by block and by range they are the tensor; matrices, moments and definitions are those of others."""
+"""Plans: blocks and ranges equal the tensor; matrices, moments and definitions equal other libraries'."""
 
 import math
 import pickle
@@ -88,7 +88,7 @@ def test_a_block_of_a_tensor_larger_than_memory():
 def test_truncated_moments_are_their_integrals(low, high):
     plan = init.get("truncated_normal", mean=0.5, std=3.0, low=low, high=high).plan((1,))
     with mpmath.workdps(25):
-        ends = max(low, -20), min(high, 20)  # no weight beyond, but where a bound lies there
+        ends = max(low, -20), min(high, 20)  # the density is negligible beyond, unless a bound is there
         cut = mpmath.linspace(*(ends if ends[0] < ends[1] else (low, high)), 101)
         moments = [mpmath.quad(lambda z, k=k: z**k * mpmath.npdf(z), cut) for k in range(3)]
         mean, square = moments[1] / moments[0], moments[2] / moments[0]
@@ -100,7 +100,7 @@ def test_truncated_moments_are_their_integrals(low, high):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("spec", SPECS)
 def test_mean_and_std_are_the_expected_ones(spec, dtype):
-    """Within five standard errors of n draws, plus the dtype's rounding."""
+    """Moments are within five standard errors of n draws, plus the dtype's rounding."""
     shape = {
         "eye": (400, 300),
         "sparse": (400, 300),

@@ -1,4 +1,4 @@
-"""What `register` makes of one function: an array form, a form in place, and their types."""
+"""The functions that `register` makes from one: an array form, an in-place form, and their types."""
 
 import inspect
 import sys

@@ -26,7 +26,7 @@ SCALED = {
 @pytest.mark.parametrize("shape", [(256, 784), (64, 3, 7, 7), (5, 4, 3, 2, 1)])
 @pytest.mark.parametrize("name", SCALED)
 def test_bounds_and_stds_are_torchs(name, shape, arguments, monkeypatch):
-    """What torch's own function asks of the tensor, to the rounding of float64."""
+    """The arguments that torch's function passes to the tensor's method, to the rounding of float64."""
     given = SCALED[name] if arguments == "other" else {}
     asked = []
     for method in ("uniform_", "normal_"):
@@ -86,7 +86,7 @@ def test_the_callers_rounding_mode_changes_no_bit():
     try:
         assert libm.fesetround(upward) == 0
         after = list(everything())
-        assert np.float64(1.0) / np.float64(3.0) > third  # the mode took, and is still there
+        assert np.float64(1.0) / np.float64(3.0) > third  # the mode is in effect
     finally:
         libm.fesetround(0)
     assert after == before
@@ -109,7 +109,7 @@ def test_trunc_normal_stays_within_its_bounds_to_the_last_bit():
     values = np.empty(50)
     for seed in range(
         3000
-    ):  # a dozen leave them by a unit in the last place where the bounds are only converted
+    ):  # a dozen exceed them by a unit in the last place if the bounds are only converted
         mean, std, width = pick.uniform(-3, 3), pick.uniform(0.01, 3), 10.0 ** pick.uniform(-15, 1)
         a = mean + pick.normal() * std
         b = a + width * std

@@ -1,4 +1,4 @@
-"""Every operation of the C core's list: how it is called here, and what torch and NumPy have for the same."""
+"""Every operation of the C core's list: how tests call it, and the same function of torch and NumPy."""
 
 import re
 from collections.abc import Callable
@@ -80,7 +80,7 @@ def values(rng, shape, tag):
 
 
 def patterns(rng, n, tag):
-    """Of all bits alike: NaN, infinities and subnormals among them."""
+    """Return random bits, with NaN, infinities and subnormals among them."""
     dtype = DTYPES[tag]
     return np.frombuffer(rng.bytes(n * dtype.itemsize), dtype)
 
@@ -90,7 +90,7 @@ def every_half(tag):
 
 
 def bits(array):
-    """The bits of each value, those of any NaN the same."""
+    """Return the bits of each value, with the same bits for every NaN."""
     array = np.ascontiguousarray(array)
     found = array.view(f"u{array.itemsize}").copy()
     found[np.isnan(array)] = 0x7FF1
@@ -103,13 +103,13 @@ def assert_same(got, expected):
 
 
 def dropped(n):
-    """Which elements of a draw are dropped, by NumPy's words of the same seed."""
+    """Return which elements are dropped, by NumPy's words of the same seed."""
     words = np.random.Generator(np.random.PCG64(SEED)).integers(0, 2**32, n, dtype=np.uint32)
     return words < round(P * 2**32)
 
 
 def torchs_dropout(x):
-    """Klambauer et al. 2017, with their names."""
+    """Compute alpha dropout as Klambauer et al. 2017, with their names."""
     alpha, q = -SCALE * ALPHA, 1 - P
     d = torch.from_numpy(~dropped(x.numel()).reshape(x.shape)).double()
     a = 1 / sqrt(q + alpha**2 * q * (1 - q))
@@ -118,7 +118,7 @@ def torchs_dropout(x):
 
 
 def torchs_gradient(forward):
-    """Of a function's input, from the gradient of its output and that input."""
+    """Return the gradient of a function's input, from the output's gradient and the input."""
 
     def backward(grad, x, *rest):
         x = x.clone().requires_grad_()
@@ -133,7 +133,7 @@ def torchs_dropout_backward(grad):
 
 
 def torchs_selu_dropout_backward(grad, y):
-    """From what comes out of dropout: back to what went into it, then through selu."""
+    """Return the gradient from the output of dropout: first through dropout, then through selu."""
     a = torchs_dropout(torch.ones_like(y)) - torchs_dropout(torch.zeros_like(y))
     kept = a > 0
     inner = torch.where(kept, (y - torchs_dropout(torch.zeros_like(y))) / a, torch.zeros_like(y))
@@ -149,7 +149,7 @@ leaky = partial(F.leaky_relu, negative_slope=SLOPE)
 
 
 def seeded(function, p):
-    """By the name it has for the probability."""
+    """Find the probability under the name that the function gives it."""
     return lambda *operands, out=None: function(*operands, rng=default_rng(SEED), out=out, **{p: P})
 
 
@@ -198,5 +198,5 @@ ROWS = {
 }
 FUNCTIONS = [Function(name, (*ROWS[name], "_backward" in name), *CALLS[name]) for name in ACTIVATIONS]
 BY_NAME = {function.name: function for function in FUNCTIONS}
-#: One of each kind: layouts, threads and the caller's modes are dealt with above the kernels, for all alike.
+#: One of each kind: code above the kernels handles layouts, threads and the caller's modes, equally for all.
 KINDS = [*{function.kind: function for function in FUNCTIONS}.values()]

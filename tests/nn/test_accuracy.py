@@ -1,4 +1,4 @@
-"""Errors in units in the last place against mpmath, of half types in every value there is.
+"""Errors against mpmath, in units in the last place. Half types are tested at every value.
 
 Of the instruction set in use: that the others give the same bits is tested in test_nn.py.
 """
@@ -11,7 +11,7 @@ from activations import BY_NAME, DTYPES, EPSILON, every_half
 from fastinit import nn
 
 BOUND = 2.0
-HALF_BOUND = 0.5 + 2.0**-12  # rounded once: the error before it is that of float32
+HALF_BOUND = 0.5 + 2.0**-12  # one rounding, after the error of float32
 
 mpmath.mp.dps = 60
 ALPHA = mpmath.mpf("1.6732632423543772848170429916717")
@@ -26,7 +26,7 @@ LIMITS = {"f16": 2.0**-24, "bf16": 2.0**-133, "f32": 2.0**-149, "f64": 2.0**-107
 
 
 def errors(got, exact, tag):
-    """Of each value, in units in the last place of the exact one."""
+    """Return the error of each value, in units in the last place of the exact one."""
     found = []
     for value, wanted in zip(got.tolist(), exact, strict=True):
         _, exponent = mpmath.frexp(wanted)
@@ -40,7 +40,7 @@ def report(name, tag, x, found):
     print(f"{name} {tag}: at most {found[where]:.3f} ulp, at {x[where]}")
 
 
-#: The same in NumPy's widest floats, to find where to look; mpmath has the last word.
+#: The same in NumPy's widest floats, to find the worst values, which mpmath then decides.
 WIDE = {
     "selu": lambda x: np.where(x > 0, SELU[0] * x, SELU[1] * np.expm1(np.minimum(x, 0))),
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
@@ -50,7 +50,7 @@ SELU = np.longdouble(str(SCALE)), np.longdouble(str(SCALE * ALPHA))
 
 
 def arguments(rng, tag, n):
-    """Every binade from the smallest subnormal up, densely where results are neither x nor a constant."""
+    """Values in every binade from the smallest subnormal, densely if results are neither x nor constant."""
     low = np.log2(LIMITS[tag])
     magnitudes = [
         2 ** rng.uniform(low, 11, n // 4),
@@ -86,13 +86,13 @@ def test_every_half_is_the_nearest_but_for_float32s_error(name, tag):
     x = every_half(tag)
     x = x[np.isfinite(x.astype(np.float32))]
     got = BY_NAME[name].call(x).astype(np.float32)
-    x, got = x[np.isfinite(got)], got[np.isfinite(got)]  # lambda times the largest is past them
+    x, got = x[np.isfinite(got)], got[np.isfinite(got)]  # lambda times the largest value is infinite
     found = errors(got, [EXACT[name](mpmath.mpf(each)) for each in x.tolist()], tag)
     report(name, tag, x, found)
     assert found.max() <= HALF_BOUND
 
 
-#: Gradients from the output are polynomials of it: of two roundings and a product each.
+#: Gradients from the output are polynomials of it, with two roundings and a product each.
 GRADIENTS = {
     "selu_backward_x": lambda g, x: g * SCALE * (1 if x > 0 else ALPHA * mpmath.exp(x)),
     "sigmoid_backward": lambda g, y: g * y * (1 - y),

@@ -1,4 +1,4 @@
-"""Alpha dropout: which elements, what they become, and the same again in the backward."""
+"""Alpha dropout: which elements it drops, their values, and the same elements in the gradient."""
 
 import copy
 
@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 from fastinit import nn, random
 from fastinit.random import default_rng
 
-LOW = -1.0507009873554804934 * 1.6732632423543772848  # what selu gives far below zero
+LOW = -1.0507009873554804934 * 1.6732632423543772848  # the limit of selu at -infinity
 
 
 @pytest.mark.parametrize("tag", DTYPES)
@@ -39,7 +39,7 @@ def test_any_pcg64_makes_the_mask_of_its_own_words(bits):
 @pytest.mark.parametrize("n", [0, 1, 2, 7, 1000, 20_001])
 @pytest.mark.parametrize("buffered", [False, True])
 def test_the_generator_moves_by_a_word_an_element(n, buffered):
-    """As for as many float32 values, from a buffered half word too; and a second draw goes on from there."""
+    """The generator moves as for as many float32 values, also from a buffered half."""
     ours, numpys = random.Generator(random.PCG64(3)), np.random.Generator(np.random.PCG64(3))
     for rng in (ours, numpys):
         rng.random(dtype=np.float32) if buffered else None
@@ -62,7 +62,7 @@ def test_backward_leaves_the_generator_where_it_stands():
 
 @pytest.mark.parametrize("tag", DTYPES)
 def test_backward_makes_the_mask_of_forward_again(tag):
-    """From a copy, from a fold of the same name, and in another order of threads and layouts."""
+    """The mask comes again from a copy, from the same fold_in, and for other threads and layouts."""
     layers = default_rng(1)
     x = np.random.default_rng(2).standard_normal((300, 41)).astype(DTYPES[tag])
     ones = np.ones_like(x)
@@ -132,7 +132,7 @@ def test_none_and_all(tag):
 
 @pytest.mark.parametrize("tag", DTYPES)
 def test_what_is_dropped_has_one_value(isa, tag):
-    """a alpha' + b of the paper, in every element: an infinite one forgets itself."""
+    """Every dropped element becomes the paper's a alpha' + b, even an infinite one."""
     q = 1 - P
     a = 1 / np.sqrt(q + LOW**2 * q * (1 - q))
     low = a * LOW - a * (1 - q) * LOW
@@ -155,7 +155,7 @@ def test_a_seed_is_a_generator():
 @pytest.mark.parametrize("p", [0.0, P, 1.0])
 @pytest.mark.parametrize("function", [each for each in FUNCTIONS if each.draws], ids=str)
 def test_nan_is_never_dropped(isa, function, tag, p, monkeypatch):
-    """Of any operand, beside infinities too."""
+    """A NaN in any operand gives NaN, also beside infinities."""
     monkeypatch.setattr(activations, "P", p)
     for i in range(function.tall):
         for other in (1, np.inf, -np.inf, np.nan):
@@ -176,7 +176,7 @@ def test_an_infinite_gradient_of_what_is_dropped_is_nothing(isa, tag, given):
 
 @pytest.mark.parametrize("offset", [-0.5, 0.0, 0.25, 0.5, 0.75])
 def test_the_threshold_is_rounded_to_the_nearest_and_halves_to_even(offset):
-    """For words of each parity: it is put beside one, and which are dropped is NumPy's."""
+    """An element beside a word of each parity is dropped exactly if NumPy's word says so."""
     words = np.random.Generator(np.random.PCG64(SEED)).integers(0, 2**32, 1000, dtype=np.uint32)
     for word in (int(words[words % 2 == 0][0]), int(words[words % 2 == 1][0])):
         p = (word + offset) / 2**32

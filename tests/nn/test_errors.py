@@ -1,4 +1,4 @@
-"""What is refused, by which class, and that the message names both sides."""
+"""Refused calls: the class of the error, and a message that names both sides."""
 
 import re
 
@@ -17,7 +17,7 @@ def operands_of(function, shape=(4, 3), tag="f32"):
 
 
 def numpys_class(call):
-    """The class of the error that NumPy's ufunc raises for the same."""
+    """Return the class of the error of NumPy's ufunc for the same call."""
     with pytest.raises((TypeError, ValueError)) as caught:
         call()
     return TypeError if isinstance(caught.value, TypeError) else ValueError
@@ -185,7 +185,7 @@ def test_a_slope_that_is_no_number(slope):
 
 @pytest.mark.parametrize("slope", [1e300, -1e39, 3.4028235e38])
 def test_a_slope_that_overflows_float32(slope):
-    """As torch has it; infinity and NaN are slopes."""
+    """Slopes are valid as in torch, including infinity and NaN."""
     for tag in DTYPES:
         x, bias = np.zeros((2, 3), DTYPES[tag]), np.zeros(3, DTYPES[tag])
         for layout in (np.asarray, lambda x: x[:, ::-1]):

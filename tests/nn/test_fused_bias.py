@@ -39,7 +39,7 @@ def operands_of(function, shape, tag):
 @every_tag
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_sums_are_those_of_exact_arithmetic(function, tag, shape):
-    """Of the instruction set in use: the next test says that the others give the same bits."""
+    """The kernels of the instruction set in use; the next test compares the others with them."""
     operands = operands_of(function, shape, tag)
     grad_x, grad_bias = function.both(*operands)
     assert (grad_bias.dtype, grad_bias.shape) == (DTYPES[tag], shape[-1:])
@@ -147,7 +147,7 @@ def test_sums_of_nothing_are_zero(function, shape):
 @every_backward
 @pytest.mark.parametrize("tag", ["f16", "bf16"])
 def test_sums_of_halves_keep_what_a_half_would_lose(function, tag):
-    """A thousand ones and 4096 small ones: each is lost beside the sum, all together are not."""
+    """A thousand ones and 4096 small values: each is lost beside the sum, but all together are not."""
     small = {"f16": 2.0**-8, "bf16": 2.0**-6}[tag]
     g = np.full((4097, 1), small, DTYPES[tag])
     g[0] = 64
@@ -161,7 +161,7 @@ def test_sums_of_halves_keep_what_a_half_would_lose(function, tag):
 
 @pytest.mark.parametrize("tag", ["f16", "bf16"])
 def test_a_sum_of_halves_is_rounded_once(tag):
-    """One just above the middle of two halves would be that middle in float32, and then the even half."""
+    """A sum just above the middle of two half values would round to the middle in float32, then to even."""
     g = np.zeros((17, 1), DTYPES[tag])
     g[0], g[1], g[16] = 1, EPSILON[tag] / 2, 2.0**-24
     _, grad_bias = nn.bias_leaky_relu_backward(g, np.ones_like(g), np.zeros(1, DTYPES[tag]))

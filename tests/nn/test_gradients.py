@@ -51,7 +51,7 @@ LAYERS = {
         lambda x: torchs_dropout(F.selu(x)),
     ),
 }
-#: Of x and a bias; the backward gives both gradients.
+#: Functions of x and a bias, whose backward gives both gradients.
 BIASED = {
     "bias_leaky_relu": (
         lambda x, b: nn.bias_leaky_relu(x, b, SLOPE),
@@ -63,7 +63,7 @@ BIASED = {
 
 
 def away_from_the_corner(shape):
-    """So far from 0 that a difference across it is none of the derivative."""
+    """Return x so far from 0 that no finite difference crosses it."""
     drawn = np.random.default_rng(1).standard_normal(shape)
     return drawn + np.copysign(0.01, drawn)
 
@@ -107,7 +107,7 @@ def test_gradients_of_input_and_bias_are_autograds_and_those_of_differences(isa,
 
 
 class Layer(torch.autograd.Function):
-    """bias_selu as torch would call it."""
+    """bias_selu as a torch function."""
 
     @staticmethod
     def forward(ctx, x, bias):

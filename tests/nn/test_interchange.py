@@ -1,4 +1,4 @@
-"""Who speaks the buffer protocol or DLPack is read and written without a copy."""
+"""Objects with the buffer protocol or DLPack are read and written without a copy."""
 
 import array
 import ctypes
@@ -19,7 +19,7 @@ every_kind = pytest.mark.parametrize("function", KINDS, ids=str)
 
 
 class DLPackOnly:
-    """An array that says nothing but DLPack."""
+    """An array that has only DLPack."""
 
     def __init__(self, values):
         self._values = values
@@ -92,7 +92,7 @@ def test_torch_knows_that_a_tensor_has_been_written():
 
 
 def test_a_refused_call_leaves_a_tensor_as_it_was():
-    """Its version too, by which autograd knows that it has been written."""
+    """The version changes too, so that autograd detects the write."""
     out, bias = torch.ones(4, 3), np.zeros(3, "f4")
     for call, error in [
         (lambda: nn.relu(np.zeros((4, 3)), out=out), TypeError),
@@ -108,7 +108,7 @@ def test_a_refused_call_leaves_a_tensor_as_it_was():
 
 
 def test_a_gradient_of_bfloat16_that_cannot_be_made_leaves_out_alone(monkeypatch):
-    """The bias's is a new array, for which ml_dtypes is wanted."""
+    """The gradient of the bias is a new array, which needs ml_dtypes."""
     monkeypatch.setitem(sys.modules, "ml_dtypes", None)
     x = torch.zeros(4, 3, dtype=torch.bfloat16)
     out = torch.ones(4, 3, dtype=torch.bfloat16)
@@ -124,8 +124,8 @@ def test_an_expanded_tensor_is_no_output():
         with pytest.raises(ValueError, match=r"\(4, 3\) is expanded"):
             nn.relu(x, out=out)
         assert (out == 1).all()
-    assert nn.relu(x[:1], out=torch.ones(3).expand(1, 3)).max() == 0  # of one row: it shares nothing
-    for shape in [(3, 0), (0, 3)]:  # nor do arrays of nothing, whose strides may be zero
+    assert nn.relu(x[:1], out=torch.ones(3).expand(1, 3)).max() == 0  # one row shares nothing
+    for shape in [(3, 0), (0, 3)]:  # nor do empty arrays, whose strides may be zero
         nn.relu(np.zeros(shape, "f4"), out=torch.zeros(shape))
         nn.relu(np.zeros(shape), out=DLPackOnly(np.zeros(shape)))
 
@@ -158,11 +158,11 @@ MILLION = 1 << 20
 
 @pytest.mark.parametrize("speaker", [each for each in SPEAKERS if each != "array.array"])
 def test_no_copy_is_made(speaker):
-    """NumPy's allocator, which a copy would go through, tells how much it gave."""
+    """A copy would show in the peak of NumPy's allocator."""
     x, out = SPEAKERS[speaker](np.ones(MILLION)), SPEAKERS[speaker](np.zeros(MILLION))
     assert peak_of(lambda: np.ones(MILLION)) > 8 * MILLION
     assert peak_of(lambda: nn.selu(x, out=out)) < MILLION
-    assert peak_of(lambda: nn.bias_selu_backward(x, x, out=out)) < 33 * MILLION  # of a bias as long as x
+    assert peak_of(lambda: nn.bias_selu_backward(x, x, out=out)) < 33 * MILLION  # a bias as long as x
 
 
 @every_kind
@@ -188,7 +188,7 @@ def test_every_other_row_and_column_of_one_array_are_no_reason_to_copy(function)
 
 
 def test_bfloat16_by_dlpack_alone_is_refused_by_name():
-    """NumPy's DLPack has none."""
+    """NumPy's DLPack has no bfloat16."""
     x = DLPackOnly(torch.zeros(3, dtype=torch.bfloat16))
     for call in (lambda: nn.relu(x), lambda: nn.relu(np.zeros(3, ml_dtypes.bfloat16), out=x)):
         with pytest.raises(TypeError, match="DLPackOnly by DLPack"):

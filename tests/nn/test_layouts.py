@@ -1,4 +1,4 @@
-"""Arrays in every layout have the values of contiguous ones; what overlaps gives what NumPy's ufuncs give.
+"""Every layout gives the values of contiguous arrays; overlaps give those of NumPy's ufuncs.
 
 Layouts are dealt with above the kernels, for all operations of a kind alike. So every layout meets one
 operation of each kind, and every operation meets a few layouts, on each instruction set.
@@ -12,7 +12,7 @@ from fastinit import nn
 
 every_function = pytest.mark.parametrize("function", FUNCTIONS, ids=str)
 every_kind = pytest.mark.parametrize("function", KINDS, ids=str)
-SHAPE = (6, 35, 21)  # more than a block of the iterator holds is tested apart
+SHAPE = (6, 35, 21)  # a separate test has more than a block of the iterator
 
 
 def strided(x):
@@ -93,7 +93,7 @@ def test_inputs_in_every_layout(function, tag, layout):
     expected = function.call(*operands)
     changed = [READABLE[layout](x) for x in operands]
     assert_same(function.call(*changed), expected)
-    for i, x in enumerate(changed):  # and each beside contiguous ones
+    for i, x in enumerate(changed):  # each also beside contiguous ones
         assert_same(function.call(*operands[:i], x, *operands[i + 1 :]), expected)
 
 
@@ -116,7 +116,7 @@ def test_outputs_in_every_layout(function, tag, layout):
 @every_kind
 @pytest.mark.parametrize("tag", DTYPES)
 def test_broadcast_inputs(function, tag):
-    """Whose elements share memory: repeated rows, columns, and one number."""
+    """Operands whose elements share memory: repeated rows, columns, and one number."""
     rng = np.random.default_rng(2)
     for shape in [(1, 1, 21), (6, 1, 1), (1, 1, 1)]:
         operands = [
@@ -225,7 +225,7 @@ def test_memory_is_what_numpys_ufunc_leaves(overlap):
 
 
 @pytest.mark.parametrize("row", [0, 20, 39])
-@pytest.mark.parametrize("columns", [30, 40_000])  # a long bias is read where it is
+@pytest.mark.parametrize("columns", [30, 40_000])  # a long bias is not copied
 def test_a_bias_that_is_a_row_of_the_output(row, columns):
     x = np.random.default_rng(9).standard_normal((40, columns))
     for out in (np.zeros(x.shape), x.copy(), np.zeros(x.T.shape).T):

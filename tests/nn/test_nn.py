@@ -1,4 +1,4 @@
-"""What comes out: against torch, on every size, and the same on every instruction set."""
+"""Values against torch on every size, and equal bits on every instruction set."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ GUARD = 0xA5
 
 
 def guarded(n, dtype, offset):
-    """n elements, so many after a line of memory; and all around them."""
+    """Return n elements, `after` a cache line, and the memory around them."""
     memory = np.full((n + 64 + offset) * dtype.itemsize + 64, GUARD, np.uint8)
     start = -memory.ctypes.data % 64 + offset * dtype.itemsize
     return memory, start, memory[start : start + n * dtype.itemsize].view(dtype)
@@ -74,9 +74,9 @@ def test_bits_are_the_same_on_every_instruction_set(function, tag):
 
 
 def check_large(function, tag):
-    """Past the cache and shared between threads: as the same values are in a small array."""
+    """Large arrays, non-temporal and shared between threads, give the values of small ones."""
     rng = np.random.default_rng(3)
-    period = (1 << 13) - 1  # that of no piece: a wrong offset into a bias shows
+    period = (1 << 13) - 1  # no multiple of a piece, so that a wrong offset into a bias shows
     small = [patterns(rng, period, tag) for _ in range(function.tall + function.bias)]
     times = (9 << 20) // small[0].nbytes
     large = [np.tile(x, times) for x in small]
@@ -104,7 +104,7 @@ def test_large_arrays_of_every_dtype_have_the_bits_of_small_ones(function, tag):
 @every_function
 @pytest.mark.parametrize("tag", ["f16", "bf16"])
 def test_half_types_are_float32_rounded_once(isa, function, tag):
-    """Of every value there is; the rounding is NumPy's and ml_dtypes'."""
+    """Every half value is tested. NumPy and ml_dtypes round the expected ones."""
     rng = np.random.default_rng(4)
     others = [patterns(rng, 1 << 16, tag) for _ in range(function.tall + function.bias - 1)]
     for operands in ([every_half(tag), *others], [*others, every_half(tag)]):
@@ -120,14 +120,14 @@ TORCH_DTYPES = {"f16": torch.float16, "bf16": torch.bfloat16, "f32": torch.float
 
 
 def special_operands(count, tag):
-    """All pairs, or more."""
+    """All pairs of special values, or triples."""
     one = np.array([*SPECIAL, *(-x for x in SPECIAL), np.nan])
     with np.errstate(over="ignore"):
         return [x.ravel().astype(DTYPES[tag]) for x in np.meshgrid(*[one] * count)]
 
 
 def check_as_torchs(call, torchs, count, tag):
-    """NaN where torch has it, infinite where torch's is, and of the same sign; what is small may be nothing.
+    """Results are NaN if torch's are, infinite if torch's are, with the same sign; a small one may be 0.
 
     torch's loops over vectors and over the few that are left differ in NaN: so many values stand after ours.
     """

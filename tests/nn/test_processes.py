@@ -15,8 +15,8 @@ from fastinit import nn
 from fastinit.random import default_rng
 
 every_kind = pytest.mark.parametrize("function", KINDS, ids=str)
-SHARED = (1 << 18) + 4097  # more values than one thread is left with
-FEW_LEFT = ((1 << 18) // 3 + 1, 3)  # one thread's last part is of two values, fewer than a vector has
+SHARED = (1 << 18) + 4097  # enough values for more than one thread
+FEW_LEFT = ((1 << 18) // 3 + 1, 3)  # one thread's last part has two values, fewer than a vector
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_the_number_of_threads_changes_no_bit(function, tag, threads):
 
 
 def test_more_threads_than_one_take_part(threads):
-    """Each has a clock of its own that says whether it worked."""
+    """Each thread's own clock shows whether it worked."""
     threads(2)
     x = np.ones(1 << 22)
     nn.tanh(x)
@@ -62,7 +62,7 @@ def test_callers_in_many_threads(threads):
 
 
 def test_callers_in_many_threads_share_one_generator(threads):
-    """Each takes words of its own from it: together they are those of one call."""
+    """Each thread takes its own words; together they are those of one call."""
     threads(2)
     rng, n = default_rng(SEED), 1000
     with ThreadPoolExecutor(8) as pool:
@@ -78,7 +78,7 @@ import fastinit
 from fastinit import nn, random
 
 fastinit.set_num_threads({threads})
-rows, columns = 3000, 3000  # the better part of a second where a fused multiply-add is a call
+rows, columns = 3000, 3000  # most of a second if a fused multiply-add is a call
 memory = mmap.mmap(-1, 8 * rows * columns)  # shared with a child
 x, bias, out = np.full((rows, columns), -0.5), np.zeros(columns), np.frombuffer(memory).reshape(rows, columns)
 rng = random.default_rng(1)
@@ -137,7 +137,7 @@ long_call = pytest.mark.parametrize(
 @pytest.mark.parametrize("threads", [1, 2])
 @long_call
 def test_control_c_ends_a_long_call(call, threads):
-    """Sent when the first values are there, it is heard before the last ones are: no clock is needed."""
+    """A signal sent after the first values ends the call before the last ones, without a clock."""
     program = (LONG + INTERRUPTED).replace("{call}", call).replace("{threads}", str(threads))
     assert python(program, FASTINIT_ISA=isas()[0]) == "some was left"
 

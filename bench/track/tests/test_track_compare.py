@@ -24,7 +24,7 @@ SETUP = "from setuptools import setup; setup(name='toy', version='1', py_modules
 
 
 def toy(milliseconds):
-    """A module whose work takes so long by name; it sleeps, and so no busy CPU changes the ratio much."""
+    """A module whose functions sleep for the given seconds, so that a busy CPU hardly changes a ratio."""
     return f"""
         import time
         NAMES = {[*milliseconds]}
@@ -63,7 +63,7 @@ def project(tmp_path, monkeypatch):
     monkeypatch.setattr(turns, "TURN", 0.002)
     monkeypatch.setattr(turns, "SHARE", 0.0)
     monkeypatch.setattr(turns, "BLOCKS", 3)
-    monkeypatch.setattr(verdicts, "LEAST_LAUNCHES", 2)  # steps here are far above the noise
+    monkeypatch.setattr(verdicts, "LEAST_LAUNCHES", 2)  # the steps in these tests are far above the noise
     return Project(tmp_path / "project")
 
 
@@ -154,7 +154,7 @@ def test_wheels(project, tmp_path, capsys):
 
 
 def test_wheels_of_one_name(project, tmp_path, capsys):
-    project.commit(it=2)  # for the suite, which asks the module what it has
+    project.commit(it=2)  # the suite depends on the attributes of the module
     for folder, milliseconds in (("old", 2), ("new", 4)):
         (tmp_path / folder).mkdir()
         with zipfile.ZipFile(tmp_path / folder / "toy-1-py3-none-any.whl", "w") as wheel:
@@ -279,9 +279,9 @@ def test_a_commit_that_cannot_be_built(project, capsys):
     assert "it does not build" in capsys.readouterr().err
     project.write("setup.py", SETUP)
     project.commit(it=1)
-    assert project.compare() == 0  # what repairs the build is not to blame
+    assert project.compare() == 0  # a commit that repairs the build is not to blame
     assert re.search("^warning: nothing to compare with: .*cannot be built", capsys.readouterr().err)
-    assert project.compare("HEAD~1", "HEAD") == 2  # unless it was asked for
+    assert project.compare("HEAD~1", "HEAD") == 2  # unless that commit was named
 
 
 def test_bisect(project, capsys):
@@ -324,7 +324,7 @@ def test_count(project, tmp_path, capsys):
         import gc, os
         NAMES = ["it"]
         def work(name):
-            assert not gc.isenabled()  # a collection would be counted as the benchmark's own
+            assert not gc.isenabled()  # a collection would count as part of the benchmark
             for _ in range({} * int(os.environ["TIMES"].strip("/[]"))):
                 pass
     """
@@ -347,7 +347,7 @@ def test_count(project, tmp_path, capsys):
     assert not any(each.dirty for each in entries)
     before, now = (each.value for each in entries)
     assert 1.18 < now / before < 1.22
-    assert 12_000 * 5 < now < 12_000 * 500  # rounds of the loop, and what Python may need for one
+    assert 12_000 * 5 < now < 12_000 * 500  # rounds of the loop, times Python's instructions for one
     project.write("bench_toy.py", textwrap.dedent(SUITE) + "# changed\n")
     assert project.track("count", *arguments, "HEAD", "HEAD") == 0  # the same again, within 1%
     assert history.read(tmp_path / "history.jsonl")[0][-1].dirty

@@ -1,4 +1,4 @@
-"""The tracker on numbers that are known: its verdicts, its history and the page of it."""
+"""The tracker on known numbers: its verdicts, its history and its page."""
 
 import json
 import re

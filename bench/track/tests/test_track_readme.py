@@ -1,4 +1,4 @@
-"""The README's small project: its files and commands, as a stranger would type them."""
+"""The files and commands of the README's small project work as written."""
 
 import os
 import re

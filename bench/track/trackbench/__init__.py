@@ -5,4 +5,4 @@ It serves any project with pytest-benchmark suites; it knows none. ``track --hel
 
 
 class TrackError(Exception):
-    """What the caller asked for can't be done; its text is one clear line, maybe with a log below."""
+    """The request can't be carried out. The text is one line that says why, and possibly a log."""

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     options.repository = options.repository.resolve()
     try:
         return options.run(options)
-    except (TrackError, OSError) as error:  # the latter names the path that can't be read or written
+    except (TrackError, OSError) as error:  # an OSError names the path
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
 
@@ -127,7 +127,7 @@ def _compare(options) -> int:
         except NotBuilt as error:
             if not previous or error.version != versions[0]:
                 raise
-            # What repairs the build can't be asked to be as fast as what has none.
+            # A commit that repairs the build has no parent to compare with.
             print(f"warning: nothing to compare with: {error}", file=sys.stderr)
             return 0
     return EXIT_WORSE if print_comparison(result, versions, options.threshold) else 0
@@ -141,7 +141,7 @@ def _race(options, versions: list[Version], builds: Builds, folder: Path) -> tur
 
 
 def print_comparison(result: turns.Result, versions: list[Version], threshold: float) -> bool:
-    """The table; whether something is slower, or fails in B alone."""
+    """Print the table. Return whether something is slower, or fails in B alone."""
     a, b = (each.label for each in versions)
     title = f"time of {b} over that of {a}"
     table = Table(

@@ -20,7 +20,7 @@ def first_slow(
     threshold: float,
     folder: Path,
 ) -> tuple[str, str]:
-    """The hash and subject of the first commit on the slow side.
+    """Return the hash and subject of the first slow commit.
 
     `judge` compares two versions at the benchmark. A commit is slow if its time is nearer, as a
     ratio, to `bad`'s than to `good`'s, so the two sides are told apart at any size of the step.
@@ -37,7 +37,7 @@ def first_slow(
             f"{bad} takes {both_ends.estimate:.3f} of {good}'s time ({word}): there's no step to find"
         )
     middle = sqrt(both_ends.estimate)
-    clone = folder / "bisect"  # what git writes down while it looks stays out of the repository
+    clone = folder / "bisect"  # git's records of the search stay out of the repository
     make_clone(repository, clone)
     said = git(clone, "bisect", "start", "--no-checkout", last.commit, first.commit)
     while "is the first" not in said:
@@ -56,6 +56,6 @@ def first_slow(
 
 def _skip(clone: Path) -> str:
     done = subprocess.run(["git", "bisect", "skip"], cwd=clone, capture_output=True, text=True)
-    if done.returncode:  # nothing but left out commits between the fast ones and the slow ones
+    if done.returncode:  # only skipped commits lie between the fast and the slow ones
         raise TrackError(done.stdout.strip() or done.stderr.strip())
     return done.stdout.strip()

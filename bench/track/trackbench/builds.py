@@ -1,4 +1,4 @@
-"""Commits and wheels, each installed in an environment of its own."""
+"""Installs commits and wheels, each in its own environment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from . import TrackError
 
 
 class Version(NamedTuple):
-    """What can be built: a commit of a repository, or a wheel."""
+    """A commit of a repository, or a wheel."""
 
     label: str
     commit: str | None = None
@@ -31,7 +31,7 @@ class NotBuilt(TrackError):
 
 
 def git(repository: Path, *arguments: str) -> str:
-    """What git says, stripped; a TrackError with its own words if it fails."""
+    """Return git's output, stripped. Raise a TrackError with git's message if it fails."""
     try:
         done = subprocess.run(["git", *arguments], cwd=repository, capture_output=True, text=True)
     except FileNotFoundError as error:
@@ -42,12 +42,12 @@ def git(repository: Path, *arguments: str) -> str:
 
 
 def is_dirty(repository: Path, *which: str) -> bool:
-    """Whether the working tree has changes that no commit has, as git's status looks for them."""
+    """Whether the working tree has uncommitted changes, by git's status."""
     return bool(git(repository, "status", "--porcelain", *which))
 
 
 def find(repository: Path, name: str) -> Version:
-    """The wheel or commit of this name."""
+    """Return the wheel or commit of this name."""
     if name.endswith(".whl"):
         if not Path(name).is_file():
             raise TrackError(f"no such wheel: {name}")
@@ -66,7 +66,7 @@ def make_clone(repository: Path, clone: Path) -> None:
 
 
 class Builds:
-    """Environments, made when they're first asked for and kept under `folder`."""
+    """Environments, made on first use and kept under `folder`."""
 
     def __init__(self, repository: Path, folder: Path):
         self.repository, self.folder = repository, folder
@@ -74,7 +74,7 @@ class Builds:
         self._pythons: dict[str, Path] = {}
 
     def pythons(self, *versions: Version) -> list[Path]:
-        """The interpreters of these versions' environments, built side by side.
+        """Return the interpreters of the versions' environments, which are built in parallel.
 
         If several can't be built, the last is named: only the first of A and B can be done without.
         """
@@ -91,8 +91,8 @@ class Builds:
     def _build(self, version: Version) -> Path:
         home = Path(tempfile.mkdtemp(dir=self.folder))
         environment = home / "environment"
-        # What the package depends on comes from this interpreter's environment, after its own packages.
-        # Nothing of the latter's .pth files is read there, so no editable install shines through.
+        # The package's dependencies come from this interpreter's environment, after its own packages.
+        # Its .pth files are not read there, so no editable install is found.
         venv.create(environment, symlinks=True)
         python = environment / "bin" / "python"
         own = environment / Path(sysconfig.get_path("purelib")).relative_to(sys.prefix)
@@ -102,7 +102,7 @@ class Builds:
             source = home / "source"
             make_clone(self.repository, source)
             git(source, "checkout", "--quiet", "--detach", str(version.commit))
-            source /= git(self.repository, "rev-parse", "--show-prefix")  # the project's place in it
+            source /= git(self.repository, "rev-parse", "--show-prefix")  # the project's folder in the clone
         pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "install"]
         options = ["--no-deps", "--no-build-isolation", "--no-index"]
         done = subprocess.run([*pip, *options, str(source)], capture_output=True, text=True)

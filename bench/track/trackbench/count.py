@@ -1,4 +1,4 @@
-"""Instructions executed, by valgrind's callgrind: the same on a busy machine as on a quiet one."""
+"""Counts instructions by valgrind's callgrind, which does not depend on the load."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WARM = 2  # calls that count; one before them is cold
 
 
 def make_switch(folder: Path) -> Path:
-    """The library by which a process tells callgrind when to count."""
+    """Return the library through which a process tells callgrind when to count."""
     if shutil.which("valgrind") is None:
         raise TrackError("valgrind is not installed; Debian's package is valgrind")
     library = folder / "switch.so"
@@ -38,14 +38,14 @@ def make_switch(folder: Path) -> Path:
 
 
 def count(python: Path, version: Version, suite: Suite, folder: Path, settings: list[str]) -> dict[str, int]:
-    """Instructions of the cheapest warm call of each benchmark, in each setting ("NAME=value", or "")."""
+    """Return the instructions of each benchmark's cheapest warm call, by setting ("NAME=value" or "")."""
     switch = make_switch(folder)
     counts = {}
     for number, setting in enumerate(settings):
         output = folder / f"{version.commit}-{number}"
         valgrind = ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no", "--vgdb=no"]
         valgrind += [f"--callgrind-out-file={output}"]
-        # The order of a set of strings, and so the work on it, would differ from run to run.
+        # Without it, the order of a set of strings, and so the work on it, differs between runs.
         environment = {"TRACK_SWITCH": str(switch), "PYTHONHASHSEED": "0"}
         environment |= dict([setting.split("=", 1)]) if setting else {}
         with workers((python, suite, version.label, valgrind, environment)) as [worker]:
@@ -68,7 +68,7 @@ def count(python: Path, version: Version, suite: Suite, folder: Path, settings: 
 
 
 def documents(counts: dict[str, int], version: Version, repository: Path, dirty: bool) -> list[dict]:
-    """Lines of the history; the machine is callgrind's, which is the same everywhere.
+    """Return lines of the history. The machine is callgrind's, the same everywhere.
 
     `dirty` is whether the suite has changes: it's from the working tree, what it measures is not.
     """
@@ -100,7 +100,7 @@ def documents(counts: dict[str, int], version: Version, repository: Path, dirty:
 
 
 def _read(output: Path) -> dict[str, int]:
-    """The least count of each name among its last files, of those that callgrind wrote and numbered."""
+    """Return the least count of each name among its last files, which callgrind numbered."""
     counts: dict[str, list[int]] = {}
     numbered = (file for file in output.parent.glob(f"{output.name}.*") if file.suffix[1:].isdigit())
     for file in sorted(numbered, key=lambda each: int(each.suffix[1:])):

@@ -20,38 +20,38 @@ SCHEMA = 2
 
 
 class Entry(NamedTuple):
-    """What one benchmark gave in one run."""
+    """The result of one benchmark in one run."""
 
     benchmark: str
     value: float
     unit: str  # "s", or "instructions"
-    limit: float | None  # seconds that nothing could be faster than, measured in the same run
+    limit: float | None  # seconds of the lower limit, measured in the same run
     run: str
-    when: datetime  # the commit was made
+    when: datetime  # the date of the commit
     commit: str
     dirty: bool
     machine: str
 
     @property
     def cost(self) -> float:
-        """The value, as a multiple of the machine's limit if there is one."""
+        """The value, divided by the machine's limit if there is one."""
         return self.value / self.limit if self.limit else self.value
 
 
 def documents(saved: dict, run: str) -> list[dict]:
-    """One for each benchmark of a run that pytest-benchmark saved."""
+    """Return a line for each benchmark of a run that pytest-benchmark saved."""
     return [{"schema": SCHEMA, "run": run, **saved, "benchmarks": [each]} for each in saved["benchmarks"]]
 
 
 def append(path: Path, lines: Iterable[dict]) -> None:
-    """Add lines at the end, all or none of those of one call; safe beside other recorders."""
+    """Append all lines or none. Other recorders may run at the same time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     data = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines).encode()
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX)  # the kernel lets go of it when the process ends, however it does
+        fcntl.flock(file, fcntl.LOCK_EX)  # the kernel releases it however the process ends
         end, kept = os.fstat(file).st_size, _end_of_last_line(file)
-        if _parses(os.pread(file, end - kept, kept)):  # nothing but the end of its line is missing
+        if _parses(os.pread(file, end - kept, kept)):  # only the end of the last line is missing
             kept, data = end, b"\n" + data
         os.ftruncate(file, kept)
         written = os.write(file, data)
@@ -64,7 +64,7 @@ def append(path: Path, lines: Iterable[dict]) -> None:
 
 
 def read(path: Path) -> tuple[list[Entry], list[str]]:
-    """All entries in the file's order, and a sentence for each line that had to be skipped.
+    """Return all entries in the file's order, and a sentence for each skipped line.
 
     An unfinished last line is one of the latter: its recorder was killed, or is at work.
     """
@@ -78,12 +78,12 @@ def read(path: Path) -> tuple[list[Entry], list[str]]:
 
 
 def machine(info: dict) -> str:
-    """What must be the same for two times to be compared."""
+    """Return what two runs must share for their times to be comparable."""
     cpu = info.get("cpu") or {}
     about = [cpu.get("brand_raw") or info["machine"], f"{cpu.get('count') or '?'} CPUs", info["system"]]
     if python := info.get("python_version"):
         about.append(f"{info.get('python_implementation', 'Python')} {'.'.join(python.split('.')[:2])}")
-    if isa := (info.get("bench") or {}).get("ISA"):  # a suite that can take several paths says which one
+    if isa := (info.get("bench") or {}).get("ISA"):  # the suite names the instruction set that it used
         about.append(isa)
     return ", ".join(map(str, about))
 
@@ -108,7 +108,7 @@ def _entries(document: dict) -> Iterator[Entry]:
                 machine=_text(machine(document["machine_info"])),
             )
         )
-    yield from entries  # all of a document, or none
+    yield from entries  # all of a document or none
 
 
 def _text(value) -> str:

@@ -91,5 +91,5 @@ def _table(rows: list[list[str]]) -> str:
 
 
 def _script(json: str) -> str:
-    """JSON as it may stand in a script: a benchmark's name may hold what would end it."""
+    """Return JSON that is safe in a script: a benchmark's name may contain text that would end it."""
     return json.replace("</", "<\\/")

@@ -1,4 +1,4 @@
-"""Run the suite and keep what it gave."""
+"""Runs the suite and stores the results."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from . import TrackError, history
 
 
 def record(repository: Path, suite: str, storage: Path, arguments: list[str]) -> int:
-    """Append a line for each benchmark to the history; how many.
+    """Append a line for each benchmark to the history. Return their number.
 
     pytest-benchmark saves the run in the same folder, where its own `--benchmark-compare` finds it.
     """
-    run = uuid.uuid4().hex  # two recorders at a time may get the same number from pytest-benchmark
+    run = uuid.uuid4().hex  # two concurrent recorders may get the same number from pytest-benchmark
     command = [
         sys.executable,
         "-m",

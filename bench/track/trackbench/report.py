@@ -1,4 +1,4 @@
-"""The history as a page: a line for each benchmark over commits, and where its level changed."""
+"""The history as a page: a chart of each benchmark over commits, and the changes of its level."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import ruptures
 
 from . import history, page
 
-SMALLEST = 0.03  # a change that is worth a mark
-LEAST_NOISE = 0.005  # or a history without any would have a change at every commit
+SMALLEST = 0.03  # the smallest change that is marked
+LEAST_NOISE = 0.005  # without it, a history with no noise would have a change at every commit
 LEAST_COMMITS = 4  # two on each side
 
 
 class Point(NamedTuple):
-    """A commit's figure: the median of its runs."""
+    """A commit's value: the median of its runs."""
 
     commit: str
     cost: float
@@ -37,7 +37,7 @@ class Change(NamedTuple):
 
 
 def series(entries: Iterable[history.Entry]) -> list[Point]:
-    """One benchmark's points, in the order of its commits; a tree with changes is a point of its own."""
+    """One benchmark's points in the order of commits. A tree with changes is a separate point."""
 
     def where(entry):
         return entry.when, entry.commit, entry.dirty
@@ -47,7 +47,7 @@ def series(entries: Iterable[history.Entry]) -> list[Point]:
 
 
 def changes(benchmark: str, points: list[Point]) -> list[Change]:
-    """Where the level of a series changed, by PELT on its logarithms.
+    """Return the points at which the level of a series changed, by PELT on its logarithms.
 
     Points of trees with changes are nobody's commit, and left out.
 
@@ -59,9 +59,9 @@ def changes(benchmark: str, points: list[Point]) -> list[Change]:
     if len(points) < LEAST_COMMITS:
         return []
     logs = np.log([each.cost for each in points])
-    # Steps are rare and noise is not: the median difference between neighbours knows only the noise.
+    # Steps are rare, so the median difference between neighbours measures only the noise.
     noise = max(LEAST_NOISE, float(np.median(np.abs(np.diff(logs)))) / (0.6745 * sqrt(2)))
-    penalty = 3 * noise**2 * log(len(logs))  # of BIC's form: a level and a place for each change
+    penalty = 3 * noise**2 * log(len(logs))  # as in BIC, with a level and a position for each change
     ends = ruptures.Pelt(model="l2", min_size=2, jump=1).fit(logs).predict(pen=penalty)
     found = []
     for before, start, end in zip([0, *ends], ends, ends[1:], strict=False):
@@ -72,7 +72,7 @@ def changes(benchmark: str, points: list[Point]) -> list[Change]:
 
 
 def write(path: Path, entries: list[history.Entry], problems: list[str]) -> list[Change]:
-    """Write the page; the changes that stand in it."""
+    """Write the page. Return the changes in it."""
 
     def alike(entry):
         return entry.machine, entry.unit, entry.limit is not None

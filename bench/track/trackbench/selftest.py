@@ -1,4 +1,4 @@
-"""How often `compare` is right here: versions that are alike, and one with a known slow-down."""
+"""Measures how often `compare` is right here, on equal versions and on one with a known slow-down."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from . import turns, verdicts
 from .builds import Builds, Version, find, git
 
-# Blocks of a generator's output. With the flag, which is used only here, every twentieth is made twice.
+# Blocks of a generator's output. With the flag, which only this test uses, every twentieth is made twice.
 _KERNEL = """
 #include <Python.h>
 #include <stdint.h>
@@ -53,7 +53,7 @@ _SLOWED = "bench_kernel.py::test_kernel[slowed]"
 
 
 def make_project(folder: Path) -> tuple[Version, Version]:
-    """A repository with a kernel, and its second commit, in which one call takes 5% longer."""
+    """Make a repository with a kernel, and a second commit in which one call takes 5% longer."""
     folder.mkdir()
     git(folder, "init", "--quiet")
     commits = []

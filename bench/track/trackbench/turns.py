@@ -16,15 +16,15 @@ from statistics import median
 
 from . import TrackError
 
-TURN = 0.01  # seconds that a turn takes at least: long beside what starts and stops the clock
-SHARE = 0.25  # seconds that a benchmark has for all turns of a launch
-BLOCKS = 5  # and at least so many times A B B A
-MOST_TIMES = 3  # as many launches at most, if the first say too little
+TURN = 0.01  # the least seconds of a turn, long against starting and stopping the clock
+SHARE = 0.25  # the seconds of a benchmark for all turns of a launch
+BLOCKS = 5  # the least number of times A B B A
+MOST_TIMES = 3  # at most this many times as many launches, if the first are unclear
 SETTINGS = "pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg"
 
 
 class Suite:
-    """Benchmarks copied out of their project, so that both versions run the same and find no third.
+    """Benchmarks copied out of their project, so that both versions run the same and import no other copy.
 
     They keep their place, and so their names, and have each conftest.py between the root and them.
     `select` is an expression as for pytest's -k, or a benchmark's full name.
@@ -47,7 +47,7 @@ class Suite:
                 shutil.copy(repository / file, self.folder)
         for above in place.parents[:-1] if inside else ():
             if (repository / above / "conftest.py").is_file():
-                for module in (repository / above).glob("*.py"):  # it may import what is beside it
+                for module in (repository / above).glob("*.py"):  # it may import modules beside it
                     shutil.copy(module, self.folder / above)
         self.plugins = folder / "plugins"
         self.plugins.mkdir()
@@ -57,7 +57,7 @@ class Suite:
 
 
 class Failed(Exception):
-    """A benchmark that came to its end before it was told to, in this worker and for this reason."""
+    """A benchmark ended early, in this worker and for this reason."""
 
 
 class Worker:
@@ -98,7 +98,7 @@ class Worker:
         return names
 
     def start(self, name: str) -> str | None:
-        """Bring benchmark `name` to its start, past those before it; or say why it has none."""
+        """Bring benchmark `name` to its start, past those before it. Return why if it has none."""
         while True:
             event, at, about = self.receive()
             if event == "ready" and at == name:
@@ -112,7 +112,7 @@ class Worker:
                 return self._trouble(about) or f"in {self.label}: it runs no benchmark"
 
     def take_turn(self, calls: int) -> float:
-        """Seconds of so many calls."""
+        """Return the seconds of a number of calls."""
         self._send(calls)
         answer = self.receive()
         if isinstance(answer, tuple):
@@ -121,21 +121,21 @@ class Worker:
         return answer
 
     def finish(self) -> str | None:
-        """Let the benchmark come to its end; what was wrong with its result, if anything."""
+        """Let the benchmark end. Return what was wrong with its result, if anything."""
         self._send(0)
         _, _, about = self.receive()
         self.at = ""
         return self._trouble(about)
 
     def wait(self) -> None:
-        """Let it come to its own end."""
+        """Let the process end."""
         self.process.wait()
 
     def _send(self, calls: int) -> None:
         try:
             self.pipe.send(calls)
         except BrokenPipeError:
-            self.receive()  # says how it ended
+            self.receive()  # the reason of the end
 
     def _trouble(self, text: str) -> str | None:
         return f"in {self.label}: {text.strip().splitlines()[0]}" if text.strip() else None
@@ -149,7 +149,7 @@ class Worker:
 
 @contextmanager
 def workers(*each) -> Iterator[list[Worker]]:
-    """Workers of these arguments, gone at the end."""
+    """Context with workers for these arguments."""
     with ExitStack() as stack:
         made = []
         for arguments in each:
@@ -160,12 +160,12 @@ def workers(*each) -> Iterator[list[Worker]]:
 
 
 class Result:
-    """The logarithms of B's time over A's by benchmark, one a launch, and why others have none."""
+    """The logarithms of B's time over A's, one a launch, by benchmark; and why others have none."""
 
     def __init__(self) -> None:
         self.logarithms: dict[str, list[float]] = {}
         self.left_out: dict[str, str] = {}
-        self.broken: set[str] = set()  # of those left out, what fails in B though not in A
+        self.broken: set[str] = set()  # benchmarks that fail in B but not in A
 
 
 def compare(
@@ -175,7 +175,7 @@ def compare(
     launches: int,
     unclear: Callable[[list[float]], bool],
 ) -> Result:
-    """Let the two take turns at every benchmark of the suite that both have.
+    """Run every benchmark that both versions have, in turns.
 
     Benchmarks of which `launches` launches say too little get as many more, up to `MOST_TIMES` times as many.
     """

@@ -1,4 +1,4 @@
-"""From times to a ratio with its interval, and from there to a word."""
+"""Turns times into a ratio with its interval, and that into a verdict."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEAST_LAUNCHES = 8
 
 
 class Ratio(NamedTuple):
-    """How many times as long B takes as A, and between which bounds that is with `CONFIDENCE`."""
+    """B's time over A's, with the interval of `CONFIDENCE`."""
 
     estimate: float
     low: float
@@ -37,7 +37,7 @@ class Ratio(NamedTuple):
 
 
 def unclear(threshold: float) -> Callable[[list[float]], bool]:
-    """Whether launches say too little, at this threshold."""
+    """Whether the verdict at this threshold is unclear."""
     return lambda logarithms: ratio(logarithms).verdict(threshold) == "unclear"
 
 
@@ -55,6 +55,6 @@ def ratio(logarithms: list[float]) -> Ratio:
         np.median,
         confidence_level=CONFIDENCE,
         method="percentile",
-        rng=np.random.default_rng(0),  # the same times, the same word
+        rng=np.random.default_rng(0),  # equal times give equal verdicts
     ).confidence_interval
     return Ratio(exp(median), exp(found.low), exp(found.high))

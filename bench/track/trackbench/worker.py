@@ -1,4 +1,4 @@
-"""A pytest plugin in which every benchmark waits for its turns. It's copied beside the suite, alone.
+"""A pytest plugin in which every benchmark waits for its turns. Only this file is copied beside the suite.
 
 Each process has one end of a pipe. It sends what it collected; for each benchmark that it's ready; then runs
 as many calls as it's told and sends the seconds, until it's told 0; and how each test ended.
@@ -20,7 +20,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 
 class Switch:
-    """Takes the clock's place: called before what is counted, and after.
+    """Replaces the clock: pytest-benchmark calls it before and after the counted calls.
 
     What a process did before is no part of the count. So no garbage is collected in between; and since a loop
     whose objects take the last blocks of one of Python's pools costs up to a quarter more, each start keeps
@@ -79,7 +79,7 @@ class TakesTurns(BenchmarkFixture):
 
 
 def foreign_modules():
-    """What is imported from elsewhere though this environment has its own; None if nothing of it is."""
+    """Return the modules imported from elsewhere though this environment has them; None if none is."""
     own = Path(sysconfig.get_path("purelib"))
     # By module, not by package: one without __init__.py has no file, and others may add to it.
     places = (each.relative_to(own) for each in own.rglob("*") if each.suffix in (".py", ".so"))

@@ -1,4 +1,4 @@
-"""The seam: a format that is not there is one module, and a row."""
+"""A new format needs only one module and one row."""
 
 import inspect
 import json

@@ -1,4 +1,4 @@
-"""The safetensors format, with its own package as the judge."""
+"""The safetensors format, compared with the safetensors package."""
 
 import json
 
@@ -32,7 +32,7 @@ def lay_out(tensors, limit=None, metadata=()):
 
 
 def contents(shard):
-    """A file of that layout, data and all."""
+    """Write a file with that layout and data."""
     return shard.header + bytes(shard.nbytes - len(shard.header))
 
 
@@ -159,7 +159,7 @@ def test_what_their_reader_refuses_ours_does(tmp_path, data):
 
 
 def test_a_header_begins_with_its_brace(tmp_path):
-    """The format says so, though its reader lets white space pass."""
+    """The format requires it, though its reader accepts white space."""
     path = tmp_path / "x.safetensors"
     path.write_bytes(file(b" " + json.dumps({"a": tensor(0, 4, [1])}).encode(), bytes(4)))
     with pytest.raises(BadInput, match="not a safetensors file"):
