@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import functools
 import re
+import zlib
 from collections.abc import Callable
 from decimal import Context, Decimal
 from typing import Any
@@ -12,7 +15,7 @@ import numpy.typing as npt
 
 from fastinit import _dtypes, init
 
-from .spec import TensorSpec
+from .spec import DTYPES, TensorSpec, dtype_name
 
 Shape = tuple[int, ...]
 Indices = npt.NDArray[np.int64]
@@ -55,10 +58,34 @@ class BufferPlan:
         out[...] = values
 
 
-def plan(text: str, tensor: TensorSpec) -> BufferPlan | None:
+def packed(values: npt.NDArray[Any]) -> str:
+    """Return an array as text: the dtype's name in safetensors, a colon, and the compressed elements.
+
+    Examples
+    --------
+    >>> packed(np.array([1, 2], np.int64))
+    'I64:eNpjZIAAJigNAAAYAAQ='
+    """
+    stored = np.ascontiguousarray(values)
+    text = base64.b64encode(zlib.compress(stored.tobytes(), 9)).decode()
+    return f"{dtype_name(stored.dtype)}:{text}"
+
+
+@functools.lru_cache(16)  # layers have the same tables
+def unpacked(text: str) -> npt.NDArray[Any]:
+    """Return the elements of a text from `packed`, 1-D. ValueError if it is malformed."""
+    name, _, data = text.partition(":")
+    try:
+        return np.frombuffer(zlib.decompress(base64.b64decode(data, validate=True)), DTYPES[name])
+    except (KeyError, ValueError, zlib.error) as error:
+        raise ValueError(f"data is malformed: {error}") from None
+
+
+def plan(text: str, tensor: TensorSpec, data: str | None = None) -> BufferPlan | None:
     """Return the plan of a buffer, or None if `text` must be an initialiser of floats.
 
-    ``arange`` counts along the last axis, ``tril`` is 1 on and below the diagonal of the last two axes, and
+    ``data`` takes the elements from `data`, a text from `packed`. ``arange`` counts along the last axis,
+    ``tril`` is 1 on and below the diagonal of the last two axes, and
     ``inv_freq(base=10000)`` holds the inverse frequencies of rotary embeddings, ``base ** (-i / n)``.
     Integers and BOOL also take ``zeros``, ``ones`` and ``constant``.
 
@@ -68,6 +95,11 @@ def plan(text: str, tensor: TensorSpec) -> BufferPlan | None:
         The shape or the dtype does not fit the buffer.
     """
     base = _INV_FREQ.fullmatch(text)
+    if text == "data":
+        elements = unpacked(data or "")
+        if elements.size != tensor.size:
+            raise ValueError(f"data has {elements.size} elements, but shape {tensor.shape} has {tensor.size}")
+        return BufferPlan(tensor, lambda index, shape: elements[index], *_moments(elements))
     if text == "arange":
         _require_axes(text, tensor, 1)
         return BufferPlan(tensor, lambda index, shape: index % shape[-1])
@@ -94,7 +126,14 @@ def plan(text: str, tensor: TensorSpec) -> BufferPlan | None:
 
 def is_buffer(text: str) -> bool:
     """Whether `text` is a buffer that no initialiser makes."""
-    return text in ("arange", "tril") or _INV_FREQ.fullmatch(text) is not None
+    return text in ("arange", "data", "tril") or _INV_FREQ.fullmatch(text) is not None
+
+
+def _moments(elements: npt.NDArray[Any]) -> tuple[float, float] | tuple[None, None]:
+    numbers = elements.astype(np.float64)
+    if not (numbers.size and np.isfinite(numbers).all()):
+        return None, None
+    return float(numbers.mean()), float(numbers.std())
 
 
 def _require_axes(text: str, tensor: TensorSpec, axes: int) -> None:

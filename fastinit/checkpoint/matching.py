@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fastinit.init import Plan, compute_fans
+from fastinit.init import compute_fans
 
 from . import buffers, expressions
-from .buffers import BufferPlan
 from .choices import Choice
 from .errors import BadInput
 from .rules import Rule, initializer, literal, matcher
 from .spec import TensorSpec
+from .steps import Step, Stepped, TensorPlan, part
 
 
 class Model:
@@ -45,9 +45,9 @@ class Model:
                 self._matchers[number] = matcher(rule.match)
             else:
                 self._named.setdefault(name, []).append(number)
-        self._exact: dict[tuple[int, str, str], Rule] = {}
+        self._exact: dict[tuple[int, str, str, str | None], Rule] = {}
         # Most tensors of a model differ only in their names.
-        self._plans: dict[tuple[str, str, str, tuple[int, ...]], Plan | BufferPlan] = {}
+        self._plans: dict[tuple[Rule, str, tuple[int, ...]], TensorPlan] = {}
 
     def match(self, spec: TensorSpec) -> int:
         """Return the number of the first rule that matches a tensor."""
@@ -73,24 +73,24 @@ class Model:
             text = text if buffers.is_buffer(text) else initializer(text).spec
             # An init that depends on another tensor is recorded under this tensor's name alone.
             match = glob.escape(spec.name) if "fan_in" in names else rule.match
-            plan = self._plan(text, rule.layout or "oi", spec)
-            if rule.padding_idx is not None and not (spec.shape and rule.padding_idx < spec.shape[0]):
-                raise ValueError(f"padding_idx {rule.padding_idx} is no row of shape {spec.shape}")
-        except (ValueError, TypeError) as error:
+            same_as = rule.same_as
+            if same_as is not None and "\\" in same_as and (found := self._matchers[number](spec.name)):
+                match, same_as = glob.escape(spec.name), found.expand(same_as)
+            exact = self._exact.setdefault(
+                (number, match, text, same_as), replace(rule, match=match, init=text, same_as=same_as)
+            )
+            plan = self._plan(exact, spec)
+        except (ValueError, TypeError, re.error) as error:
             where = f"{self.rules_from}: tensor {spec.name!r}, matched by {rule.match!r}"
             raise BadInput(f"{where}: {error}") from None
-        key = number, match, text
-        if key not in self._exact:
-            self._exact[key] = replace(rule, match=match, init=text)
-        return Choice(spec, rule.match, self._exact[key], plan)
+        return Choice(spec, rule.match, exact, plan)
 
-    def _plan(self, text: str, layout: str, spec: TensorSpec) -> Plan | BufferPlan:
-        key = text, layout, spec.dtype, spec.shape
+    def _plan(self, rule: Rule, spec: TensorSpec) -> TensorPlan:
+        """Return the plan of a tensor under a rule without arithmetic."""
+        key = replace(rule, match="*", same_as=rule.same_as and "*"), spec.dtype, spec.shape
         if key not in self._plans:
-            plan = buffers.plan(text, spec)
-            self._plans[key] = plan or initializer(text).plan(
-                spec.shape, layout=layout, dtype=spec.floating or spec.storage
-            )
+            full = functools.partial(_full_plan, rule, spec)
+            self._plans[key] = full(spec.shape) if rule.view is None else part(rule.view, spec.shape, full)
         return self._plans[key]
 
     def value(self, name: str, spec: TensorSpec) -> int:
@@ -121,3 +121,18 @@ class Model:
             return None
         layout = self.rules[self.match(weight)].layout or "oi"
         return compute_fans(weight.shape, layout=layout)[0]
+
+
+def _full_plan(rule: Rule, spec: TensorSpec, shape: tuple[int, ...]) -> TensorPlan:
+    """Return the plan of a rule for a shape, before any view of it."""
+    spec = replace(spec, shape=shape)
+    plan: TensorPlan | None = buffers.plan(rule.init, spec, rule.data)
+    if plan is None:
+        layout = rule.layout or "oi"
+        plan = initializer(rule.init).plan(shape, layout=layout, dtype=spec.floating or spec.storage)
+    steps = [Step.parse(text, shape) for text in rule.then]
+    if rule.padding_idx is not None:
+        if not (shape and rule.padding_idx < shape[0]):
+            raise ValueError(f"padding_idx {rule.padding_idx} is no row of shape {shape}")
+        steps.append(Step.parse(f"[{rule.padding_idx}] = zeros", shape))
+    return Stepped(plan, steps) if steps else plan

@@ -124,7 +124,7 @@ class Recipe:
     def _jobs(self, choices: Iterable[Choice]) -> Iterator[tuple[Choice, Generator, int, int]]:
         root = Generator(PCG64(self.seed))
         for choice in choices:
-            rng = root.fold_in(choice.spec.name)
+            rng = root.fold_in(choice.stream)
             if choice.addressable:
                 yield from ((choice, rng, *piece) for piece in ranges(choice.spec))
             elif choice.spec.size:

@@ -14,13 +14,25 @@ from typing import Any
 from fastinit import init
 from fastinit.init.fans import LAYOUTS
 
-from . import buffers, expressions
+from . import buffers, expressions, steps
 from .errors import BadInput
 
 #: NumPy's limit.
 MAX_NDIM = 64
 
-_TYPES = {"match": str, "init": str, "layout": str, "min_ndim": int, "max_ndim": int, "padding_idx": int}
+_TYPES: dict[str, Any] = {
+    "match": str,
+    "init": str,
+    "layout": str,
+    "min_ndim": int,
+    "max_ndim": int,
+    "padding_idx": int,
+    "then": tuple,
+    "same_as": str,
+    "view": str,
+    "data": str,
+}
+_KINDS = {str: "a string", int: "an integer", tuple: "a list of strings"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +46,24 @@ class Rule:
     init : str
         A spec for `fastinit.init.get`, or a buffer: ``arange``, ``tril``, ``inv_freq(base=...)``. Arithmetic
         in braces is evaluated first. In it, `layers` is the number of blocks, and `fan_in` is that of the
-        weight of a bias. A rule with `fan_in` skips tensors without such a weight.
+        weight of a bias. A rule with `fan_in` skips tensors without such a weight. ``data``
+        stands for the elements in `data`.
     layout : {"oi", "io"}, optional
         The order of a weight's axes. If fans are needed, the default is ``"oi"``.
     min_ndim, max_ndim : int
         The rule skips tensors with fewer or more axes.
     padding_idx : int, optional
         The index of a row that is set to zero afterwards, as `torch.nn.Embedding` does.
+    then : tuple of str, optional
+        Steps after the first fill, in order, such as ``"* 0.5"`` or ``"[0] = zeros"``; see `steps.Step`.
+    same_as : str, optional
+        The name of the tensor whose stream this one shares, so that tied tensors are equal. If `match` is a
+        regular expression, ``\\1`` stands for its first group.
+    view : str, optional
+        The part of that tensor which this one is, with the tensor's shape, such as ``(4, 8)[:2]``; or a norm
+        of it, such as ``(4, 8).norm(1)``. `init` and `then` make the full tensor.
+    data : str, optional
+        The elements, as `buffers.packed` makes it.
 
     Raises
     ------
@@ -60,12 +83,17 @@ class Rule:
     min_ndim: int = 0
     max_ndim: int = MAX_NDIM
     padding_idx: int | None = None
+    then: tuple[str, ...] = ()
+    same_as: str | None = None
+    view: str | None = None
+    data: str | None = None
 
     def __post_init__(self) -> None:
+        defaults = {f.name: f.default for f in fields(self)}
         for key, kind in _TYPES.items():
             value = getattr(self, key)
-            if type(value) is not kind and not (value is None and key in ("layout", "padding_idx")):
-                raise BadInput(f"{key} must be {'a string' if kind is str else 'an integer'}, not {value!r}")
+            if type(value) is not kind and not (value is None and defaults[key] is None):
+                raise BadInput(f"{key} must be {_KINDS[kind]}, not {value!r:.200}")
         if not self.match:
             raise BadInput("match is empty")
         if self.layout not in (None, *LAYOUTS):
@@ -77,8 +105,14 @@ class Rule:
                 matcher(self.match)
         except re.error as error:
             raise BadInput(f"match {self.match!r} is not a regular expression: {error}") from None
+        if (self.init == "data") != (self.data is not None):
+            raise BadInput('init = "data" and the key data go together')
+        if self.view is not None and self.same_as is None:
+            raise BadInput("view needs same_as")
         try:
             _check_init(self.init)
+            for step in self.then:
+                _check_step(step)
         except (ValueError, TypeError) as error:
             raise BadInput(f"init {self.init!r}: {error}") from None
 
@@ -127,7 +161,8 @@ def from_tables(tables: Any, where: str) -> list[Rule]:
                 raise BadInput(f"unknown key {min(unknown)!r}; known are {', '.join(_TYPES)}")
             if missing := {"match", "init"} - table.keys():
                 raise BadInput(f"lacks {' and '.join(sorted(missing))}")
-            rules.append(Rule(**table))
+            then = table.get("then", ())
+            rules.append(Rule(**{**table, "then": tuple(then) if isinstance(then, list) else then}))
         except BadInput as error:
             raise BadInput(f"{where}: rule {number}: {error}") from None
     return rules
@@ -136,6 +171,9 @@ def from_tables(tables: Any, where: str) -> list[Rule]:
 # A model has many tensors and few initialisers.
 initializer = functools.cache(init.get)
 _variables = functools.cache(expressions.variables)
+
+
+_check_step = functools.cache(steps.check)
 
 
 @functools.cache
