@@ -16,6 +16,7 @@ from .generation import Summary, generate, tensors
 from .inspection import Statistics, inspect
 from .planning import CheckpointPlan, plan
 from .recipe import Recipe
+from .recording import Recording
 from .rules import Rule
 from .spec import TensorSpec
 from .verification import Difference, Verification, verify
@@ -26,6 +27,7 @@ __all__ = [
     "Choice",
     "Difference",
     "Recipe",
+    "Recording",
     "Rule",
     "Statistics",
     "Summary",

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from fastinit import init
 
+from . import buffers
 from .rules import Rule
 from .spec import TensorSpec
 from .steps import TensorPlan
@@ -64,14 +65,7 @@ class Choice(NamedTuple):
     @property
     def label(self) -> str:
         """The initialiser as text, with what else the rule says."""
-        extras = {
-            k: v for k, v in self.rule.table().items() if k not in ("match", "init", "min_ndim", "max_ndim")
-        }
-        if "data" in extras:
-            extras["data"] = hashlib.blake2b(extras["data"].encode(), digest_size=8).hexdigest()
-        if "then" in extras:
-            extras["then"] = "; ".join(extras["then"])
-        return " ".join([self.rule.init, *(f"{key}={value}" for key, value in extras.items())])
+        return described(self.rule)
 
     def fill(self, out: npt.NDArray[Any], rng: Any, start: int = 0) -> None:
         """Write elements ``[start, start + out.size)`` of the tensor, in C order.
@@ -86,3 +80,16 @@ class Choice(NamedTuple):
             The index of the first element.
         """
         self.plan.fill(out, rng, start)
+
+
+def described(rule: Rule) -> str:
+    """Return a rule's initialiser as text, with what else the rule says."""
+    skipped = ("match", "init", "min_ndim", "max_ndim")
+    extras = {key: value for key, value in rule.table().items() if key not in skipped}
+    if "data" in extras:
+        extras["data"] = hashlib.blake2b(
+            buffers.unpacked(extras["data"]).tobytes(), digest_size=8
+        ).hexdigest()
+    if "then" in extras:
+        extras["then"] = "; ".join(extras["then"])
+    return " ".join([rule.init, *(f"{key}={value}" for key, value in extras.items())])

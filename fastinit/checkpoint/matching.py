@@ -89,8 +89,7 @@ class Model:
         """Return the plan of a tensor under a rule without arithmetic."""
         key = replace(rule, match="*", same_as=rule.same_as and "*"), spec.dtype, spec.shape
         if key not in self._plans:
-            full = functools.partial(_full_plan, rule, spec)
-            self._plans[key] = full(spec.shape) if rule.view is None else part(rule.view, spec.shape, full)
+            self._plans[key] = plan_of(rule, spec)
         return self._plans[key]
 
     def value(self, name: str, spec: TensorSpec) -> int:
@@ -121,6 +120,12 @@ class Model:
             return None
         layout = self.rules[self.match(weight)].layout or "oi"
         return compute_fans(weight.shape, layout=layout)[0]
+
+
+def plan_of(rule: Rule, spec: TensorSpec) -> TensorPlan:
+    """Return the plan of a tensor under a rule without arithmetic. ValueError if it can't make the tensor."""
+    full = functools.partial(_full_plan, rule, spec)
+    return full(spec.shape) if rule.view is None else part(rule.view, spec.shape, full)
 
 
 def _full_plan(rule: Rule, spec: TensorSpec, shape: tuple[int, ...]) -> TensorPlan:

@@ -166,7 +166,7 @@ class Stepped:
                 out[where] = operation(out[where])
             elif step.view is None:
                 plan.fill(out, rng, start)
-            elif plan.size == math.prod(self.shape):  # each element has the value of its own place
+            elif plan.by_place:  # each element has the value of its own place
                 values = np.empty(out.size, out.dtype)
                 plan.fill(values, rng, start)
                 out[where] = values[where]
@@ -201,16 +201,16 @@ class Stepped:
         """Return the plan of an assignment: the full tensor's, or the view's if its shape matters."""
         (initializer,) = step.operands
         dtype = self.dtype if self.dtype is not None else np.float64
-        plan: TensorPlan = initializer.plan(
-            self.shape, layout=None if len(self.shape) < 2 else "oi", dtype=dtype
-        )
-        if step.view is None or plan.distribution != "structured":
-            return plan
-        if step.view.run is None:
+        shape = self.shape
+        if step.view is not None:
+            lengths = (len(step.view.axes[axis]) for axis in step.view.order)
+            shape = tuple(length for length in lengths if length > 1)
+        plan: init.Plan = initializer.plan(shape, dtype=dtype)
+        if step.view is not None and plan.by_place:
+            plan = initializer.plan((math.prod(self.shape),), dtype=dtype)
+        elif step.view is not None and step.view.run is None:
             raise ValueError(f"{initializer.spec} on part of a tensor needs a part that is a run of elements")
-        lengths = (len(step.view.axes[axis]) for axis in step.view.order)
-        of_view: TensorPlan = initializer.plan([length for length in lengths if length > 1], dtype=dtype)
-        return of_view
+        return plan
 
     def _moments(self) -> tuple[float | None, float | None]:
         """Return the expected mean and std, None if they are not known."""

@@ -13,7 +13,7 @@ from fastinit import _sampling
 from fastinit._distributions import named
 from fastinit._dtypes import Dtype, rounded
 
-__all__ = ["Constant", "DeltaOrthogonal", "Identity", "Orthogonal", "Plan", "Sampled", "Sparse"]
+__all__ = ["Bernoulli", "Constant", "DeltaOrthogonal", "Identity", "Orthogonal", "Plan", "Sampled", "Sparse"]
 
 Array = npt.NDArray[Any]
 Float64s = npt.NDArray[np.float64]
@@ -44,12 +44,15 @@ class Plan:
         True if the bits are the same on every machine, False if LAPACK computes them.
     random : bool
         True if it draws from a generator.
+    by_place : bool
+        True if an element depends on its place in C order alone, not on the shape.
     """
 
     __slots__ = ("distribution", "dtype", "fans", "mean", "parameters", "shape", "size", "std")
     addressable: ClassVar[bool] = True
     exact: ClassVar[bool] = True
     random: ClassVar[bool] = True
+    by_place: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -137,6 +140,32 @@ class Sampled(Plan):
         _sampling.consume(rng, self.size, self.distribution, self.dtype.tag)
 
 
+class Bernoulli(Plan):
+    """Ones with a probability, else zeros: element i is 1 if the stream's uniform float64 i is below it."""
+
+    __slots__ = ("_p",)
+
+    def __init__(self, shape: Shape, dtype: Dtype, p: float) -> None:
+        super().__init__(shape, dtype, mean=p, std=math.sqrt(p * (1.0 - p)))
+        self._p = p
+
+    def fill_all(self, out: Array, rng: Any) -> None:
+        uniform = np.empty(out.size)
+        _sampling.fill(rng, uniform, "uniform", "f64", 0.0, 1.0)
+        out.reshape(-1)[...] = self._chosen(uniform)
+
+    def _range(self, out: Array, rng: Any, start: int) -> None:
+        uniform = np.empty(out.size)
+        _sampling.fill_at(rng, uniform, start, "uniform", "f64", 0.0, 1.0)
+        out[...] = self._chosen(uniform)
+
+    def consume(self, rng: Any) -> None:
+        _sampling.consume(rng, self.size, "uniform", "f64")
+
+    def _chosen(self, uniform: Float64s) -> Array:
+        return rounded((uniform < self._p).astype(np.float64), self.dtype)
+
+
 class Constant(Plan):
     """One value in all elements."""
 
@@ -166,6 +195,7 @@ class Identity(Plan):
 
     __slots__ = ("_in", "_out", "_period")
     random = False
+    by_place = False
 
     def __init__(self, shape: Shape, dtype: Dtype, out_axis: int, in_axis: int, period: int) -> None:
         self._out, self._in, self._period = out_axis, in_axis, period
@@ -203,6 +233,7 @@ class Sparse(Plan):
 
     __slots__ = ("_normals", "_zeros")
     addressable = False
+    by_place = False
 
     def __init__(self, shape: Shape, dtype: Dtype, sparsity: float, std: float) -> None:
         rows = shape[0]
@@ -261,6 +292,7 @@ class Orthogonal(Plan):
 
     __slots__ = ("_gain", "_order", "_stack")
     addressable = False
+    by_place = False
     exact = False
 
     def __init__(self, shape: Shape, dtype: Dtype, gain: float, batch: Shape, outs: Shape) -> None:

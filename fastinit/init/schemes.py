@@ -207,7 +207,7 @@ def normal(*, mean: float = 0.0, std: float = 1.0) -> Scheme:
     return sampled("normal", mean, std)
 
 
-def _standard_bounds(mean: float, std: float, a: float, b: float) -> dict[str, float]:
+def standard_bounds(mean: float, std: float, a: float, b: float) -> dict[str, float]:
     """Return bounds in standard deviations from the mean. Rounded back, none is outside [a, b]."""
     finite("mean", mean)
     finite("std", std)
@@ -231,7 +231,7 @@ def _standard_bounds(mean: float, std: float, a: float, b: float) -> dict[str, f
 @register(
     in_place="trunc_normal_",
     names={"low": "a", "high": "b"},
-    convert=_standard_bounds,
+    convert=standard_bounds,
     note=" The bounds `a` and `b` are values, as in torch.",
 )
 def truncated_normal(*, mean: float = 0.0, std: float = 1.0, low: float = -2.0, high: float = 2.0) -> Scheme:

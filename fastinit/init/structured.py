@@ -9,7 +9,7 @@ from fastinit._dtypes import Dtype
 from .checks import finite, not_negative
 from .fans import resolve_axes
 from .initializer import Scheme
-from .plans import Constant, DeltaOrthogonal, Identity, Orthogonal, Plan, Sparse
+from .plans import Bernoulli, Constant, DeltaOrthogonal, Identity, Orthogonal, Plan, Sparse
 from .registry import register
 
 __all__: list[str] = []
@@ -41,6 +41,22 @@ def zeros() -> Scheme:
 def ones() -> Scheme:
     """Fill with ones; draws nothing."""
     return lambda shape, dtype, axes: Constant(shape, dtype, 1.0)
+
+
+@register()
+def bernoulli(*, p: float = 0.5) -> Scheme:
+    """Fill with ones with probability p, else with zeros.
+
+    Element i is 1 if the i-th uniform float64 of the stream is below p.
+
+    Examples
+    --------
+    >>> bool(abs(bernoulli((100, 100), p=0.25, rng=0).mean() - 0.25) < 0.02)
+    True
+    """
+    if not 0.0 <= p <= 1.0:
+        raise ValueError(f"p must be between 0 and 1, not {p}")
+    return lambda shape, dtype, axes: Bernoulli(shape, dtype, p)
 
 
 @register(draws=False)

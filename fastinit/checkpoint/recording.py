@@ -1,0 +1,163 @@
+"""`Recording`: what a model's own code does to each tensor, as rules that need no model and no torch."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .errors import BadInput
+from .rules import Rule, from_tables
+from .spec import TensorSpec, checked
+
+__all__ = ["Recording", "is_recording"]
+
+_KEY = "fastinit_recording"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What a model's own code does to each tensor.
+
+    `fastinit.torch.record` makes it. `generate` and `tensors` take it in the place of a list, and
+    `fastinit.torch.initialize` as `init`. Two are equal if they make the same tensors in the same way.
+
+    Attributes
+    ----------
+    specs : tuple of TensorSpec
+        The tensors of a checkpoint, in order.
+    rules : tuple of Rule
+        Rules for these, and for buffers that a checkpoint does not hold.
+    notes : tuple of str
+        What is outside the contract: tensors whose bits may differ between machines, with the reason.
+
+    Examples
+    --------
+    >>> from fastinit.checkpoint import Recording, Rule, TensorSpec
+    >>> specs = [TensorSpec(f"layers.{i}.weight", "F32", (8, 4)) for i in range(2)]
+    >>> rules = [Rule(spec.name, "normal(std=0.02)", then=("[0] = zeros",)) for spec in specs]
+    >>> print(Recording.of(specs, rules))
+    match                       tensors  init
+    /^layers\\.\\d+\\.weight$/  2        normal(std=0.02) then=[0] = zeros
+    """
+
+    specs: tuple[TensorSpec, ...]
+    rules: tuple[Rule, ...]
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, specs: Iterable[TensorSpec], rules: Iterable[Rule], notes: Iterable[str] = ()) -> Recording:
+        """Return the recording of tensors and a rule for each name, merged where numbers alone differ."""
+        return cls(tuple(specs), tuple(_merged(list(rules))), tuple(notes))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Recording:
+        """Read a recording that `save` wrote. BadInput if it cannot be used."""
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+            content = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        except OSError as error:
+            raise BadInput(f"{path}: {error.strerror}") from None
+        except (ValueError, RecursionError) as error:
+            raise BadInput(f"{path}: cannot be read: {error}") from None
+        return cls.from_content(content, str(path))
+
+    @classmethod
+    def from_content(cls, content: Any, where: str) -> Recording:
+        """Return the recording in what JSON or TOML gave. BadInput, which names `where`, if malformed."""
+        if not isinstance(content, Mapping) or not is_recording(content):
+            raise BadInput(f"{where}: is no recording: it has no {_KEY} = 1")
+        listed, notes = content.get("tensors", {}), content.get("notes", [])
+        if not isinstance(listed, Mapping) or not all(
+            isinstance(entry, Mapping) and {"dtype", "shape"} == entry.keys() for entry in listed.values()
+        ):
+            raise BadInput(f"{where}: tensors must be a table of names with dtype and shape")
+        specs = [checked(name, e["dtype"], tuple(e["shape"]), where) for name, e in listed.items()]
+        return cls(tuple(specs), tuple(from_tables(content.get("rules", []), where)), tuple(map(str, notes)))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the recording: as TOML if the name ends so, else as JSON."""
+        path = Path(path)
+        path.write_text(self._toml() if path.suffix == ".toml" else self._json(), encoding="utf-8")
+
+    def _content(self) -> dict[str, Any]:
+        tensors = {spec.name: {"dtype": spec.dtype, "shape": list(spec.shape)} for spec in self.specs}
+        return {
+            _KEY: 1,
+            "notes": list(self.notes),
+            "rules": [r.table() for r in self.rules],
+            "tensors": tensors,
+        }
+
+    def _json(self) -> str:
+        lines = json.dumps(self._content(), ensure_ascii=False)
+        return lines.replace('{"match"', '\n{"match"').replace('"tensors": {', '\n"tensors": {') + "\n"
+
+    def _toml(self) -> str:
+        """Return TOML. JSON's strings, numbers and lists of strings are TOML's, too."""
+        dumps = json.JSONEncoder(ensure_ascii=False).encode
+        blocks = [f"{_KEY} = 1\nnotes = {dumps(list(self.notes))}"]
+        for rule in self.rules:
+            table = rule.table()
+            blocks.append(
+                "\n".join(["[[rules]]", *(f"{key} = {dumps(value)}" for key, value in table.items())])
+            )
+        rows = [
+            f"{dumps(spec.name)} = {{ dtype = {dumps(spec.dtype)}, shape = {dumps(list(spec.shape))} }}"
+            for spec in self.specs
+        ]
+        return "\n\n".join([*blocks, "\n".join(["[tensors]", *rows])]) + "\n"
+
+    def __eq__(self, other: object) -> bool:
+        return self._content() == other._content() if isinstance(other, Recording) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.specs, self.rules))
+
+    def __str__(self) -> str:
+        from .choices import described
+        from .matching import Model
+
+        model = Model(self.specs, list(self.rules), "the recording")
+        counts = Counter(model.match(spec) for spec in self.specs)
+        rows = [("match", "tensors", "init")]
+        rows += [(rule.match, str(counts[n]), described(rule)) for n, rule in enumerate(self.rules)]
+        widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+        lines = [f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}" for row in rows]
+        return "\n".join([*lines, *(f"outside the contract: {note}" for note in self.notes)])
+
+
+def is_recording(content: Mapping[str, Any]) -> bool:
+    """Whether a JSON object or a TOML table is a recording."""
+    return content.get(_KEY) == 1
+
+
+def _merged(rules: Sequence[Rule]) -> list[Rule]:
+    """Return fewer rules that make the same tensors: one for names that differ in numbers alone.
+
+    Each rule matches one name. Of the rules for names of one pattern, the most common becomes the pattern's.
+    The others keep their names, and come first.
+    """
+    groups: dict[str, list[Rule]] = defaultdict(list)
+    for rule in rules:
+        groups[_pattern(rule.match)].append(rule)
+    exact, general = [], []
+    for pattern, group in groups.items():
+        common, count = Counter(replace(rule, match=pattern) for rule in group).most_common(1)[0]
+        if count > 1 and pattern != group[0].match:
+            general.append(common)
+        exact += [rule for rule in group if count < 2 or replace(rule, match=pattern) != common]
+    return exact + general
+
+
+def _pattern(name: str) -> str:
+    """Return a regular expression of a name, with each number between dots left open."""
+    parts = [r"\d+" if part.isdecimal() else re.escape(part) for part in name.split(".")]
+    return "/^" + r"\.".join(parts) + "$/"

@@ -1,0 +1,89 @@
+"""Functions of `torch.nn.init` whose law is more than one operation.
+
+`trunc_normal_`, `orthogonal_` and `sparse_` do nothing on the meta device, so no mode can see them. Libraries
+keep references to them, so a replaced attribute would be missed. While a tracker is at work, each function's
+code hands the call to it; other threads run the code as it was.
+"""
+
+from __future__ import annotations
+
+import threading
+from types import CodeType, FunctionType
+from typing import Any
+
+import torch
+
+from fastinit import init
+from fastinit.init.schemes import standard_bounds
+
+__all__ = ["RANDOM", "install", "remove"]
+
+#: The functions that draw.
+RANDOM = ("trunc_normal_", "orthogonal_", "sparse_")
+
+_HOOKED = (*RANDOM, "eye_", "dirac_")
+_lock = threading.Lock()
+_originals: dict[str, FunctionType] = {}
+_active: list[Any] = []
+_of_thread = threading.local()
+
+
+def install(tracker: Any) -> None:
+    """Let a tracker see this thread's calls until `remove`."""
+    trackers: list[Any] = _of_thread.__dict__.setdefault("trackers", [])
+    trackers.append(tracker)
+    with _lock:
+        _active.append(tracker)
+        if len(_active) == 1:
+            for name in _HOOKED:
+                _hook(name, getattr(torch.nn.init, name))
+
+
+def remove(tracker: Any) -> None:
+    """End what `install` began."""
+    _of_thread.trackers.remove(tracker)
+    with _lock:
+        _active.remove(tracker)
+        if not _active:
+            for name, original in _originals.items():
+                function = getattr(torch.nn.init, name)
+                function.__code__, function.__defaults__ = original.__code__, original.__defaults__
+
+
+def _hook(name: str, function: FunctionType) -> None:
+    original = FunctionType(
+        function.__code__, function.__globals__, name, function.__defaults__, function.__closure__
+    )
+    _originals[name] = original
+    function.__defaults__ = None
+    function.__code__ = _code(name)
+
+
+def _code(name: str) -> CodeType:
+    """Return the code of a function that calls `called` with a name and its own arguments."""
+
+    def hooked(*args: Any, **kwargs: Any) -> Any:
+        from fastinit.torch.hooks import called
+
+        return called("NAME", args, kwargs)
+
+    code = hooked.__code__
+    constants = tuple(name if constant == "NAME" else constant for constant in code.co_consts)
+    return code.replace(co_consts=constants, co_name=name)
+
+
+def called(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Do what a function of `torch.nn.init` does, in the way of this thread's tracker."""
+    original = _originals[name]
+    trackers = getattr(_of_thread, "trackers", None)
+    if not trackers:
+        return original(*args, **kwargs)
+    return trackers[-1].law(name, original, args, kwargs)
+
+
+def spec_of(name: str, arguments: dict[str, Any]) -> str:
+    """Return the spec of the initialiser that does what a function of `torch.nn.init` does."""
+    own = {key: value for key, value in arguments.items() if key not in ("tensor", "generator")}
+    if name == "trunc_normal_":
+        return init.get("truncated_normal", **standard_bounds(**own)).spec
+    return init.get(name.removesuffix("_"), **own).spec

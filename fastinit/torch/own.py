@@ -1,0 +1,87 @@
+"""Finds and runs the code by which a module initialises itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+__all__ = ["parametrized", "run", "without_parametrizations"]
+
+
+def run(module: nn.Module) -> None:
+    """Run a module's own initialisation.
+
+    That is ``initialize_weights()`` (transformers), else ``init_weights()``, else the ``reset_parameters()``
+    or ``_reset_parameters()`` of each submodule, children first.
+    """
+    whole = getattr(module, "initialize_weights", None)
+    if callable(whole):
+        _forget_initialized(module)
+        whole()
+    elif callable(whole := getattr(module, "init_weights", None)):
+        whole()
+    else:
+        for each in _children_first(module):
+            reset = getattr(each, "reset_parameters", None) or getattr(each, "_reset_parameters", None)
+            if callable(reset):
+                reset()
+
+
+def _forget_initialized(module: nn.Module) -> None:
+    """Remove the marks by which transformers skips what it has initialised or loaded."""
+    for each in (*module.modules(), *module.parameters(), *module.buffers()):
+        each.__dict__.pop("_is_hf_initialized", None)
+
+
+def _children_first(module: nn.Module) -> Iterator[nn.Module]:
+    seen: set[int] = set()
+
+    def walk(each: nn.Module) -> Iterator[nn.Module]:
+        if id(each) not in seen:
+            seen.add(id(each))
+            for child in each.children():
+                yield from walk(child)
+            yield each
+
+    return walk(module)
+
+
+def parametrized(module: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
+    """Yield each submodule with a parametrization, the tensor's local name, and the submodule's name."""
+    for prefix, each in module.named_modules():
+        if parametrize.is_parametrized(each):
+            for local in each.parametrizations:  # type: ignore[union-attr]
+                yield each, local, prefix
+
+
+def without_parametrizations(
+    module: nn.Module, run_code: Callable[[], None], name: Callable[[str, torch.Tensor], None]
+) -> None:
+    """Run code that sees a plain tensor for each parametrized one, then set the originals to match.
+
+    Parameters
+    ----------
+    module : Module
+    run_code : callable
+        What to run.
+    name : callable
+        Called with the name and the tensor of each plain tensor. The name is that of the last original.
+    """
+    plain = []
+    for each, local, prefix in parametrized(module):
+        originals = each.parametrizations[local]  # type: ignore[index]
+        last = max(name for name, _ in originals.named_parameters(recurse=False))
+        like = getattr(originals, last)
+        shape = like.shape if last != "original" else getattr(each, local).shape
+        tensor = torch.empty(shape, dtype=like.dtype, device=like.device)
+        name(f"{prefix}.".lstrip(".") + f"parametrizations.{local}.{last}", tensor)
+        plain.append((each, local, tensor))
+    with parametrize.cached():
+        for each, local, tensor in plain:
+            parametrize._cache[(id(each), local)] = tensor
+        run_code()
+    for each, local, tensor in plain:
+        setattr(each, local, tensor)

@@ -1,0 +1,283 @@
+"""`record`: what a module's own code does to each tensor, without running it on real weights."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from fastinit.checkpoint import Recording, Rule, TensorSpec
+from fastinit.checkpoint.buffers import packed
+
+from . import own
+from .describing import Event, Unclear, describe
+from .names import Named, check_parameters, named_tensors, spec_of
+from .rules import rule_of, view_of
+from .tracker import Call, NoValue, Readable, Ref, Tracker, name_of, refs_in, value_of
+
+__all__ = ["CannotRecord", "record"]
+
+#: The most bytes of a table that a recording stores.
+MAX_TABLE = 64 << 20
+
+_ARRAYS = "an array from outside torch"
+
+
+class CannotRecord(ValueError):
+    """What a model's own code does to a tensor cannot be said in rules."""
+
+
+def record(source: nn.Module | Callable[[], nn.Module], *, device: str = "meta") -> Recording:
+    """Record how a module's own code initialises each tensor.
+
+    Parameters
+    ----------
+    source : Module or callable
+        A module: its own initialisation is recorded, as `initialize` runs it, on a copy without memory. A
+        callable that returns a module: its construction is recorded, and ``initialize_weights()``, if the
+        module has that (transformers skips it on the meta device).
+    device : {"meta", "cpu"}
+        "meta" builds the model without memory. "cpu" really builds it, which takes its memory and time;
+        tensors that no rules describe are then stored as they are.
+
+    Returns
+    -------
+    Recording
+
+    Raises
+    ------
+    CannotRecord
+        No rules describe what the code does to a tensor, or a table is above 64 MB.
+
+    Notes
+    -----
+    A random fill becomes a rule with the distribution and parameters that the code asks for; scales, shifts,
+    bounds, and fills of parts become steps. A table, such as of positions, is computed once and stored.
+
+    Examples
+    --------
+    >>> print(record(lambda: nn.Embedding(10, 4, padding_idx=0)))
+    match   tensors  init
+    weight  1        normal then=[0] = zeros
+    """
+    recorder = _Recorder(device)
+    if isinstance(source, nn.Module):
+        module = _twin(source)
+        check_parameters(named_tensors(module))
+        with recorder.recording():
+            own.run(module)
+        return recorder.result(module)
+    with recorder.recording():
+        module = source()
+        if callable(getattr(module, "initialize_weights", None)):
+            own.run(module)
+    result = recorder.result(module)
+    if recorder.outside and record_again(source, device) != result:
+        name = sorted(recorder.outside)[0]
+        raise CannotRecord(f"{name}: {_ARRAYS} differs from one construction to the next (numpy.random?)")
+    return result
+
+
+def record_again(source: Callable[[], nn.Module], device: str) -> Recording:
+    """Record a construction once more."""
+    recorder = _Recorder(device)
+    with recorder.recording():
+        module = source()
+        if callable(getattr(module, "initialize_weights", None)):
+            own.run(module)
+    return recorder.result(module)
+
+
+def _twin(module: nn.Module) -> nn.Module:
+    """Return a copy of a module with its parameters on the meta device."""
+    memo: dict[int, Any] = {}
+    for parameter in module.parameters():
+        meta = torch.empty_like(parameter, device="meta")
+        memo[id(parameter)] = nn.Parameter(meta, requires_grad=parameter.requires_grad)
+    return copy.deepcopy(module, memo)
+
+
+class _Tracker(Tracker):
+    """A tracker that lets the hooked functions of `torch.nn.init` draw nothing."""
+
+    def law(self, name: str, original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        values = inspect.signature(original).bind(*args, **kwargs)
+        values.apply_defaults()
+        tensor = values.arguments["tensor"]
+        if not tensor.is_meta:  # real values, for code that reads them
+            with torch.utils._python_dispatch._disable_current_modes():
+                original(*args, **kwargs)
+        return self.write(name, tensor, (tensor,), dict(values.arguments))
+
+
+class _Recorder:
+    def __init__(self, device: str) -> None:
+        if device not in ("meta", "cpu"):
+            raise ValueError(f'device must be "meta" or "cpu", not {device!r}')
+        self._device = device
+        self._tracker = _Tracker()
+        self._names: dict[int, tuple[str, tuple[int, ...]]] = {}
+        self._owners: dict[int, str] = {}  # the id of a draw -> the first tensor that it is in
+        self.outside: set[str] = set()
+        self._notes: list[str] = []
+
+    @contextlib.contextmanager
+    def recording(self) -> Iterator[None]:
+        """Context in which operations are recorded."""
+        try:
+            with (
+                torch.random.fork_rng(devices=[]),
+                torch.no_grad(),
+                self._tracker,
+                contextlib.ExitStack() as stack,
+            ):
+                if self._device == "meta":
+                    stack.enter_context(torch.device("meta"))
+                    stack.enter_context(Readable(self._tracker))
+                yield
+        except NoValue as error:
+            raise CannotRecord(f'{error}; device="cpu" records while the model is really built') from None
+
+    def result(self, module: nn.Module) -> Recording:
+        """Return the recording of a module that was built or initialised."""
+        tensors = named_tensors(module)
+        check_parameters(tensors)
+        for each in tensors:
+            self._names[_key(each.tensor)] = (each.name, tuple(each.tensor.shape))
+        # A draw belongs to the tensor in whose own memory it was made.
+        for own_only in (True, False):
+            for each in tensors:
+                self._claim(each, own_only=own_only)
+        rules = [self._rule(each) for each in tensors]
+        specs = [spec_of(each.name, each.tensor) for each in tensors if each.persistent]
+        return Recording.of(specs, rules, self._notes)
+
+    def _claim(self, named: Named, *, own_only: bool) -> None:
+        history = self._tracker.history(named.tensor)
+        with contextlib.suppress(Unclear):
+            for draw in describe(history).draws if history else []:
+                if not own_only or any(draw is call for call in history):
+                    self._owners.setdefault(id(draw), named.name)
+
+    def _rule(self, named: Named) -> Rule:
+        name, tensor = named.name, named.tensor
+        ref = self._tracker.ref(tensor)
+        spec = spec_of(name, tensor)
+        try:
+            if not any(call.random for call in ref.history):
+                return self._fixed(spec, ref)
+            if (rule := self._of_another(spec, ref)) is not None:
+                return rule
+            if not ref.full:
+                raise Unclear("memory that is shared or in another order")
+            found = describe(ref.history)
+            return rule_of(name, found.events, spec.shape, same_as=self._same_as(name, found.draws))
+        except (Unclear, NoValue) as error:
+            if self._device == "cpu":
+                self._notes.append(f"{name}: stored as torch made it ({error})")
+                return self._table(spec, tensor.detach())
+            raise CannotRecord(
+                f'{name}: cannot be recorded: {error}; device="cpu" records while the model is really built'
+            ) from None
+
+    def _same_as(self, name: str, draws: list[Call]) -> str | None:
+        owners = {self._owners.get(id(draw), name) for draw in draws}
+        if len(owners) > 1:
+            raise Unclear("draws of several tensors")
+        return next((owner for owner in owners if owner != name), None)
+
+    def _of_another(self, spec: TensorSpec, ref: Ref) -> Rule | None:
+        """Return the rule of a tensor that is a part of a named one, or a norm of it."""
+        source, norm = _origin(ref)
+        known = self._names.get(source.key)
+        if known is None or known[0] == spec.name or (norm is None and source.full):
+            return None
+        name, shape = known
+        events = describe(source.history).events
+        if norm is None:
+            view = view_of(source.geometry, shape).text(())
+        else:
+            view = f"{source.geometry.sizes}.norm({', '.join(map(str, norm))})"
+            self._notes.append(f"{spec.name}: a norm of {name}, in NumPy's arithmetic")
+        return rule_of(spec.name, events, shape, same_as=name, view=view)
+
+    def _fixed(self, spec: TensorSpec, ref: Ref) -> Rule:
+        """Return the rule of a tensor that draws nothing."""
+        if ref.history and (spec.floating is not None or spec.nbytes > MAX_TABLE):
+            with contextlib.suppress(Unclear):
+                events = describe(ref.history).events
+                if ref.full and all(event.kind == "=" for event in events) and len(events) < 64:
+                    return rule_of(spec.name, events, spec.shape)
+        if spec.nbytes > MAX_TABLE:
+            raise Unclear(f"a table of {spec.nbytes} bytes, above {MAX_TABLE}")
+        if any(not leaf.history and leaf.tensor is not None for leaf in _leaves(ref.history)):
+            self.outside.add(spec.name)
+        return self._table(spec, value_of(ref))
+
+    def _table(self, spec: TensorSpec, value: torch.Tensor) -> Rule:
+        """Return the rule of a tensor with known values."""
+        match = rule_of(spec.name, [Event(None, "=", ("zeros",))], spec.shape).match
+        bits = value.contiguous()
+        if value.dtype == torch.bfloat16:
+            bits = bits.view(torch.int16)
+        stored = bits.cpu().numpy()
+        if value.dtype == torch.bfloat16:
+            numbers = value.float().numpy()
+            data = packed(numbers.reshape(-1))
+        else:
+            numbers = stored
+            data = packed(stored.reshape(-1))
+        return Rule(match, _simple(numbers) or "data", data=None if _simple(numbers) else data)
+
+
+def _key(tensor: torch.Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)
+
+
+def _simple(values: np.ndarray[Any, Any]) -> str | None:
+    """Return the short init that makes these values, or None."""
+    if not values.size:
+        return "zeros"
+    first = values.reshape(-1)[0]
+    if (values == first).all() and not (values.dtype.kind == "f" and np.signbit(values).any() and first == 0):
+        number = float(str(first)) if values.dtype.kind == "f" else float(int(first))
+        return {0.0: "zeros", 1.0: "ones"}.get(number, f"constant(value={number!r})")
+    if values.dtype.kind in "iu" and values.ndim and (values == np.arange(values.shape[-1])).all():
+        return "arange"
+    if values.ndim > 1 and (values == np.tri(*values.shape[-2:])).all():
+        return "tril"
+    return None
+
+
+def _origin(ref: Ref) -> tuple[Ref, list[int] | None]:
+    """Return the tensor of which another is a copy, or a norm along axes, with these axes."""
+    while len(ref.history) == 1:
+        (call,) = ref.history
+        name = name_of(call.function)
+        if name in ("clone", "_to_copy", "copy_") and ref.full:
+            source = call.args[1 if name == "copy_" else 0]
+            if not isinstance(source, Ref) or source.dtype != ref.dtype:
+                break
+            ref = source
+        elif name in ("norm", "linalg_vector_norm") and call.args[1] == 2 and call.args[0].full:
+            source, deeper = _origin(call.args[0])
+            if deeper is not None or not source.full:
+                break
+            return source._replace(geometry=call.args[0].geometry), list(call.args[2])
+        else:
+            break
+    return ref, None
+
+
+def _leaves(history: tuple[Call, ...]) -> Iterator[Ref]:
+    """Yield all tensors that a history depends on."""
+    for call in history:
+        for ref in refs_in(call):
+            yield ref
+            yield from _leaves(ref.history)
