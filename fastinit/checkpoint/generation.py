@@ -259,9 +259,12 @@ def _write(planned: CheckpointPlan, job: _Job, *, force: bool, resume: bool) -> 
             _retire(old, content)
             output.finish()
         _retire(old, content)
-        for file in [*content][len(shards) :]:
+        texts = {name: text.encode() for name, text in planned.beside.items()}
+        # A file that stands beside the checkpoint may be the user's.
+        texts = {name: text for name, text in texts.items() if force or not os.path.lexists(folder / name)}
+        for file, data in [*texts.items(), *[*content.items()][len(shards) :]]:
             output.begin(folder / file)
-            output.write(content[file], 0)
+            output.write(data, 0)
             output.finish()
     return kept
 

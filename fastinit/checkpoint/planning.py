@@ -15,10 +15,11 @@ from . import formats, sizes
 from .errors import BadInput
 from .manifest import read, select
 from .recipe import Recipe, resolve
+from .recording import Recording, recording_of
 from .spec import TensorSpec
 
-#: A path, ``"-"`` for standard input, or a mapping.
-Manifest = str | os.PathLike[str] | Mapping[str, Any]
+#: A path, ``"-"`` for standard input, a mapping, or a recording.
+Manifest = str | os.PathLike[str] | Mapping[str, Any] | Recording
 
 #: The default limit of a file's data in a folder, which is Hugging Face's.
 MAX_SHARD_SIZE = "5GB"
@@ -40,6 +41,8 @@ class CheckpointPlan(NamedTuple):
         The start of their names.
     shards : dict of str to list of TensorSpec
         The tensors of each file that has tensors, by its name. Empty if there is no target.
+    beside : mapping of str to str
+        The text of other files, by name, such as ``config.json``. Only a folder as target has any.
     """
 
     recipe: Recipe
@@ -47,6 +50,7 @@ class CheckpointPlan(NamedTuple):
     folder: Path
     stem: str
     shards: dict[str, list[TensorSpec]]
+    beside: Mapping[str, str] = {}
 
     @property
     def files(self) -> list[Path]:
@@ -92,8 +96,9 @@ def plan(
 
     Parameters
     ----------
-    manifest : path, ``"-"`` or mapping
-        The list of tensors; see `fastinit.checkpoint.manifest.read`.
+    manifest : path, ``"-"``, mapping or Recording
+        The list of tensors; see `fastinit.checkpoint.manifest.read`. A recording, or the file of one, also
+        has the rules, which ``"auto"`` takes.
     target : path, optional
         A name that ends in ``.safetensors``, or else a folder. A folder gets ``model.safetensors``, or, if
         there is more data than `max_shard_size`, shards and an index with Hugging Face's names.
@@ -128,23 +133,35 @@ def plan(
     >>> planned.recipe.rules_from, [str(path) for path in planned.files], planned.bytes
     ('he', ['out.safetensors'], 31360)
     """
-    specs = read(manifest, dtype)
+    recording = recording_of(manifest)
+    if recording is not None and isinstance(init, str) and init == "auto":
+        init = recording
+    specs = read(recording.manifest() if isinstance(recording, Recording) else manifest, dtype)
     selected = select(specs, only)
     # Rules see all tensors, even if only some are selected, as they may depend on the depth of the model.
     recipe = resolve(specs, init, seed).of(selected)
     if target is None:
         return CheckpointPlan(recipe, formats.FORMATS[0], Path(), "", {})
-    planned = CheckpointPlan(recipe, *_destination(selected, target, max_shard_size))
+    stem = "model" if recording is None else recording.stem
+    planned = CheckpointPlan(recipe, *_destination(selected, target, stem, max_shard_size))
+    if (
+        recording is not None
+        and os.path.basename(os.fspath(target)) != f"{planned.stem}{planned.format.SUFFIX}"
+    ):
+        planned = planned._replace(beside=recording.files)
     _check_folder(planned.folder)
     check_names(planned.files)
     return planned
 
 
 def _destination(
-    specs: Sequence[TensorSpec], target: str | os.PathLike[str], max_shard_size: int | str | None
+    specs: Sequence[TensorSpec],
+    target: str | os.PathLike[str],
+    stem: str,
+    max_shard_size: int | str | None,
 ) -> tuple[ModuleType, Path, str, dict[str, list[TensorSpec]]]:
     """Return a target's format, folder and stem, and the tensors of each file."""
-    folder, stem = Path(checked_target(target)), "model"
+    folder = Path(checked_target(target))
     format = formats.of(folder)
     is_folder = os.path.isdir(folder) or os.fspath(target).endswith(os.sep)
     if folder.suffix == format.SUFFIX and not is_folder:

@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from .errors import BadInput
 from .rules import Rule, from_tables
 from .spec import TensorSpec, checked
 
-__all__ = ["Recording", "is_recording"]
+__all__ = ["Recording", "recording_of"]
 
 _KEY = "fastinit_recording"
 
@@ -36,6 +36,10 @@ class Recording:
         Rules for these, and for buffers that a checkpoint does not hold.
     notes : tuple of str
         What is outside the contract: tensors whose bits may differ between machines, with the reason.
+    stem : str
+        The start of the names of a checkpoint's files in a folder.
+    files : dict of str
+        The text of files that belong beside them, such as ``config.json``, by name.
 
     Examples
     --------
@@ -50,11 +54,15 @@ class Recording:
     specs: tuple[TensorSpec, ...]
     rules: tuple[Rule, ...]
     notes: tuple[str, ...] = ()
+    stem: str = "model"
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, specs: Iterable[TensorSpec], rules: Iterable[Rule], notes: Iterable[str] = ()) -> Recording:
-        """Return the recording of tensors and a rule for each name, merged where numbers alone differ."""
-        return cls(tuple(specs), tuple(_merged(list(rules))), tuple(notes))
+    def of(
+        cls, specs: Iterable[TensorSpec], rules: Iterable[Rule], notes: Iterable[str] = (), **more: Any
+    ) -> Recording:
+        """Return the recording of tensors and a rule for each name, merged if only numbers differ."""
+        return cls(tuple(specs), tuple(_merged(list(rules))), tuple(notes), **more)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Recording:
@@ -72,7 +80,7 @@ class Recording:
     @classmethod
     def from_content(cls, content: Any, where: str) -> Recording:
         """Return the recording in what JSON or TOML gave. BadInput, which names `where`, if malformed."""
-        if not isinstance(content, Mapping) or not is_recording(content):
+        if not isinstance(content, Mapping) or content.get(_KEY) != 1:
             raise BadInput(f"{where}: is no recording: it has no {_KEY} = 1")
         listed, notes = content.get("tensors", {}), content.get("notes", [])
         if not isinstance(listed, Mapping) or not all(
@@ -80,20 +88,29 @@ class Recording:
         ):
             raise BadInput(f"{where}: tensors must be a table of names with dtype and shape")
         specs = [checked(name, e["dtype"], tuple(e["shape"]), where) for name, e in listed.items()]
-        return cls(tuple(specs), tuple(from_tables(content.get("rules", []), where)), tuple(map(str, notes)))
+        return cls(
+            tuple(specs),
+            tuple(from_tables(content.get("rules", []), where)),
+            tuple(map(str, notes)),
+            str(content.get("stem", "model")),
+            {str(name): str(text) for name, text in dict(content.get("files", {})).items()},
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the recording: as TOML if the name ends so, else as JSON."""
         path = Path(path)
         path.write_text(self._toml() if path.suffix == ".toml" else self._json(), encoding="utf-8")
 
+    def manifest(self) -> dict[str, Any]:
+        """Return the list of tensors, as `generate` takes it."""
+        return {spec.name: {"dtype": spec.dtype, "shape": list(spec.shape)} for spec in self.specs}
+
     def _content(self) -> dict[str, Any]:
-        tensors = {spec.name: {"dtype": spec.dtype, "shape": list(spec.shape)} for spec in self.specs}
         return {
             _KEY: 1,
             "notes": list(self.notes),
             "rules": [r.table() for r in self.rules],
-            "tensors": tensors,
+            "tensors": self.manifest(),
         }
 
     def _json(self) -> str:
@@ -103,7 +120,8 @@ class Recording:
     def _toml(self) -> str:
         """Return TOML. JSON's strings, numbers and lists of strings are TOML's, too."""
         dumps = json.JSONEncoder(ensure_ascii=False).encode
-        blocks = [f"{_KEY} = 1\nnotes = {dumps(list(self.notes))}"]
+        blocks = [f"{_KEY} = 1\nnotes = {dumps(list(self.notes))}\nstem = {dumps(self.stem)}"]
+        blocks.append("\n".join(["[files]", *(f"{dumps(k)} = {dumps(v)}" for k, v in self.files.items())]))
         for rule in self.rules:
             table = rule.table()
             blocks.append(
@@ -134,9 +152,18 @@ class Recording:
         return "\n".join([*lines, *(f"outside the contract: {note}" for note in self.notes)])
 
 
-def is_recording(content: Mapping[str, Any]) -> bool:
-    """Whether a JSON object or a TOML table is a recording."""
-    return content.get(_KEY) == 1
+def recording_of(source: Any) -> Recording | None:
+    """Return a recording, or the recording in a file, or None if the source is something else."""
+    if isinstance(source, Recording):
+        return source
+    if not isinstance(source, (str, os.PathLike)) or not str(source).endswith((".json", ".toml")):
+        return None
+    try:
+        with open(source, "rb") as file:
+            start = file.read(100)
+    except OSError:
+        return None
+    return Recording.load(source) if _KEY.encode() in start else None
 
 
 def _merged(rules: Sequence[Rule]) -> list[Rule]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BadInput
+from .recording import Recording
 from .rules import Rule, from_tables, matcher
 from .spec import TensorSpec
 
@@ -32,6 +33,8 @@ def load(specs: Sequence[TensorSpec], init: Any) -> tuple[str, list[Rule], list[
     own, preset : list of Rule
         The caller's rules, and those of presets, which come after them.
     """
+    if isinstance(init, Recording):
+        return "the recording", list(init.rules), []
     if isinstance(init, (list, tuple)):
         return "the rules given", from_tables(init, "init"), []
     if not isinstance(init, (str, os.PathLike)):

@@ -1,14 +1,17 @@
-"""``fastinit generate``: write a checkpoint from a list of tensors."""
+"""``fastinit generate``: write a checkpoint of a model, or from a list of tensors."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fastinit.checkpoint import CheckpointPlan, Summary, generate, plan
+from fastinit.checkpoint import BadInput, CheckpointPlan, Recording, Summary, generate, plan
+from fastinit.checkpoint.configs import is_model
 from fastinit.checkpoint.manifest import GPT2
 from fastinit.checkpoint.pieces import number_of_threads
 
@@ -21,8 +24,9 @@ def add_parser(verbs: Any) -> None:
     """Add the verb's arguments."""
     parser = verbs.add_parser(
         "generate",
-        help="write a checkpoint from a list of tensors",
-        description="Write a checkpoint from a list of tensors: the same command, the same bytes anywhere.",
+        help="write a checkpoint of a model, or from a list of tensors",
+        description="Write a checkpoint with a model's own initialisation, or from a list of tensors: the"
+        " same command, the same bytes anywhere.",
     )
     parser.set_defaults(run=run)
     add = parser.add_argument
@@ -30,8 +34,10 @@ def add_parser(verbs: Any) -> None:
         "manifest",
         nargs="?",
         metavar="MANIFEST",
-        help='JSON of name -> {"dtype", "shape"}; or a .safetensors file, an index of shards or a folder with'
-        " either, whose headers are read; or - for JSON on standard input; GPT-2 if left out",
+        help="a model: a transformers config.json or its folder, timm:NAME, torchvision:NAME,"
+        " diffusers:FOLDER, py:package.module:callable, or a recording. Or a list: JSON of name ->"
+        ' {"dtype", "shape"}, - for that on standard input, or a .safetensors file, an index of shards or a'
+        " folder with either, whose headers are read. GPT-2 if left out",
     )
     add(
         "-o",
@@ -61,6 +67,14 @@ def add_parser(verbs: Any) -> None:
         metavar="GLOB",
         help="take only tensors whose names match; repeatable",
     )
+    add(
+        "--arg",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an argument for the constructor of a model, VALUE as in JSON or a word; repeatable",
+    )
+    add("--record", metavar="FILE", help="write what the model's own code does, as rules; no weights")
     add("--force", action="store_true", help="replace what is there")
     add(
         "--resume", action="store_true", help="keep finished shards, each after a comparison of all its bytes"
@@ -74,7 +88,16 @@ def add_parser(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Generate, or show the plan."""
     what = {key: getattr(args, key) for key in ("seed", "init", "dtype", "max_shard_size", "only")}
-    source = GPT2 if args.manifest is None else args.manifest
+    source: Any = GPT2 if args.manifest is None else args.manifest
+    if is_model(source):
+        source = _recorded(source, args)
+        if args.record:
+            source.save(args.record)
+            if not args.quiet:
+                print(printable(f"{args.record}: {len(source.rules)} rules for {len(source.specs)} tensors"))
+            return 0
+    elif args.arg or args.record:
+        raise BadInput(f"{source}: --arg and --record need a model, such as a config.json or timm:resnet50")
     if args.dry_run:
         number_of_threads(args.threads)
         show(plan(source, args.output, **what), args)
@@ -87,6 +110,30 @@ def run(args: argparse.Namespace) -> int:
     elif not args.quiet:
         print(describe(summary))
     return 0
+
+
+def _recorded(source: str, args: argparse.Namespace) -> Recording:
+    """Return what a model's own code does."""
+    arguments = {}
+    for each in args.arg:
+        key, equals, value = each.partition("=")
+        if not equals or not key.isidentifier():
+            raise BadInput(f"--arg {each}: give KEY=VALUE")
+        try:
+            arguments[key] = json.loads(value)
+        except ValueError:
+            arguments[key] = value
+    try:
+        from fastinit.torch import models, recorder
+    except ImportError as error:
+        raise BadInput(f"{source}: {error}") from None
+    model = models.model_of(source, arguments)
+    try:
+        recording = recorder.record_model(model)
+    except (recorder.CannotRecord, TypeError, ValueError) as error:
+        raise BadInput(f"{source}: {error}") from None
+    same = os.path.isdir(source) and os.path.realpath(source) == os.path.realpath(args.output)
+    return replace(recording, files={}) if same else recording
 
 
 def describe(summary: Summary) -> str:

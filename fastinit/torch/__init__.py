@@ -5,7 +5,21 @@ try:
 except ImportError:
     raise ImportError("fastinit.torch needs torch: pip install 'fastinit[torch]'") from None
 
+from fastinit.checkpoint import Recording
+
+from .construction import meta_parameters, skip_init
+from .initializer import initialize
 from .names import manifest
 from .naming import by_name
+from .recorder import CannotRecord, record
 
-__all__ = ["by_name", "manifest"]
+__all__ = [
+    "CannotRecord",
+    "Recording",
+    "by_name",
+    "initialize",
+    "manifest",
+    "meta_parameters",
+    "record",
+    "skip_init",
+]

@@ -53,12 +53,12 @@ def parametrized(module: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
     """Yield each submodule with a parametrization, the tensor's local name, and the submodule's name."""
     for prefix, each in module.named_modules():
         if parametrize.is_parametrized(each):
-            for local in each.parametrizations:  # type: ignore[union-attr]
+            for local in each.parametrizations:
                 yield each, local, prefix
 
 
 def without_parametrizations(
-    module: nn.Module, run_code: Callable[[], None], name: Callable[[str, torch.Tensor], None]
+    module: nn.Module, run_code: Callable[[], object], name: Callable[[str, torch.Tensor], None]
 ) -> None:
     """Run code that sees a plain tensor for each parametrized one, then set the originals to match.
 
@@ -72,7 +72,7 @@ def without_parametrizations(
     """
     plain = []
     for each, local, prefix in parametrized(module):
-        originals = each.parametrizations[local]  # type: ignore[index]
+        originals = each.parametrizations[local]
         last = max(name for name, _ in originals.named_parameters(recurse=False))
         like = getattr(originals, last)
         shape = like.shape if last != "original" else getattr(each, local).shape

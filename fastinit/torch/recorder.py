@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,19 +15,19 @@ from torch import nn
 
 from fastinit.checkpoint import Recording, Rule, TensorSpec
 from fastinit.checkpoint.buffers import packed
+from fastinit.checkpoint.views import View
 
 from . import own
 from .describing import Event, Unclear, describe
+from .models import Model, Saved, quiet, saved_by
 from .names import Named, check_parameters, named_tensors, spec_of
 from .rules import rule_of, view_of
-from .tracker import Call, NoValue, Readable, Ref, Tracker, name_of, refs_in, value_of
+from .tracker import Call, Geometry, NoValue, Readable, Ref, Tracker, covers, name_of, refs_in, value_of
 
-__all__ = ["CannotRecord", "record"]
+__all__ = ["CannotRecord", "record", "record_model"]
 
 #: The most bytes of a table that a recording stores.
 MAX_TABLE = 64 << 20
-
-_ARRAYS = "an array from outside torch"
 
 
 class CannotRecord(ValueError):
@@ -66,32 +67,42 @@ def record(source: nn.Module | Callable[[], nn.Module], *, device: str = "meta")
     match   tensors  init
     weight  1        normal then=[0] = zeros
     """
-    recorder = _Recorder(device)
     if isinstance(source, nn.Module):
         module = _twin(source)
         check_parameters(named_tensors(module))
+        recorder = _Recorder(device)
         with recorder.recording():
-            own.run(module)
+            own.without_parametrizations(module, lambda: own.run(module), recorder.plain)
         return recorder.result(module)
-    with recorder.recording():
-        module = source()
-        if callable(getattr(module, "initialize_weights", None)):
-            own.run(module)
-    result = recorder.result(module)
-    if recorder.outside and record_again(source, device) != result:
-        name = sorted(recorder.outside)[0]
-        raise CannotRecord(f"{name}: {_ARRAYS} differs from one construction to the next (numpy.random?)")
-    return result
+    return record_model(Model(source, _nothing), device=device)
 
 
-def record_again(source: Callable[[], nn.Module], device: str) -> Recording:
-    """Record a construction once more."""
+def record_model(model: Model, *, device: str = "meta") -> Recording:
+    """Return the recording of a model as its library saves it: names on disk, and the files beside them.
+
+    `model.save` may save nothing. The names are then those of the module.
+    """
+    first, outside = _recorded(model, device)
+    if outside and _recorded(model, device)[0] != first:
+        raise CannotRecord(
+            f"{min(outside)}: an array from outside torch differs from one construction to the next"
+            " (numpy.random?)"
+        )
+    return first
+
+
+def _recorded(model: Model, device: str) -> tuple[Recording, set[str]]:
     recorder = _Recorder(device)
-    with recorder.recording():
-        module = source()
+    with recorder.recording(), quiet():
+        module = model.build()
         if callable(getattr(module, "initialize_weights", None)):
             own.run(module)
-    return recorder.result(module)
+        saved = saved_by(model, module)
+    return recorder.result(module, saved), recorder.outside
+
+
+def _nothing(module: nn.Module, folder: str) -> None:
+    """Save nothing."""
 
 
 def _twin(module: nn.Module) -> nn.Module:
@@ -144,8 +155,11 @@ class _Recorder:
         except NoValue as error:
             raise CannotRecord(f'{error}; device="cpu" records while the model is really built') from None
 
-    def result(self, module: nn.Module) -> Recording:
-        """Return the recording of a module that was built or initialised."""
+    def plain(self, name: str, tensor: torch.Tensor) -> None:
+        """Let a plain tensor stand for a parametrized one."""
+
+    def result(self, module: nn.Module, saved: Saved | None = None) -> Recording:
+        """Return the recording of a module that was built or initialised, and perhaps saved."""
         tensors = named_tensors(module)
         check_parameters(tensors)
         for each in tensors:
@@ -154,9 +168,13 @@ class _Recorder:
         for own_only in (True, False):
             for each in tensors:
                 self._claim(each, own_only=own_only)
-        rules = [self._rule(each) for each in tensors]
-        specs = [spec_of(each.name, each.tensor) for each in tensors if each.persistent]
-        return Recording.of(specs, rules, self._notes)
+        if saved is None:
+            rules = [self._rule(each.name, each.tensor) for each in tensors]
+            specs = [spec_of(each.name, each.tensor) for each in tensors if each.persistent]
+            return Recording.of(specs, rules, self._notes)
+        rules = [self._rule(name, tensor) for name, tensor in saved.tensors.items()]
+        specs = [spec_of(name, tensor) for name, tensor in saved.tensors.items()]
+        return Recording.of(specs, rules, self._notes, stem=saved.stem, files=saved.files)
 
     def _claim(self, named: Named, *, own_only: bool) -> None:
         history = self._tracker.history(named.tensor)
@@ -165,8 +183,7 @@ class _Recorder:
                 if not own_only or any(draw is call for call in history):
                     self._owners.setdefault(id(draw), named.name)
 
-    def _rule(self, named: Named) -> Rule:
-        name, tensor = named.name, named.tensor
+    def _rule(self, name: str, tensor: torch.Tensor) -> Rule:
         ref = self._tracker.ref(tensor)
         spec = spec_of(name, tensor)
         try:
@@ -177,7 +194,9 @@ class _Recorder:
             if not ref.full:
                 raise Unclear("memory that is shared or in another order")
             found = describe(ref.history)
-            return rule_of(name, found.events, spec.shape, same_as=self._same_as(name, found.draws))
+            own_name, _ = self._names.get(ref.key, (name, ()))
+            same_as = self._same_as(own_name, found.draws) or own_name
+            return rule_of(name, found.events, spec.shape, same_as=None if same_as == name else same_as)
         except (Unclear, NoValue) as error:
             if self._device == "cpu":
                 self._notes.append(f"{name}: stored as torch made it ({error})")
@@ -260,11 +279,14 @@ def _origin(ref: Ref) -> tuple[Ref, list[int] | None]:
     while len(ref.history) == 1:
         (call,) = ref.history
         name = name_of(call.function)
-        if name in ("clone", "_to_copy", "copy_") and ref.full:
+        if name in ("clone", "_to_copy", "copy_"):
             source = call.args[1 if name == "copy_" else 0]
             if not isinstance(source, Ref) or source.dtype != ref.dtype:
                 break
-            ref = source
+            geometry = source.geometry if ref.full else _composed(ref.geometry, source.geometry)
+            if geometry is None:
+                break
+            ref = source._replace(geometry=geometry)
         elif name in ("norm", "linalg_vector_norm") and call.args[1] == 2 and call.args[0].full:
             source, deeper = _origin(call.args[0])
             if deeper is not None or not source.full:
@@ -273,6 +295,24 @@ def _origin(ref: Ref) -> tuple[Ref, list[int] | None]:
         else:
             break
     return ref, None
+
+
+def _composed(outer: Geometry, inner: Geometry) -> Geometry | None:
+    """Return the geometry of a view of a contiguous copy in the memory of which `inner` was copied."""
+    view = View.of_strides(inner.sizes, *outer)
+    if view is None:
+        return None
+    if view.shape != inner.sizes:
+        if not covers(inner._replace(offset=0), math.prod(inner.sizes)):
+            return None
+        return outer._replace(offset=outer.offset + inner.offset)
+    kept = [axis for axis in view.order if len(view.axes[axis]) > 1]
+    return Geometry(
+        tuple(len(view.axes[axis]) for axis in kept),
+        tuple(view.axes[axis].step * inner.strides[axis] for axis in kept),
+        inner.offset
+        + sum(axis.start * stride for axis, stride in zip(view.axes, inner.strides, strict=True)),
+    )
 
 
 def _leaves(history: tuple[Call, ...]) -> Iterator[Ref]:

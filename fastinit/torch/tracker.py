@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from . import hooks
 
-__all__ = ["Call", "Geometry", "Ref", "Tracker", "key_of", "name_of", "value_of"]
+__all__ = ["Call", "Geometry", "Ref", "Tracker", "key_of", "name_of", "value_of", "written_by"]
 
 
 class Geometry(NamedTuple):
@@ -104,6 +104,12 @@ def _operator(function: Any) -> _Operator:
     return _Operator(name, torch.Tag.nondeterministic_seeded in function.tags, written, views)
 
 
+def written_by(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return the argument that an operator writes to, or None."""
+    written = _operator(function).written
+    return None if written is None else kwargs.get(written) if isinstance(written, str) else args[written]
+
+
 def name_of(function: Any) -> str:
     """Return an operator's name, such as ``normal_``."""
     return function if isinstance(function, str) else _operator(function).name
@@ -175,10 +181,9 @@ class Tracker(TorchDispatchMode):
         operator = _operator(function)
         if operator.views or operator.name in _IGNORED:
             return function(*args, **kwargs)
-        if operator.written is not None:
-            target = kwargs[operator.written] if isinstance(operator.written, str) else args[operator.written]
-            if isinstance(target, torch.Tensor):
-                return self.write(function, target, args, kwargs)
+        target = written_by(function, args, kwargs)
+        if isinstance(target, torch.Tensor):
+            return self.write(function, target, args, kwargs)
         call = self._call(function, args, kwargs)
         result = function(*args, **kwargs)
         if call.random or not self.live:
@@ -332,16 +337,14 @@ def _replayed(
         args, kwargs = tree_map(real, (call.args, call.kwargs), is_leaf=_is_ref)
         flat = _flat(tree_leaves(call.function(*args, **kwargs))[call.output])
     else:
-        written = _operator(call.function).written
-        first = call.kwargs[written] if isinstance(written, str) else call.args[written or 0]
-        flat = _replayed(tuple(before), reader, made).clone() if before else _empty(call, first)
-        args, kwargs = tree_map(real, (call.args, call.kwargs), is_leaf=_is_ref)
-        target = torch.as_strided(flat, *call.target)
-        if isinstance(written, str):
-            kwargs[written] = target
-        else:
-            args = (*args[: written or 0], target, *args[(written or 0) + 1 :])
-        call.function(*args, **kwargs)
+        written = _operator(call.function).written or 0
+        given = dict(enumerate(call.args)) | call.kwargs
+        flat = _replayed(tuple(before), reader, made).clone() if before else _empty(call, given[written])
+        given = {key: tree_map(real, each, is_leaf=_is_ref) for key, each in given.items() if key != written}
+        given[written] = torch.as_strided(flat, *call.target)
+        call.function(
+            *(given[number] for number in range(len(call.args))), **{key: given[key] for key in call.kwargs}
+        )
     made[key] = flat
     return flat
 

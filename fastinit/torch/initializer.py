@@ -1,0 +1,204 @@
+"""`initialize`: fills all tensors of a module, by its own code or by rules."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from fastinit.checkpoint import BadInput, Recording, Rule
+from fastinit.checkpoint.matching import Model
+from fastinit.checkpoint.recipe import checked_seed
+from fastinit.checkpoint.sources import load
+from fastinit.random import PCG64, Generator
+
+from . import own
+from .names import Named, check_parameters, named_tensors, spec_of
+from .naming import Live, by_name
+from .rules import fill, write
+from .tracker import key_of
+
+__all__ = ["initialize"]
+
+Init = Recording | str | os.PathLike[str] | Sequence[Rule] | Callable[[nn.Module], object] | None
+
+
+_NOT_FILLED = {
+    True: "the module's own code does not fill it: give init=fastinit.torch.record(constructor)",
+    False: "the module's own code does not fill it: build the module under fastinit.torch.meta_parameters(),"
+    " which keeps buffers",
+}
+
+
+def initialize(
+    module: nn.Module,
+    seed: int | None = 0,
+    init: Init = None,
+    *,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+) -> nn.Module:
+    """Fill a module's parameters and buffers; each value follows from seed, name and place.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Parameters and buffers on the meta device get memory first. Tied parameters stay tied, and are filled
+        once, under their first name.
+    seed : int or None
+        None draws the seed from torch's default generator.
+    init : optional
+        What fills the tensors. None: the module's own code, as under `by_name`, which is
+        ``initialize_weights()``, else ``init_weights()``, else each submodule's ``reset_parameters()``,
+        children first. A callable: it is called with the module, under `by_name`. Else a `Recording`, a
+        preset's name, a TOML file or a list of rules. These leave buffers that have memory and match no rule
+        as they are.
+    device, dtype : optional
+        Where the tensors go, and the dtype of those of floating point. By default those of the meta device go
+        to the CPU, and others stay.
+
+    Returns
+    -------
+    Module
+        `module`.
+
+    Raises
+    ------
+    TypeError
+        A parameter is lazy, complex or an integer. Nothing has been written.
+    BadInput
+        No rule matches a parameter, or a rule cannot make it. Nothing has been written.
+    RuntimeError
+        The module's code did not fill a tensor that was on the meta device. The message names it.
+
+    Warns
+    -----
+    UserWarning
+        The module's code did not fill some parameters, which stay as they were.
+
+    Notes
+    -----
+    A module whose constructor does more than its reset methods, as torchvision's do, is filled like that by
+    ``init=record(constructor)``. torch's generators and defaults stay as they are.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Linear(3, 4, device="meta"), nn.Linear(4, 2, device="meta"))
+    >>> initialize(model, 7)[1].weight.shape
+    torch.Size([2, 4])
+    """
+    if seed is None:
+        seed = int(torch.randint(0, 2**63 - 1, ()).item())
+    seed = checked_seed(seed)
+    tensors = named_tensors(module)
+    check_parameters(tensors)
+    with torch.no_grad():
+        if init is None or callable(init):
+            code = own.run if init is None else init
+            meta = {each.name for each in tensors if each.tensor.is_meta}
+            _allocate(tensors, device, dtype)
+            with _generators_kept(tensors):
+                _run(module, seed, code, meta)
+        else:
+            model = _model(tensors, init, dtype)
+            _allocate(tensors, device, dtype)
+            _fill(module, seed, model)
+    return module
+
+
+def _run(module: nn.Module, seed: int, code: Callable[[nn.Module], object], meta: set[str]) -> None:
+    """Run code under `by_name`, and see that it filled all."""
+    with by_name(module, seed) as live:
+        own.without_parametrizations(module, functools.partial(code, module), live.name)
+    unfilled = [each for each in named_tensors(module) if not _filled(each, live)]
+    for each in unfilled:
+        if each.name in meta or each.tensor.is_meta:
+            raise RuntimeError(f"{each.name} was on the meta device, and {_NOT_FILLED[each.is_parameter]}")
+    if left := [each.name for each in unfilled if each.is_parameter]:
+        names = ", ".join(left[:5])
+        warnings.warn(
+            f"{len(left)} parameters stay as they were, as the module's own code does not fill them: {names}",
+            stacklevel=3,
+        )
+
+
+def _filled(each: Named, live: Live) -> bool:
+    parametrization = ".parametrizations." in f".{each.name}"
+    return parametrization or not each.tensor.numel() or key_of(each.tensor) in live.written
+
+
+def _model(tensors: list[Named], init: Any, dtype: torch.dtype | None) -> Model:
+    """Return the tensors that rules fill, with the rules. BadInput if they cannot."""
+    specs = []
+    for each in tensors:
+        like = each.tensor
+        if dtype is not None and like.is_floating_point():
+            like = torch.empty(like.shape, dtype=dtype, device="meta")
+        specs.append(spec_of(each.name, like))
+    if isinstance(init, Recording):
+        rules_from, rules = "the recording", list(init.rules)
+    else:
+        rules_from, own_rules, preset = load(specs, init)
+        rules = own_rules + preset
+    model = Model(specs, rules, rules_from)
+    for each, spec in zip(tensors, specs, strict=True):
+        kept = not each.is_parameter and not each.tensor.is_meta
+        if kept and not (each.persistent or isinstance(init, Recording)):
+            del model.tensors[each.name]
+            continue
+        try:
+            model.choose(spec, model.match(spec))
+        except BadInput:
+            if not kept:
+                raise
+            del model.tensors[each.name]
+    return model
+
+
+def _fill(module: nn.Module, seed: int, model: Model) -> None:
+    root = Generator(PCG64(seed))
+    for each in named_tensors(module):
+        spec = model.tensors.get(each.name)
+        if spec is None or not spec.size:
+            continue
+        choice = model.choose(spec, model.match(spec))
+        rng = root.fold_in(choice.stream)
+        if choice.spec.floating is not None:
+            fill(each.tensor, choice.plan, rng)
+        else:
+            values = torch.empty(spec.size, dtype=each.tensor.dtype).numpy()
+            choice.plan.fill(values, rng)
+            write(each.tensor, values)
+
+
+def _allocate(tensors: list[Named], device: torch.device | str | None, dtype: torch.dtype | None) -> None:
+    """Give tensors memory, a device and a dtype, in all modules that share them."""
+    made = []
+    for each in tensors:
+        old = each.tensor
+        to = torch.device(device if device is not None else "cpu" if old.is_meta else old.device)
+        as_dtype = dtype if dtype is not None and old.is_floating_point() else old.dtype
+        if (to, as_dtype) == (old.device, old.dtype):
+            continue
+        new = torch.empty_like(old, device=to, dtype=as_dtype) if old.is_meta else old.to(to, as_dtype)
+        if isinstance(old, nn.Parameter):
+            new = nn.Parameter(new, requires_grad=old.requires_grad)
+            new.__dict__.update(old.__dict__)
+        made.append((each, new))
+    for each, new in made:
+        for owner, local in each.owners:
+            (owner._parameters if each.is_parameter else owner._buffers)[local] = new
+
+
+@contextlib.contextmanager
+def _generators_kept(tensors: list[Named]) -> Iterator[None]:
+    """Context after which torch's generators are as before."""
+    devices = {each.tensor.device for each in tensors if each.tensor.is_cuda}
+    with torch.random.fork_rng(devices=[device.index for device in devices]):
+        yield
