@@ -26,6 +26,8 @@ class Choice(NamedTuple):
         The match of the rule that won.
     rule : Rule
         That rule with all arithmetic evaluated: it makes this tensor without the rest of the model.
+    own : Rule
+        The same with what the groups of the match stand for.
     plan : TensorPlan
         The plan that fills it.
     """
@@ -33,6 +35,7 @@ class Choice(NamedTuple):
     spec: TensorSpec
     match: str
     rule: Rule
+    own: Rule
     plan: TensorPlan
 
     @property
@@ -60,12 +63,12 @@ class Choice(NamedTuple):
     @property
     def stream(self) -> str:
         """The name whose stream the tensor takes: its own, or that of the tensor that it equals."""
-        return self.rule.same_as or self.spec.name
+        return self.own.same_as or self.spec.name
 
     @property
     def label(self) -> str:
         """The initialiser as text, with what else the rule says."""
-        return described(self.rule)
+        return described(self.own)
 
     def fill(self, out: npt.NDArray[Any], rng: Any, start: int = 0) -> None:
         """Write elements ``[start, start + out.size)`` of the tensor, in C order.

@@ -45,7 +45,7 @@ class Model:
                 self._matchers[number] = matcher(rule.match)
             else:
                 self._named.setdefault(name, []).append(number)
-        self._exact: dict[tuple[int, str, str, str | None], Rule] = {}
+        self._exact: dict[tuple[int, str, str], Rule] = {}
         # Most tensors of a model differ only in their names.
         self._plans: dict[tuple[Rule, str, tuple[int, ...]], TensorPlan] = {}
 
@@ -73,17 +73,19 @@ class Model:
             text = text if buffers.is_buffer(text) else initializer(text).spec
             # An init that depends on another tensor is recorded under this tensor's name alone.
             match = glob.escape(spec.name) if "fan_in" in names else rule.match
-            same_as = rule.same_as
-            if same_as is not None and "\\" in same_as and (found := self._matchers[number](spec.name)):
-                match, same_as = glob.escape(spec.name), found.expand(same_as)
-            exact = self._exact.setdefault(
-                (number, match, text, same_as), replace(rule, match=match, init=text, same_as=same_as)
-            )
-            plan = self._plan(exact, spec)
+            key = number, match, text
+            if key not in self._exact:
+                self._exact[key] = replace(rule, match=match, init=text)
+            own = exact = self._exact[key]
+            if "\\" in f"{rule.same_as}{rule.view}":
+                found = self._matchers[number](spec.name)
+                same_as, view = (text and found.expand(text) for text in (rule.same_as, rule.view))
+                own = replace(exact, same_as=same_as, view=view)
+            plan = self._plan(own, spec)
         except (ValueError, TypeError, re.error) as error:
             where = f"{self.rules_from}: tensor {spec.name!r}, matched by {rule.match!r}"
             raise BadInput(f"{where}: {error}") from None
-        return Choice(spec, rule.match, exact, plan)
+        return Choice(spec, rule.match, exact, own, plan)
 
     def _plan(self, rule: Rule, spec: TensorSpec) -> TensorPlan:
         """Return the plan of a tensor under a rule without arithmetic."""

@@ -136,7 +136,8 @@ def plan(
     recording = recording_of(manifest)
     if recording is not None and isinstance(init, str) and init == "auto":
         init = recording
-    specs = read(recording.manifest() if isinstance(recording, Recording) else manifest, dtype)
+    source: Any = manifest if recording is None else recording.manifest()
+    specs = read(source, dtype)
     selected = select(specs, only)
     # Rules see all tensors, even if only some are selected, as they may depend on the depth of the model.
     recipe = resolve(specs, init, seed).of(selected)
@@ -144,10 +145,7 @@ def plan(
         return CheckpointPlan(recipe, formats.FORMATS[0], Path(), "", {})
     stem = "model" if recording is None else recording.stem
     planned = CheckpointPlan(recipe, *_destination(selected, target, stem, max_shard_size))
-    if (
-        recording is not None
-        and os.path.basename(os.fspath(target)) != f"{planned.stem}{planned.format.SUFFIX}"
-    ):
+    if recording is not None and planned.folder == Path(target):
         planned = planned._replace(beside=recording.files)
     _check_folder(planned.folder)
     check_names(planned.files)

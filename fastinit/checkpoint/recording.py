@@ -19,6 +19,7 @@ from .spec import TensorSpec, checked
 __all__ = ["Recording", "recording_of"]
 
 _KEY = "fastinit_recording"
+_NUMBER = re.compile(r"(?<![\w])\d+(?![\w])")  # between dots, brackets or commas
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class Recording:
     >>> specs = [TensorSpec(f"layers.{i}.weight", "F32", (8, 4)) for i in range(2)]
     >>> rules = [Rule(spec.name, "normal(std=0.02)", then=("[0] = zeros",)) for spec in specs]
     >>> print(Recording.of(specs, rules))
-    match                       tensors  init
-    /^layers\\.\\d+\\.weight$/  2        normal(std=0.02) then=[0] = zeros
+    match                         tensors  init
+    /^layers\\.(\\d+)\\.weight$/  2        normal(std=0.02) then=[0] = zeros
     """
 
     specs: tuple[TensorSpec, ...]
@@ -172,19 +173,50 @@ def _merged(rules: Sequence[Rule]) -> list[Rule]:
     Each rule matches one name. Of the rules for names of one pattern, the most common becomes the pattern's.
     The others keep their names, and come first.
     """
-    groups: dict[str, list[Rule]] = defaultdict(list)
+    groups: dict[str, dict[Rule, list[Rule]]] = defaultdict(lambda: defaultdict(list))
     for rule in rules:
-        groups[_pattern(rule.match)].append(rule)
-    exact, general = [], []
-    for pattern, group in groups.items():
-        common, count = Counter(replace(rule, match=pattern) for rule in group).most_common(1)[0]
-        if count > 1 and pattern != group[0].match:
-            general.append(common)
-        exact += [rule for rule in group if count < 2 or replace(rule, match=pattern) != common]
+        alike = replace(rule, match="*", same_as=_open(rule.same_as), view=_open(rule.view))
+        groups[_NUMBER.sub("0", rule.match)][alike].append(rule)
+    exact: list[Rule] = []
+    general: list[Rule] = []
+    for kinds in groups.values():
+        common = max(kinds.values(), key=len)
+        merged = _general(common) if len(common) > 1 else None
+        general += [] if merged is None else [merged]
+        exact += [rule for kind in kinds.values() if merged is None or kind is not common for rule in kind]
     return exact + general
 
 
-def _pattern(name: str) -> str:
-    """Return a regular expression of a name, with each number between dots left open."""
-    parts = [r"\d+" if part.isdecimal() else re.escape(part) for part in name.split(".")]
-    return "/^" + r"\.".join(parts) + "$/"
+def _open(text: str | None) -> str | None:
+    """Return a text without the numbers that a general rule may take from the name."""
+    return text and _NUMBER.sub("0", text)
+
+
+def _general(rules: Sequence[Rule]) -> Rule | None:
+    """Return one rule for several that differ in numbers alone, or None if the numbers don't follow."""
+    numbers = [_NUMBER.findall(rule.match) for rule in rules]
+    pattern = r"(\d+)".join(re.escape(part) for part in _NUMBER.split(rules[0].match))
+    try:
+        same_as = _in_groups([rule.same_as or "" for rule in rules], numbers)
+        view = _in_groups([rule.view or "" for rule in rules], numbers)
+    except LookupError:
+        return None
+    return replace(rules[0], match=f"/^{pattern}$/", same_as=same_as or None, view=view or None)
+
+
+def _in_groups(texts: Sequence[str], numbers: Sequence[Sequence[str]]) -> str:
+    """Return one text for all, with the names' numbers as groups. LookupError if there is none."""
+    columns = zip(*(_NUMBER.findall(text) for text in texts), strict=True)
+    taken = [_followed(column, numbers) for column in columns]
+    pieces = _NUMBER.split(texts[0])
+    return "".join(piece + number for piece, number in zip(pieces, [*taken, ""], strict=True))
+
+
+def _followed(column: Sequence[str], numbers: Sequence[Sequence[str]]) -> str:
+    """Return the number that a column holds, or the group of the names' numbers that it equals."""
+    if len(set(column)) == 1:
+        return column[0]
+    for group, of_names in enumerate(zip(*numbers, strict=True), 1):
+        if tuple(column) == of_names:
+            return rf"\g<{group}>"
+    raise LookupError

@@ -310,8 +310,7 @@ def _composed(outer: Geometry, inner: Geometry) -> Geometry | None:
     return Geometry(
         tuple(len(view.axes[axis]) for axis in kept),
         tuple(view.axes[axis].step * inner.strides[axis] for axis in kept),
-        inner.offset
-        + sum(axis.start * stride for axis, stride in zip(view.axes, inner.strides, strict=True)),
+        inner.offset + sum(axis.start * n for axis, n in zip(view.axes, inner.strides, strict=True)),
     )
 
 

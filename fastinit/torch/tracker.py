@@ -242,8 +242,8 @@ class Tracker(TorchDispatchMode):
         def seen(value: Any) -> Any:
             if not isinstance(value, torch.Tensor):
                 return value
-            if value is written:  # what was there matters only if the history has it
-                return Ref((), Geometry.of(value), value.dtype, key_of(value), None)
+            if written is not None and value is written:  # what was there matters only if the history has it
+                return Ref((), Geometry.of(value), written.dtype, key_of(value), None)
             refs.append(self.ref(value))
             return refs[-1]
 
