@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 
 import torch
@@ -20,7 +21,8 @@ def run(module: nn.Module) -> None:
     whole = getattr(module, "initialize_weights", None)
     if callable(whole):
         _forget_initialized(module)
-        whole()
+        with _untied(module):
+            whole()
     elif callable(whole := getattr(module, "init_weights", None)):
         whole()
     else:
@@ -34,6 +36,32 @@ def _forget_initialized(module: nn.Module) -> None:
     """Remove the marks by which transformers skips what it has initialised or loaded."""
     for each in (*module.modules(), *module.parameters(), *module.buffers()):
         each.__dict__.pop("_is_hf_initialized", None)
+
+
+@contextlib.contextmanager
+def _untied(module: nn.Module) -> Iterator[None]:
+    """Context in which weights that transformers ties to others are apart, as when its constructors run.
+
+    Else a head's fill would replace that of the embedding, whose padding row is zero.
+    """
+    tied = []
+    for target, source in getattr(module, "all_tied_weights_keys", {}).items():
+        prefix, _, local = target.rpartition(".")
+        owner = module.get_submodule(prefix)
+        parameter = owner._parameters.get(local)
+        if parameter is not None and parameter is _parameter(module, source):
+            tied.append((owner, local, parameter))
+            owner._parameters[local] = nn.Parameter(torch.empty_like(parameter, device="meta"))
+    try:
+        yield
+    finally:
+        for owner, local, parameter in tied:
+            owner._parameters[local] = parameter
+
+
+def _parameter(module: nn.Module, name: str) -> torch.Tensor | None:
+    prefix, _, local = name.rpartition(".")
+    return module.get_submodule(prefix)._parameters.get(local)
 
 
 def _children_first(module: nn.Module) -> Iterator[nn.Module]:
