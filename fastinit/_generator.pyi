@@ -41,12 +41,7 @@ class Generator(np.random.Generator):
     ) -> float: ...
     @overload
     def normal(
-        self,
-        loc: _Like = 0.0,
-        scale: _Like = 1.0,
-        size: _Size = None,
-        dtype: _DType = ...,
-        out: _Out = None,
+        self, loc: _Like = 0.0, scale: _Like = 1.0, size: _Size = None, dtype: _DType = ..., out: _Out = None
     ) -> _Array: ...
     @overload
     def truncated_normal(

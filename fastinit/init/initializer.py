@@ -16,6 +16,7 @@ from fastinit._dispatch import default_fp
 from fastinit._dtypes import Dtype
 
 from . import specs
+from .checks import known
 from .fans import LAYOUTS, Axes, as_shape
 from .plans import Plan
 
@@ -79,8 +80,8 @@ class Initializer:
     def __init__(self, name: str, given: dict[str, Any]) -> None:
         name = _ALIASES.get(name, name)
         if name not in _ENTRIES:
-            known = ", ".join(sorted({*_ENTRIES, *_ALIASES}))
-            raise ValueError(f"unknown initialiser {name!r}; known are {known}")
+            names = ", ".join(sorted({*_ENTRIES, *_ALIASES}))
+            raise ValueError(f"unknown initialiser {name!r}; known are {names}")
         scheme, defaults, _ = _ENTRIES[name]
         unknown = [key for key in given if key not in defaults and key not in _AXES]
         missing = [key for key, value in defaults.items() if value is _REQUIRED and key not in given]
@@ -118,10 +119,6 @@ class Initializer:
         shape, layout, in_axis, out_axis, batch_axis, dtype
             As of a call. An initialiser without fans also takes ``layout=None``.
 
-        Returns
-        -------
-        Plan
-
         Examples
         --------
         >>> from fastinit import init
@@ -129,8 +126,8 @@ class Initializer:
         >>> plan.fans, plan.parameters
         ((784, 256), (-0.07595545253127499, 0.07595545253127499))
         """
-        if layout is not None and layout not in LAYOUTS:
-            raise ValueError(f"unknown layout {layout!r}; known are {', '.join(LAYOUTS)}")
+        if layout is not None:
+            known("layout", layout, LAYOUTS)
         axes = {"in_axis": in_axis, "out_axis": out_axis, "batch_axis": batch_axis}
         axes = {key: self._axes[key] if value == _AXES[key] else value for key, value in axes.items()}
         record = _dtypes.of(dtype)
@@ -243,10 +240,6 @@ def get(spec: str | Initializer, **arguments: Any) -> Initializer:
         defaults for calls.
     **arguments
         The arguments, if `spec` is a name.
-
-    Returns
-    -------
-    Initializer
 
     Raises
     ------
