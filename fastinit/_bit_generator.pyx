@@ -34,8 +34,7 @@ cdef double next_double(void *state) noexcept nogil:
 
 
 cdef object as_int(fi_u128 x):
-    cdef object high = fi_high(x)
-    return high << 64 | fi_low(x)
+    return <object>fi_high(x) << 64 | fi_low(x)
 
 
 cdef int advance(fi_pcg64 *generator, delta) except -1:

@@ -53,10 +53,9 @@ cdef object sample_each(Source source, fi_dist dist, fi_dtype code, arguments, s
     return out
 
 
-cdef object affine(loc, scale, units, dtype, out):
-    """loc + scale * units, computed in the dtype of `units` and then rounded to `dtype`."""
+cdef object affine(loc, scale, values, dtype, out):
+    """loc + scale * values, computed in the memory and dtype of `values` and then rounded to `dtype`."""
     with default_fp(), np.errstate(all="ignore"):
-        values = units
         np.multiply(values, scale.astype(values.dtype, copy=False), values)
         np.add(values, loc.astype(values.dtype, copy=False), values)
         if out is None:

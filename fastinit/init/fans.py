@@ -13,8 +13,6 @@ from fastinit._dispatch import default_fp
 
 from .checks import known
 
-__all__ = ["calculate_gain", "compute_fans"]
-
 Axes = int | Sequence[int]
 
 LAYOUTS = ("oi", "io")

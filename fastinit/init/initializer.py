@@ -20,8 +20,6 @@ from .checks import known
 from .fans import LAYOUTS, Axes, as_shape
 from .plans import Plan
 
-__all__ = ["OPTIONS", "Initializer", "Scheme", "enter", "get"]
-
 Array = npt.NDArray[Any]
 Shape = int | Sequence[int]
 Block = tuple[Any, ...] | slice
@@ -73,10 +71,6 @@ class Initializer:
 
     __slots__ = ("_axes", "_scheme", "arguments", "name", "spec")
 
-    name: str
-    arguments: dict[str, Any]
-    spec: str
-
     def __init__(self, name: str, given: dict[str, Any]) -> None:
         name = _ALIASES.get(name, name)
         if name not in _ENTRIES:
@@ -86,15 +80,10 @@ class Initializer:
         unknown = [key for key in given if key not in defaults and key not in _AXES]
         missing = [key for key, value in defaults.items() if value is _REQUIRED and key not in given]
         if unknown or missing:
-            takes = ", ".join(
-                key if value is _REQUIRED else f"{key}={value}" for key, value in defaults.items()
-            )
+            takes = ", ".join(k if v is _REQUIRED else f"{k}={v}" for k, v in defaults.items())
             problem = f"has no argument {unknown[0]!r}" if unknown else f"needs a value for {missing[0]!r}"
             raise ValueError(f"{name} {problem}; it takes {takes or 'none'}")
-        own = {
-            key: _coerced(f"{name}'s {key}", given.get(key, default), default)
-            for key, default in defaults.items()
-        }
+        own = {k: _coerced(f"{name}'s {k}", given.get(k, v), v) for k, v in defaults.items()}
         axes = {key: _axes(given.get(key, default)) for key, default in _AXES.items()}
         self._scheme = scheme(**own)
         self.name, self.arguments, self._axes = name, own, axes
