@@ -26,8 +26,6 @@ FLOORS = {
     ("bias_selu", "16 Mi"): {"torch": 4, "torch.compile": 4},
     **{(name, size): {"torch": 1.0} for name in ("sigmoid", "tanh") for size in SIZES},
 }
-
-
 OTHERS = [pytest.param(tag, marks=pytest.mark.long) for tag in ("f64", "f16", "bf16")]
 
 

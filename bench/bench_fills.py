@@ -58,9 +58,8 @@ def test_fill(race, work):
     bound = {"at_least": 90 if memory_is_the_limit else None}
     race.record(*line, f"memset, {memory:.0f} GB/s", *(100 * share for share in shares), unit="%", **bound)
     draws = VALUES if work.tag == "f64" else VALUES // 2
-    race.record(
-        *line, "the clock", limits.CYCLES / race.ratio("clock", "fastinit") / draws, unit=" cycles/draw"
-    )
+    cycles = limits.CYCLES / race.ratio("clock", "fastinit") / draws
+    race.record(*line, "the clock", cycles, unit=" cycles/draw")
 
 
 def _fresh(name):
@@ -126,11 +125,8 @@ def test_isas(race, work):
     out = np.zeros(VALUES, work.dtype)
     filler = work.fastinit()
     # Fewer values, as a fused multiply-add costs a function call without the instruction.
-    sizes = {
-        isa: VALUES // 16 if isa == "baseline" else VALUES
-        for isa in config["supported"]
-        if isa in config["built"]
-    }
+    isas = [isa for isa in config["supported"] if isa in config["built"]]
+    sizes = {isa: VALUES // 16 if isa == "baseline" else VALUES for isa in isas}
 
     def call(isa):
         def run():

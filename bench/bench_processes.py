@@ -19,7 +19,6 @@ for line in open("/proc/self/status"):
         print(line.split()[1])
 """
 
-
 # If this is set, every process compiles the package from source, unlike an installed one.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
@@ -30,19 +29,8 @@ def python(*arguments):
 
 
 def dd(path, size, *more):
-    subprocess.run(
-        [
-            "dd",
-            "if=/dev/zero",
-            f"of={path}",
-            "bs=1M",
-            f"count={size}",
-            "iflag=count_bytes",
-            "status=none",
-            *more,
-        ],
-        check=True,
-    )
+    zeros = "if=/dev/zero", "bs=1M", f"count={size}", "iflag=count_bytes", "status=none"
+    subprocess.run(["dd", *zeros, f"of={path}", *more], check=True)
 
 
 @pytest.mark.parametrize("statement", ["import fastinit", "from fastinit import random"])

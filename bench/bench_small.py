@@ -20,12 +20,7 @@ def test_small(race, method, size):
         for draw in (ours, numpys):
             assert abs(np.mean([draw(size=size) for _ in range(CALLS)])) < 6 / np.sqrt(CALLS)
     arguments = () if size is None else (0.0, 1.0, size) if method in ("uniform", "normal") else (size,)
-    race.run(
-        {"fastinit": lambda: _repeat(ours, arguments), "NumPy": lambda: _repeat(numpys, arguments)}, rounds=20
-    )
-    nanoseconds = np.median(race.times["fastinit"]) / CALLS * 1e9
-    what = f"{method}(){'' if size is None else f', {size} values'}"
-    race.record(what, f"{nanoseconds:.0f} ns", "NumPy", race.ratio("NumPy", "fastinit"), at_least=1)
+    run(race, f"{method}(){'' if size is None else f', {size} values'}", ours, numpys, arguments)
 
 
 FORTY = np.linspace(0, 1, 40)
@@ -44,9 +39,13 @@ def test_parameters(race, what):
     ours, numpys = (getattr(module.default_rng(SEED), method) for module in (random, np.random))
     if method == "uniform":
         assert np.array_equal(ours(*arguments), numpys(*arguments))
-    race.run(
-        {"fastinit": lambda: _repeat(ours, arguments), "NumPy": lambda: _repeat(numpys, arguments)}, rounds=20
-    )
+    run(race, what, ours, numpys, arguments)
+
+
+def run(race, what, ours, numpys, arguments):
+    """Time a method of fastinit and NumPy's, and record them."""
+    calls = {"fastinit": lambda: _repeat(ours, arguments), "NumPy": lambda: _repeat(numpys, arguments)}
+    race.run(calls, rounds=20)
     nanoseconds = np.median(race.times["fastinit"]) / CALLS * 1e9
     race.record(what, f"{nanoseconds:.0f} ns", "NumPy", race.ratio("NumPy", "fastinit"), at_least=1)
 

@@ -51,7 +51,7 @@ class Workload(NamedTuple):
 
         If a peer has several, the fastest at filling `out` is taken.
         """
-        found = {name: peers.ways(name, *self) for name in names}
+        found = {name: peers.WAYS[name](*self) for name in names}
         return {name: fastest(ways, out) for name, ways in found.items() if ways != {}}
 
     def check(self, values: np.ndarray) -> None:

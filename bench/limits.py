@@ -58,7 +58,6 @@ void chain(long n)
 }
 """
 
-
 # Ordinary stores read memory before they write it, and take 1.5 times as long.
 _COPY = r"""
 #include <emmintrin.h>

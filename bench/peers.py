@@ -55,11 +55,6 @@ def jax() -> ModuleType | None:
     return found
 
 
-def ways(peer: str, distribution: str, tag: str) -> Ways:
-    """Return a peer's ways: {} if it has none, None if it is missing."""
-    return WAYS[peer](distribution, tag)
-
-
 def tensor(array: np.ndarray) -> torch.Tensor:
     """Return torch's view of an array, which may be bfloat16."""
     if array.dtype.name == "bfloat16":

@@ -125,9 +125,8 @@ def print_machine(about: dict[str, object], console: Console) -> None:
 def print_isas(speeds: dict[str, dict[str, float]], console: Console) -> None:
     """Gvalues/s: a row for each workload, a column for each instruction set."""
     columns = list(dict.fromkeys(isa for row in speeds.values() for isa in row))
-    table = Table(
-        "Gvalues/s", *columns, box=box.SIMPLE_HEAD, title="each instruction set of this machine, one thread"
-    )
+    title = "each instruction set of this machine, one thread"
+    table = Table("Gvalues/s", *columns, box=box.SIMPLE_HEAD, title=title)
     for work, row in speeds.items():
         table.add_row(work, *(f"{row[isa]:.3g}" for isa in columns))
     console.print(table)

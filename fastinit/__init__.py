@@ -21,7 +21,6 @@ CONTRACT = 1
 
 _SUBMODULES = ("checkpoint", "cli", "init", "nn", "random")
 
-
 if os.environ.get("FASTINIT_ISA"):  # check it at import
     from fastinit import _dispatch as _dispatch
 

@@ -207,8 +207,7 @@ cdef object output(out, like, dtype):
     usual = type(out) is cnp.ndarray and cnp.PyArray_ISWRITEABLE(out)
     memory, its = storage_of(out) if usual else as_output(out)
     if its is not dtype:
-        raise TypeError(
-            f"output array has dtype {its.name}, but the operands have {dtype.name}")
+        raise TypeError(f"output array has dtype {its.name}, but the operands have {dtype.name}")
     if memory.shape != like.shape:
         raise ValueError(f"output array has shape {memory.shape}, but the operands have {like.shape}")
     check_writable(memory)
@@ -257,14 +256,9 @@ cdef int blocks(Job job, list arrays, dtype) except -1:
     cdef fi_pcg64 before = job.generator
     flags = ["contig", "aligned", "overlap_assume_elementwise"]
     iterator = np.nditer(
-        arrays,
-        flags=["external_loop", "buffered", "zerosize_ok", "copy_if_overlap"],
-        op_flags=[["writeonly", *flags]] + [["readonly", *flags]] * (len(arrays) - 1),
-        op_dtypes=[dtype.storage] * len(arrays),
-        order="C" if job.draws else "K",
-        casting="equiv",
-        buffersize=BUFFER,
-    )
+        arrays, ["external_loop", "buffered", "zerosize_ok", "copy_if_overlap"],
+        [["writeonly", *flags]] + [["readonly", *flags]] * (len(arrays) - 1), [dtype.storage] * len(arrays),
+        order="C" if job.draws else "K", casting="equiv", buffersize=BUFFER)
     with iterator:
         for block in iterator:
             job.bind(block[0], block[1:])

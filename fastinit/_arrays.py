@@ -18,8 +18,6 @@ import numpy.typing as npt
 from fastinit import _dtypes
 from fastinit._dtypes import Dtype
 
-__all__ = ["as_input", "as_output", "check_writable", "memory_of", "say_written"]
-
 Array = npt.NDArray[Any]
 
 

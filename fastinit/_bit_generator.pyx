@@ -34,13 +34,25 @@ cdef double next_double(void *state) noexcept nogil:
 
 
 cdef object as_int(fi_u128 x):
-    cdef object high = fi_high(x)
-    return high << 64 | fi_low(x)
+    return <object>fi_high(x) << 64 | fi_low(x)
 
 
 cdef int advance(fi_pcg64 *generator, delta) except -1:
     delta = index(delta) & ((1 << 128) - 1)
     fi_advance_by(generator, delta >> 64, delta & _MASK_64)
+    return 0
+
+
+cdef int read_state(fi_pcg64 *generator, dict state) except -1:
+    """Set a generator to a state dict. A bad value leaves it unchanged."""
+    number, increment = state["state"]["state"], state["state"]["inc"]
+    cdef uint64_t high = number >> 64, low = number & _MASK_64
+    cdef uint64_t inc_high = increment >> 64, inc_low = increment & _MASK_64
+    cdef bint has_uint32 = state["has_uint32"]
+    generator.uinteger = state["uinteger"]
+    generator.has_uint32 = has_uint32
+    fi_set_u128(fi_state(generator), high, low)
+    fi_set_u128(fi_inc(generator), inc_high, inc_low)
     return 0
 
 
@@ -63,10 +75,7 @@ cdef class LCG128(BitGenerator):
         """The state as the dict of NumPy's class of the same name."""
         return {
             "bit_generator": type(self).__name__,
-            "state": {
-                "state": as_int(fi_state(&self.generator)),
-                "inc": as_int(fi_inc(&self.generator)),
-            },
+            "state": {"state": as_int(fi_state(&self.generator)), "inc": as_int(fi_inc(&self.generator))},
             "has_uint32": self.generator.has_uint32,
             "uinteger": self.generator.uinteger,
         }
@@ -78,17 +87,7 @@ cdef class LCG128(BitGenerator):
         name = type(self).__name__
         if value.get("bit_generator", "") != name:
             raise ValueError(f"state must be for a {name} RNG, not {value.get('bit_generator')!r}")
-        # Read all before setting any: a bad value leaves the state unchanged.
-        cdef object state = value["state"]["state"]
-        cdef object inc = value["state"]["inc"]
-        cdef uint64_t state_high = state >> 64, state_low = state & _MASK_64
-        cdef uint64_t inc_high = inc >> 64, inc_low = inc & _MASK_64
-        cdef bint has_uint32 = value["has_uint32"]
-        cdef uint32_t uinteger = value["uinteger"]
-        fi_set_u128(fi_state(&self.generator), state_high, state_low)
-        fi_set_u128(fi_inc(&self.generator), inc_high, inc_low)
-        self.generator.has_uint32 = has_uint32
-        self.generator.uinteger = uinteger
+        read_state(&self.generator, value)
 
     def advance(self, delta):
         """Move `delta` draws forward in O(log delta), or backward if it is negative; drop a buffered half.
@@ -117,10 +116,6 @@ cdef class LCG128(BitGenerator):
         ----------
         jumps : int
             A positive number, so that streams do not overlap.
-
-        Returns
-        -------
-        bit generator
         """
         cdef LCG128 other = type(self)(0)
         other._seed_seq = self._seed_seq
@@ -128,17 +123,13 @@ cdef class LCG128(BitGenerator):
         return other.advance(_JUMP * int(jumps))
 
     def draws(self, size, start=0):
-        """Return 64-bit draws [start, start + size) from the current position, which stays.
+        """Return draws [start, start + size) as uint64, from the current position, which stays.
 
         Parameters
         ----------
         size : int
         start : int
             Modulo 2**128; any position is reached in O(log start).
-
-        Returns
-        -------
-        ndarray of uint64
 
         Examples
         --------

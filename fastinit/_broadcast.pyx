@@ -8,7 +8,7 @@ from cpython.long cimport PyLong_Check
 from libc.math cimport INFINITY, NAN, isfinite, isnan, signbit
 
 from fastinit._kernels cimport FI_F64, FI_TRUNCATED_NORMAL, fi_dist, fi_dtype, fi_params
-from fastinit._output cimport dtype_of
+from fastinit._output cimport check_out, dtype_of
 from fastinit._sampling cimport Source, set_params
 
 from fastinit._dispatch import default_fp
@@ -22,12 +22,13 @@ cdef bint is_scalar(x) except -1:
     return not cnp.PyArray_Check(x) and np.ndim(x) == 0
 
 
-cdef tuple broadcast(arguments, size, out):
-    """Return the arguments as float64 arrays, and the shape of the result."""
+cdef tuple broadcast(arguments, size, out, fi_dtype code):
+    """Return the arguments as float64 arrays, and the shape of the result. Refuses a wrong `out`."""
+    if out is not None:
+        check_out(out, code, size, False)
+        size = out.shape
     arrays = [np.asarray(x, np.float64) for x in arguments]
     shape = np.broadcast(*arrays).shape
-    if out is not None:
-        size = out.shape
     if size is None:
         return arrays, shape
     size = (size,) if np.ndim(size) == 0 else tuple(size)
@@ -52,10 +53,9 @@ cdef object sample_each(Source source, fi_dist dist, fi_dtype code, arguments, s
     return out
 
 
-cdef object affine(loc, scale, units, dtype, out):
-    """loc + scale * units, computed in the dtype of `units` and then rounded to `dtype`."""
+cdef object affine(loc, scale, values, dtype, out):
+    """loc + scale * values, computed in the memory and dtype of `values` and then rounded to `dtype`."""
     with default_fp(), np.errstate(all="ignore"):
-        values = units
         np.multiply(values, scale.astype(values.dtype, copy=False), values)
         np.add(values, loc.astype(values.dtype, copy=False), values)
         if out is None:

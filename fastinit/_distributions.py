@@ -10,8 +10,6 @@ import numpy as np
 
 from fastinit import _dispatch
 
-__all__ = ["DISTRIBUTIONS", "Distribution", "named"]
-
 Parameters = tuple[float, ...]
 
 
@@ -99,13 +97,7 @@ if {name: len(each.parameters) for name, each in DISTRIBUTIONS.items()} != _disp
 
 
 def named(name: str) -> Distribution:
-    """Return a distribution by name. The ValueError for an unknown name lists the known ones.
-
-    Examples
-    --------
-    >>> named("uniform").moments(-1.0, 1.0)[0]
-    0.0
-    """
+    """Return a distribution by name. The ValueError for an unknown name lists the known ones."""
     if name not in DISTRIBUTIONS:
         raise ValueError(f"unknown distribution {name!r}; known are {', '.join(DISTRIBUTIONS)}")
     return DISTRIBUTIONS[name]

@@ -12,8 +12,6 @@ import numpy.typing as npt
 from fastinit import _dispatch
 from fastinit._dispatch import default_fp
 
-__all__ = ["DTYPES", "Dtype", "of", "rounded"]
-
 Array = npt.NDArray[Any]
 
 
@@ -51,13 +49,7 @@ class Dtype(NamedTuple):
 
     @property
     def numpy(self) -> np.dtype[Any]:
-        """The NumPy dtype of users' arrays. That of bfloat16 comes from ``ml_dtypes``.
-
-        Examples
-        --------
-        >>> of("float16").numpy
-        dtype('float16')
-        """
+        """The NumPy dtype of users' arrays. That of bfloat16 comes from ``ml_dtypes``."""
         if self.name == self.storage.name:
             return self.storage
         try:

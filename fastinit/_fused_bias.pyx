@@ -11,9 +11,7 @@ from fastinit._activations cimport (
     same_or_disjoint, storage_of,
 )
 from fastinit._dispatch cimport activate_rows, sum_rows
-from fastinit._kernels cimport (
-    FI_BIAS, FI_BIAS_OVERLAP, FI_NOTHING, fi_activation_op, fi_dtype, fi_itemsize,
-)
+from fastinit._kernels cimport FI_BIAS, FI_BIAS_OVERLAP, FI_NOTHING, fi_activation_op, fi_dtype, fi_itemsize
 
 from fastinit._dispatch import DTYPES
 from fastinit._threads import run

@@ -8,10 +8,12 @@ from numpy.random.bit_generator import ISeedSequence
 
 __all__ = ["Generator", "default_rng"]
 
-_Size: TypeAlias = SupportsIndex | Sequence[SupportsIndex]
-_Scalar: TypeAlias = float | np.floating[Any] | np.integer[Any] | np.bool[bool]
+_Size: TypeAlias = SupportsIndex | Sequence[SupportsIndex] | None
+_Real: TypeAlias = float | np.floating[Any] | np.integer[Any] | np.bool[bool]
+_Like: TypeAlias = npt.ArrayLike
 _Array: TypeAlias = npt.NDArray[Any]
 _DType: TypeAlias = npt.DTypeLike | None
+_Out: TypeAlias = _Array | None
 
 # A float if neither an array nor a size is given, else an array.
 class Generator(np.random.Generator):
@@ -20,56 +22,34 @@ class Generator(np.random.Generator):
     @overload
     def random(self, size: None = None, dtype: _DType = ..., out: None = None) -> float: ...
     @overload
-    def random(self, size: _Size | None = None, dtype: _DType = ..., out: _Array | None = None) -> _Array: ...
+    def random(self, size: _Size = None, dtype: _DType = ..., out: _Out = None) -> _Array: ...
     @overload
     def standard_normal(self, size: None = None, dtype: _DType = ..., out: None = None) -> float: ...
     @overload
-    def standard_normal(
-        self, size: _Size | None = None, dtype: _DType = ..., out: _Array | None = None
-    ) -> _Array: ...
+    def standard_normal(self, size: _Size = None, dtype: _DType = ..., out: _Out = None) -> _Array: ...
     @overload
     def uniform(
-        self,
-        low: _Scalar = 0.0,
-        high: _Scalar = 1.0,
-        size: None = None,
-        dtype: _DType = ...,
-        out: None = None,
+        self, low: _Real = 0.0, high: _Real = 1.0, size: None = None, dtype: _DType = ..., out: None = None
     ) -> float: ...
     @overload
     def uniform(
-        self,
-        low: npt.ArrayLike = 0.0,
-        high: npt.ArrayLike = 1.0,
-        size: _Size | None = None,
-        dtype: _DType = ...,
-        out: _Array | None = None,
+        self, low: _Like = 0.0, high: _Like = 1.0, size: _Size = None, dtype: _DType = ..., out: _Out = None
     ) -> _Array: ...
     @overload
     def normal(
-        self,
-        loc: _Scalar = 0.0,
-        scale: _Scalar = 1.0,
-        size: None = None,
-        dtype: _DType = ...,
-        out: None = None,
+        self, loc: _Real = 0.0, scale: _Real = 1.0, size: None = None, dtype: _DType = ..., out: None = None
     ) -> float: ...
     @overload
     def normal(
-        self,
-        loc: npt.ArrayLike = 0.0,
-        scale: npt.ArrayLike = 1.0,
-        size: _Size | None = None,
-        dtype: _DType = ...,
-        out: _Array | None = None,
+        self, loc: _Like = 0.0, scale: _Like = 1.0, size: _Size = None, dtype: _DType = ..., out: _Out = None
     ) -> _Array: ...
     @overload
     def truncated_normal(
         self,
-        low: _Scalar,
-        high: _Scalar,
-        loc: _Scalar = 0.0,
-        scale: _Scalar = 1.0,
+        low: _Real,
+        high: _Real,
+        loc: _Real = 0.0,
+        scale: _Real = 1.0,
         size: None = None,
         dtype: _DType = ...,
         out: None = None,
@@ -77,13 +57,13 @@ class Generator(np.random.Generator):
     @overload
     def truncated_normal(
         self,
-        low: npt.ArrayLike,
-        high: npt.ArrayLike,
-        loc: npt.ArrayLike = 0.0,
-        scale: npt.ArrayLike = 1.0,
-        size: _Size | None = None,
+        low: _Like,
+        high: _Like,
+        loc: _Like = 0.0,
+        scale: _Like = 1.0,
+        size: _Size = None,
         dtype: _DType = ...,
-        out: _Array | None = None,
+        out: _Out = None,
     ) -> _Array: ...
 
 def default_rng(

@@ -8,7 +8,7 @@ from fastinit._broadcast cimport (
     affine, broadcast, check_bounds, check_scale, check_scales, is_scalar, least, sample_each,
 )
 from fastinit._kernels cimport FI_F64, FI_NORMAL, FI_TRUNCATED_NORMAL, FI_UNIFORM, fi_dtype, fi_params
-from fastinit._output cimport check_out, code_of, dtype_of, sample
+from fastinit._output cimport code_of, dtype_of, sample
 from fastinit._sampling cimport Source, set_params
 
 from fastinit._bit_generator import PCG64
@@ -89,7 +89,7 @@ class Generator(np.random.Generator):
         cdef fi_dtype code
         if size is None and out is None and dtype is FLOAT64:
             with source.lock:
-                return source.bitgen.next_double(source.bitgen.state)
+                return source.foreign.next_double(source.foreign.state)
         code = code_of(dtype, "random")
         set_params(&params, FI_UNIFORM, code, [0.0, 1.0])
         return sample(source, FI_UNIFORM, code, &params, size, out)
@@ -134,9 +134,7 @@ class Generator(np.random.Generator):
                 raise ValueError("high - low < 0")
             set_params(&params, FI_UNIFORM, code, [a, b])
             return sample(self._source, FI_UNIFORM, code, &params, size, out)
-        if out is not None:
-            check_out(out, code, size, False)
-        (lows, highs), shape = broadcast((low, high), size, out)
+        (lows, highs), shape = broadcast((low, high), size, out, code)
         with default_fp(), np.errstate(all="ignore"):
             spans = highs - lows
             a, b = least(lows, code != FI_F64), least(spans, code != FI_F64)
@@ -217,9 +215,7 @@ class Generator(np.random.Generator):
             check_scale(b)
             set_params(&params, FI_NORMAL, code, [a, b])
             return sample(self._source, FI_NORMAL, code, &params, size, out)
-        if out is not None:
-            check_out(out, code, size, False)
-        (locs, scales), shape = broadcast((loc, scale), size, out)
+        (locs, scales), shape = broadcast((loc, scale), size, out, code)
         check_scales(scales)
         units = self.standard_normal(shape, np.float64 if code == FI_F64 else np.float32)
         return affine(locs, scales, units, dtype_of(code), out)
@@ -257,15 +253,12 @@ class Generator(np.random.Generator):
         cdef fi_params params
         cdef fi_dtype code = code_of(dtype, "truncated_normal")
         cdef double a, b
-        arguments = (low, high, loc, scale)
         if is_scalar(low) and is_scalar(high) and is_scalar(loc) and is_scalar(scale):
             a, b = float(loc), float(scale)
             check_scale(b)
             set_params(&params, FI_TRUNCATED_NORMAL, code, [float(low), float(high), a, b])
             return sample(self._source, FI_TRUNCATED_NORMAL, code, &params, size, out)
-        if out is not None:
-            check_out(out, code, size, False)
-        arrays, shape = broadcast(arguments, size, out)
+        arrays, shape = broadcast((low, high, loc, scale), size, out, code)
         check_scales(arrays[3])
         check_bounds(arrays[0], arrays[1])
         return sample_each(self._source, FI_TRUNCATED_NORMAL, code, arrays, shape, out)
@@ -333,10 +326,6 @@ def default_rng(seed=None):
     seed : {None, int, array_like of int, SeedSequence, BitGenerator, Generator, RandomState}, optional
         As for `numpy.random.default_rng`; None takes entropy from the system. A BitGenerator, or that of a
         NumPy Generator, is wrapped. A fastinit Generator is returned itself.
-
-    Returns
-    -------
-    Generator
 
     Examples
     --------

@@ -7,30 +7,9 @@ from fastinit._generator import Generator
 
 _Array = npt.NDArray[Any]
 
-class Source:
-    bit_generator: Any
-    def __init__(self, bit_generator: Any) -> None: ...
-
-def fill(
-    rng: Generator,
-    out: _Array,
-    distribution: str,
-    tag: str,
-    a: float,
-    b: float,
-    c: float = 0.0,
-    d: float = 0.0,
-) -> None: ...
+def fill(rng: Generator, out: _Array, distribution: str, tag: str, *parameters: float) -> None: ...
 def fill_at(
-    rng: Generator,
-    out: _Array,
-    start: int,
-    distribution: str,
-    tag: str,
-    a: float,
-    b: float,
-    c: float = 0.0,
-    d: float = 0.0,
+    rng: Generator, out: _Array, start: int, distribution: str, tag: str, *parameters: float
 ) -> None: ...
 def fill_block(
     rng: Generator,
@@ -39,10 +18,7 @@ def fill_block(
     block: Sequence[tuple[int, int, int]],
     distribution: str,
     tag: str,
-    a: float,
-    b: float,
-    c: float = 0.0,
-    d: float = 0.0,
+    *parameters: float,
 ) -> None: ...
 def consume(rng: Generator, n: int, distribution: str, tag: str) -> None: ...
 def words_at(rng: Generator, out: _Array, start: int) -> None: ...

@@ -11,11 +11,11 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from numpy.random cimport bitgen_t
 
-from fastinit._bit_generator cimport LCG128
+from fastinit._bit_generator cimport LCG128, read_state
 from fastinit._dispatch cimport consume as advance, draws, fill as fill_range, fill_from, prepare
 from fastinit._kernels cimport (
-    FI_DISTS, FI_DXSM, FI_F32, FI_PARAMETERS, FI_XSL_RR, fi_dist, fi_dist_info, fi_dtype, fi_inc, fi_itemsize,
-    fi_params, fi_pcg64, fi_set_u128, fi_source, fi_state,
+    FI_DISTS, FI_DXSM, FI_F32, FI_PARAMETERS, FI_XSL_RR, fi_dist, fi_dist_info, fi_dtype, fi_itemsize,
+    fi_params, fi_pcg64, fi_source,
 )
 
 from fastinit._dispatch import DISTRIBUTIONS, DTYPES
@@ -23,8 +23,6 @@ from fastinit._distributions import named
 from fastinit._threads import get_num_threads, run
 
 cnp.import_array()
-
-_MASK_64 = (1 << 64) - 1
 
 cdef size_t FEW = 4096  # fewer values are made without releasing the GIL
 cdef size_t MANY = 1 << 18  # as many values or more are shared between threads: fewer do not repay waking one
@@ -168,7 +166,8 @@ cdef class Source:
     def __init__(self, bit_generator):
         self.bit_generator = bit_generator
         self.lock = bit_generator.lock
-        self.bitgen = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
+        cdef bitgen_t *bitgen = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
+        self.foreign = fi_source(bitgen.state, bitgen.next_uint64, bitgen.next_uint32, bitgen.next_double)
         self.numpy_variant = -1
         if isinstance(bit_generator, LCG128):
             self.own = &(<LCG128>bit_generator).generator
@@ -185,15 +184,8 @@ cdef class Source:
         if self.numpy_variant < 0:
             raise TypeError(f"{type(self.bit_generator).__name__} cannot be read at any position: "
                             "that needs a PCG64 or PCG64DXSM, of fastinit or NumPy")
-        state = self.bit_generator.state
-        number, increment = state["state"]["state"], state["state"]["inc"]
-        cdef uint64_t high = number >> 64, low = number & _MASK_64
-        fi_set_u128(fi_state(position), high, low)
-        high, low = increment >> 64, increment & _MASK_64
-        fi_set_u128(fi_inc(position), high, low)
-        position.has_uint32, position.uinteger = state["has_uint32"], state["uinteger"]
         position.variant = self.numpy_variant
-        return 0
+        return read_state(position, self.bit_generator.state)
 
     cdef int take(self, fi_dist dist, fi_dtype dtype, size_t n, fi_pcg64 *before) except -1:
         """Write the position to `before`, then move past n elements."""
@@ -210,7 +202,6 @@ cdef class Source:
 
     cdef int fill(self, void *out, size_t n, fi_dist dist, fi_dtype dtype, const fi_params *params) except -1:
         cdef fi_pcg64 before
-        cdef fi_source foreign
         if self.own != NULL and n < FEW:
             with self.lock:
                 fill_range(self.own, dist, dtype, params, out, 0, n)
@@ -219,10 +210,8 @@ cdef class Source:
             self.take(dist, dtype, n, &before)
             fill_all(&before, dist, dtype, params, out, n)
         else:
-            foreign = fi_source(self.bitgen.state, self.bitgen.next_uint64, self.bitgen.next_uint32,
-                                self.bitgen.next_double)
             with self.lock, nogil:
-                fill_from(&foreign, dist, dtype, params, out, n)
+                fill_from(&self.foreign, dist, dtype, params, out, n)
         return 0
 
     cdef int fill_each(self, void *out, size_t n, fi_dist dist, fi_dtype dtype,
@@ -232,7 +221,6 @@ cdef class Source:
         The distribution must take one draw or word for each element.
         """
         cdef fi_pcg64 before
-        cdef fi_source foreign
         cdef fi_params params = latest[<int>dist]
         cdef double own[FI_PARAMETERS]
         cdef size_t start, stop, i, j, count = fi_dist_info[<int>dist].parameters
@@ -242,8 +230,6 @@ cdef class Source:
         lock = nullcontext() if anywhere else self.lock
         if anywhere:
             self.take(dist, dtype, n, &before)
-        foreign = fi_source(self.bitgen.state, self.bitgen.next_uint64, self.bitgen.next_uint32,
-                            self.bitgen.next_double)
         for start in range(0, n, FEW):
             stop = min(n, start + FEW)
             with lock, nogil:
@@ -255,7 +241,7 @@ cdef class Source:
                         fill_range(&before, dist, dtype, &params, target + i * itemsize, 0, 1)
                         advance(&before, dist, dtype, 1)
                     else:
-                        fill_from(&foreign, dist, dtype, &params, target + i * itemsize, 1)
+                        fill_from(&self.foreign, dist, dtype, &params, target + i * itemsize, 1)
             PyErr_CheckSignals()
         return 0
 

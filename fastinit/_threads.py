@@ -27,24 +27,10 @@ def get_num_threads() -> int:
     The default is the environment's ``FASTINIT_NUM_THREADS``, or else the number of CPUs that this process
     may run on.
 
-    Returns
-    -------
-    int
-
     Raises
     ------
     ValueError
         ``FASTINIT_NUM_THREADS`` is not a positive whole number.
-
-    See Also
-    --------
-    set_num_threads
-
-    Examples
-    --------
-    >>> import fastinit
-    >>> fastinit.get_num_threads() >= 1
-    True
     """
     global _number
     if _number is None:
@@ -66,10 +52,6 @@ def set_num_threads(n: int) -> None:
         `n` is not an integer.
     ValueError
         `n` is less than 1.
-
-    See Also
-    --------
-    get_num_threads
 
     Examples
     --------

@@ -109,9 +109,8 @@ void fi_activate_rows(const fi_kernels *kernels, enum fi_activation_op op, enum 
 static float round_to_odd(double x) {
     const float nearest = (float)x;
     if (nearest == x || x != x) return nearest;
-    const float toward_zero =
-        (nearest < 0 ? -nearest : nearest) > (x < 0 ? -x : x) ? of_bits_f32(bits_f32(nearest) - 1) : nearest;
-    return of_bits_f32(bits_f32(toward_zero) | 1);
+    const uint32_t outward = __builtin_fabsf(nearest) > __builtin_fabs(x);
+    return of_bits_f32((bits_f32(nearest) - outward) | 1);
 }
 
 FI_NOT_INLINED void sum_rows(enum fi_dtype dtype, void *out, double *sums, size_t rows, size_t columns) {

@@ -25,11 +25,9 @@ INLINE double reduce_f64(double x, uint64_t *k) {
     r = fma_f64(rounded, -0x1.ef35793c76730p-45, r);
     double z = r * r;
     double even = fma_f64(0x1.28a2a3c85c281p-22, z, 0x1.a019a690cba58p-16);
-    even = fma_f64(fma_f64(even, z, 0x1.6c16c17f330b5p-10), z, 0x1.5555555552104p-5);
-    even = fma_f64(even, z, 0x1.0000000000005p-1);
+    even = horner3_f64(even, z, 0x1.6c16c17f330b5p-10, 0x1.5555555552104p-5, 0x1.0000000000005p-1);
     double odd = fma_f64(0x1.ae8b000042b53p-26, z, 0x1.71de74bef1081p-19);
-    odd = fma_f64(fma_f64(odd, z, 0x1.a01a017d6e280p-13), z, 0x1.111111111780ep-7);
-    odd = fma_f64(odd, z, 0x1.555555555553fp-3);
+    odd = horner3_f64(odd, z, 0x1.a01a017d6e280p-13, 0x1.111111111780ep-7, 0x1.555555555553fp-3);
     *k = bits_f64(t);
     return fma_f64(z, fma_f64(odd, r, even), r);
 }

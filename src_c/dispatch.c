@@ -58,20 +58,18 @@ static int has(features level) {
     X(avx512, has(v3) && has(v4))                                                                            \
     X(avx512ifma, has(v3) && has(v4) && has(ifma))
 
-#define FI_DECLARE(name, supported) extern const fi_kernels *const fi_table_##name;
-#define FI_NAME_OF(name, supported) #name,
-#define FI_TABLE_OF(name, supported) fi_table_##name,
-#define FI_SUPPORTED(name, supported) supported,
+#define FI_DECLARE(name, on_cpu) extern const fi_kernels *const fi_table_##name;
 FI_EACH_ISA(FI_DECLARE)
 
 const char *fi_isa(int i, const fi_kernels **built, int *supported) {
-    static const char *const name[] = {FI_EACH_ISA(FI_NAME_OF)};
-    const fi_kernels *const tables[] = {FI_EACH_ISA(FI_TABLE_OF)};
-    const int on_cpu[] = {FI_EACH_ISA(FI_SUPPORTED)};
-    if (i < 0 || (size_t)i >= sizeof name / sizeof *name) return NULL;
-    *built = tables[i];
-    *supported = on_cpu[i];
-    return name[i];
+#define FI_RETURN_ROW(name, on_cpu)                                                                          \
+    if (i-- == 0) {                                                                                          \
+        *built = fi_table_##name;                                                                            \
+        *supported = on_cpu;                                                                                 \
+        return #name;                                                                                        \
+    }
+    FI_EACH_ISA(FI_RETURN_ROW)
+    return NULL;
 }
 
 const fi_kernels *fi_select(const char *name) {

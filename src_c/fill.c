@@ -9,15 +9,14 @@ static fi_group group_of(enum fi_dist dist, enum fi_dtype dtype) {
 }
 
 /* Reads draws in order, from a generator or a source. Each n but the last is a multiple of FI_LANES. */
-typedef struct reader reader;
-struct reader {
-    void (*read)(reader *r, uint64_t *restrict draws, size_t n);
+typedef struct reader {
+    void (*read)(struct reader *r, uint64_t *restrict draws, size_t n);
     const fi_source *source;
     size_t words; /* 32-bit words left to draw from source */
     fi_pcg64 generator;
     fi_raw *raw;
     fi_lanes lanes;
-};
+} reader;
 
 /* Fewer draws are made one by one, as setting up lanes would cost more than it gains. */
 enum { FEW_DRAWS = 64 };

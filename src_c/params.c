@@ -32,8 +32,6 @@ double fi_not_below(enum fi_dtype dtype, double x) {
     return v;
 }
 
-double fi_not_above(enum fi_dtype dtype, double x) { return -fi_not_below(dtype, -x); }
-
 double fi_above(enum fi_dtype dtype, double x) {
     double v = fi_not_below(dtype, x);
     return v == x ? next_above(dtype, v) : v;

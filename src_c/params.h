@@ -9,7 +9,6 @@ typedef int fi_prepare_one(fi_params *params, const fi_params *like, enum fi_dty
 #include "distributions.def"
 
 double fi_not_below(enum fi_dtype dtype, double x); /* the dtype's smallest value >= x */
-double fi_not_above(enum fi_dtype dtype, double x); /* its largest value <= x */
 double fi_above(enum fi_dtype dtype, double x);     /* its smallest value > x */
 /* Sets the clamp to [least, most], or if that is empty to the dtype's value nearest to `otherwise`. */
 void fi_clamp_between(fi_params *params, enum fi_dtype dtype, double least, double most, double otherwise);

@@ -12,30 +12,22 @@ static inline fi_u128 fi_multiplier(const fi_pcg64 *g) {
     return g->variant == FI_DXSM ? FI_CHEAP_MULTIPLIER : FI_MULTIPLIER;
 }
 
-static inline uint64_t fi_xsl_rr_halves(uint64_t hi, uint64_t lo) {
+/* DXSM or XSL-RR of the halves of a state. */
+static inline uint64_t fi_output(uint64_t hi, uint64_t lo, int dxsm) {
+    if (dxsm) {
+        hi = (hi ^ hi >> 32) * (uint64_t)FI_CHEAP_MULTIPLIER;
+        return (hi ^ hi >> 48) * (lo | 1);
+    }
     uint64_t x = hi ^ lo, r = hi >> 58;
     return (x >> r) | (x << (-r & 63));
 }
 
-static inline uint64_t fi_dxsm_halves(uint64_t hi, uint64_t lo) {
-    hi ^= hi >> 32;
-    hi *= (uint64_t)FI_CHEAP_MULTIPLIER;
-    hi ^= hi >> 48;
-    return hi * (lo | 1);
-}
-
-static inline uint64_t fi_xsl_rr(fi_u128 state) {
-    return fi_xsl_rr_halves((uint64_t)(state >> 64), (uint64_t)state);
-}
-static inline uint64_t fi_dxsm(fi_u128 state) {
-    return fi_dxsm_halves((uint64_t)(state >> 64), (uint64_t)state);
-}
-
 /* XSL-RR steps, then outputs; DXSM outputs, then steps. */
 static inline uint64_t fi_next64(fi_pcg64 *g) {
-    fi_u128 before = g->state;
-    g->state = before * fi_multiplier(g) + g->inc;
-    return g->variant == FI_DXSM ? fi_dxsm(before) : fi_xsl_rr(g->state);
+    const int dxsm = g->variant == FI_DXSM;
+    fi_u128 before = g->state, after = before * fi_multiplier(g) + g->inc, s = dxsm ? before : after;
+    g->state = after;
+    return fi_output((uint64_t)(s >> 64), (uint64_t)s, dxsm);
 }
 
 static inline uint32_t fi_next32(fi_pcg64 *g) {
@@ -51,25 +43,13 @@ static inline uint32_t fi_next32(fi_pcg64 *g) {
 
 static inline double fi_next_double(fi_pcg64 *g) { return (double)(fi_next64(g) >> 11) * 0x1p-53; }
 
-/* Makes one step of n steps state -> multiplier * state + increment, in O(log n) (Brown 1994). */
-static inline void fi_power(fi_u128 n, fi_u128 *multiplier, fi_u128 *increment) {
-    fi_u128 a = *multiplier, c = *increment, A = 1, C = 0;
-    for (; n; n >>= 1) {
-        if (n & 1) {
-            A *= a;
-            C = C * a + c;
-        }
+/* Makes n steps in O(log n) (Brown 1994): state -> a state + c is 1, 2, 4, ... steps, which commute. */
+static inline void fi_advance(fi_pcg64 *g, fi_u128 n) {
+    for (fi_u128 a = fi_multiplier(g), c = g->inc; n; n >>= 1) {
+        if (n & 1) g->state = g->state * a + c;
         c *= a + 1;
         a *= a;
     }
-    *multiplier = A;
-    *increment = C;
-}
-
-static inline void fi_advance(fi_pcg64 *g, fi_u128 n) {
-    fi_u128 a = fi_multiplier(g), c = g->inc;
-    fi_power(n, &a, &c);
-    g->state = g->state * a + c;
 }
 
 /* NumPy's seeding from SeedSequence.generate_state(4, uint64). DXSM, too, uses the large multiplier here. */

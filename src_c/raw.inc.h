@@ -42,7 +42,7 @@ INLINE void raw(void *restrict out, size_t n, fi_lanes *lanes, int dxsm) {
     for (int k = 0; k < LANES; k++) s[k] = FI_U128(lanes->word[1][k], lanes->word[0][k]);
     for (size_t i = 0; i < n; i += LANES)
         for (int k = 0; k < LANES; k++) {
-            draws[i + k] = dxsm ? fi_dxsm(s[k]) : fi_xsl_rr(s[k]);
+            draws[i + k] = fi_output((uint64_t)(s[k] >> 64), (uint64_t)s[k], dxsm);
             s[k] = s[k] * a + c;
         }
     for (int k = 0; k < LANES; k++) split(s[k], &lanes->word[0][k], FI_LANES);
@@ -66,7 +66,7 @@ INLINE void raw(void *restrict out, size_t n, fi_lanes *lanes, int dxsm) {
     memcpy(hi, lanes->word[1], sizeof hi);
     for (size_t i = 0; i < n; i += LANES)
         for (int k = 0; k < LANES; k++) {
-            draws[i + k] = dxsm ? fi_dxsm_halves(hi[k], lo[k]) : fi_xsl_rr_halves(hi[k], lo[k]);
+            draws[i + k] = fi_output(hi[k], lo[k], dxsm);
             uint64_t low = lo[k] * a0 + c0;
             hi[k] = multiply_high(lo[k], a0) + hi[k] * a0 + lo[k] * a1 + c1 + (low < c0);
             lo[k] = low;
@@ -76,6 +76,8 @@ INLINE void raw(void *restrict out, size_t n, fi_lanes *lanes, int dxsm) {
 }
 
 #else
+#define LO _mm512_madd52lo_epu64
+#define HI _mm512_madd52hi_epu64
 #define ADD _mm512_add_epi64
 #define XOR _mm512_xor_si512
 #define SHL _mm512_slli_epi64
@@ -89,8 +91,6 @@ enum finish { DRAWS, UNIT_F32, UNIT_F64 };
 INLINE void raw(void *restrict out, size_t n, fi_lanes *lanes, int dxsm, enum finish finish,
                 int nontemporal) {
     enum { VECTORS = FI_LANES / 8 };
-#define LO _mm512_madd52lo_epu64
-#define HI _mm512_madd52hi_epu64
     const __m512i a0 = ALL(lanes->multiplier[0]), a1 = ALL(lanes->multiplier[1]),
                   a2 = ALL(lanes->multiplier[2]);
     const __m512i c0 = ALL(lanes->increment[0]), c1 = ALL(lanes->increment[1]), c2 = ALL(lanes->increment[2]);
@@ -129,8 +129,6 @@ INLINE void raw(void *restrict out, size_t n, fi_lanes *lanes, int dxsm, enum fi
         }
     for (int j = 0; j < 3; j++)
         for (int v = 0; v < VECTORS; v++) _mm512_store_si512(&lanes->word[j][8 * v], r[j][v]);
-#undef LO
-#undef HI
 }
 
 /* random_*, fused with uniform(0, 1), takes 0.24 ns a float64; raw and transform in turn take 0.27 ns. */

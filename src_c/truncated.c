@@ -21,14 +21,10 @@ static double density(double t) {
 
 /* hazard(t) = t + 1/(t + 2/(t + 3/...)) for two t >= 1 (Laplace 1805); 500 levels are enough there. Two at
  * once hide the latency of the divisions. */
-static void hazards(double rate[2], const double t[2]) {
-    double first = t[0], second = t[1];
-    for (int i = 500; i > 0; i--) {
-        first = t[0] + i / first;
-        second = t[1] + i / second;
-    }
-    rate[0] = first;
-    rate[1] = second;
+static void hazards(double rate[restrict 2], const double t[restrict 2]) {
+    rate[0] = t[0], rate[1] = t[1];
+    for (int i = 500; i > 0; i--)
+        for (int k = 0; k < 2; k++) rate[k] = t[k] + i / rate[k];
 }
 
 /* P(|Z| < t) = 2 phi(t) (t + t^3/3 + t^5/(3 5) + ...) for 0 <= t <= 1. */
@@ -51,15 +47,13 @@ static void probabilities(double inside[2], double outside[2], const double t[2]
     }
 }
 
-static double magnitude(double x) { return x < 0 ? -x : x; }
-
 /* An infinite bound stays infinite, even if the scale is 0. */
 static double value_at(double t, double loc, double scale) { return t - t == 0 ? loc + scale * t : t; }
 
 static void set_tail(fi_params *p, double low, double high) {
     *p = (fi_params){0};
     double *line = p->tail;
-    const double t[2] = {magnitude(low), magnitude(high)};
+    const double t[2] = {low < 0 ? -low : low, high < 0 ? -high : high};
     const int nearer = t[1] < t[0], straddles = low < 0 && high > 0;
     if (!straddles && t[nearer] >= FAR_START) {
         double end[2], rate[2];
@@ -97,6 +91,6 @@ int fi_prepare_truncated_normal(fi_params *p, const fi_params *like, enum fi_dty
     p->loc = loc;
     p->scale = scale;
     double least = value_at(low, loc, scale), most = value_at(high, loc, scale);
-    fi_clamp_between(p, dtype, fi_not_below(dtype, least), fi_not_above(dtype, most), least);
+    fi_clamp_between(p, dtype, fi_not_below(dtype, least), -fi_not_below(dtype, -most), least);
     return 0;
 }

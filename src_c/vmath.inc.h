@@ -45,10 +45,8 @@ INLINE uint64_t shift_signed(uint64_t x, unsigned n) {
  * summed separately, for half the latency. */
 INLINE float minus_two_ln_split(int32_t k, float f) {
     float w = f * f;
-    float even = fma_f32(0x1.250e9ap-2f, w, 0x1.535b58p-2f);
-    even = fma_f32(fma_f32(even, w, 0x1.0004aap-1f), w, 0x1.fffffap-1f);
-    float odd = fma_f32(-0x1.65d000p-3f, w, -0x1.318692p-2f);
-    odd = fma_f32(fma_f32(odd, w, -0x1.98d28cp-2f), w, -0x1.5556f4p-1f);
+    float even = horner3_f32(0x1.250e9ap-2f, w, 0x1.535b58p-2f, 0x1.0004aap-1f, 0x1.fffffap-1f);
+    float odd = horner3_f32(-0x1.65d000p-3f, w, -0x1.318692p-2f, -0x1.98d28cp-2f, -0x1.5556f4p-1f);
     return fma_f32((float)k, -0x1.62e430p+0f, fma_f32(fma_f32(odd, f, even), w, f * -2.0f));
 }
 
@@ -76,14 +74,8 @@ INLINE float minus_two_ln_u32(uint32_t w, uint32_t complement) {
 INLINE void polar_f32(float r, uint32_t a, float *restrict r_cos, float *restrict r_sin) {
     uint32_t quadrant = a + 0x20000000u; /* in the two high bits */
     float y = fma_f32((float)(int32_t)(a << 2), 0x1p-32f, 0x1p-31f), z = y * y;
-    float s = fma_f32(-0x1.31fb24p-8f, z, 0x1.467a54p-4f);
-    s = fma_f32(s, z, -0x1.4abc14p-1f);
-    s = fma_f32(s, z, 0x1.921fb6p+0f);
-    s = s * (y * r);
-    float c = fma_f32(-0x1.4e7d44p-6f, z, 0x1.03b066p-2f);
-    c = fma_f32(c, z, -0x1.3bd39cp+0f);
-    c = fma_f32(c, z, 1.0f);
-    c = c * r;
+    float s = horner3_f32(-0x1.31fb24p-8f, z, 0x1.467a54p-4f, -0x1.4abc14p-1f, 0x1.921fb6p+0f) * (y * r);
+    float c = horner3_f32(-0x1.4e7d44p-6f, z, 0x1.03b066p-2f, -0x1.3bd39cp+0f, 1.0f) * r;
     uint32_t swap = quadrant & 0x40000000u;
     *r_cos = of_bits_f32(bits_f32(swap ? s : c) ^ ((quadrant + 0x40000000u) & 0x80000000u));
     *r_sin = of_bits_f32(bits_f32(swap ? c : s) ^ (quadrant & 0x80000000u));

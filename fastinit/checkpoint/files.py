@@ -38,10 +38,8 @@ class Files(contextlib.ExitStack):
     def read(self, tensor: Stored, start: int, stop: int) -> npt.NDArray[Any]:
         """Return elements ``[start, stop)`` of a tensor in storage dtype. Any thread may call."""
         storage = tensor.spec.storage
-        size = (stop - start) * storage.itemsize
-        data = read_at(
-            tensor.path, self._descriptors[tensor.path], size, tensor.offset + start * storage.itemsize
-        )
+        size, offset = (stop - start) * storage.itemsize, tensor.offset + start * storage.itemsize
+        data = read_at(tensor.path, self._descriptors[tensor.path], size, offset)
         if len(data) < size:
             raise OSError(f"{tensor.path}: became shorter while it was read")
         return np.frombuffer(data, storage)

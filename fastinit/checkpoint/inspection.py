@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -109,7 +109,8 @@ def inspect(
             pieces[tensor.spec.name][start] = _Moments.of(tensor.spec.as_numbers(values))
             reported.add(values.nbytes)
 
-        _threads.run(measure, _jobs(stored), number_of_threads(threads))
+        jobs = ((tensor, *piece) for tensor in stored for piece in ranges(tensor.spec))
+        _threads.run(measure, jobs, number_of_threads(threads))
 
     expected = _expected([tensor.spec for tensor in stored], metadata, str(path))
     statistics = []
@@ -119,10 +120,6 @@ def inspect(
         moments = reduce(_Moments.merged, (of_tensor[start] for start in sorted(of_tensor)), _Moments())
         statistics.append(_statistics(tensor.spec, moments, expected.get(tensor.spec.name)))
     return statistics
-
-
-def _jobs(stored: Sequence[Stored]) -> Iterator[tuple[Stored, int, int]]:
-    return ((tensor, *piece) for tensor in stored for piece in ranges(tensor.spec))
 
 
 def _expected(specs: Sequence[TensorSpec], metadata: Mapping[str, str], where: str) -> dict[str, Choice]:
@@ -167,32 +164,19 @@ class _Moments(NamedTuple):
             mean = float(distances.mean())
             # A dot product would depend on the number of BLAS threads.
             squares = float(np.square(distances, out=distances).sum()) - mean * mean * values.size
-        return cls(
-            values.size,
-            origin + mean,
-            max(squares, 0.0),
-            values.min().item(),
-            values.max().item(),
-            zeros,
-            nan,
-            inf,
-        )
+        least, most = values.min().item(), values.max().item()
+        return cls(values.size, origin + mean, max(squares, 0.0), least, most, zeros, nan, inf)
 
     def merged(self, other: _Moments) -> _Moments:
         """Return the moments of both parts together (Chan, Golub and LeVeque 1979)."""
         finite = self.finite + other.finite
         share = other.finite / finite if finite else 0.0
         gap = other.mean - self.mean
-        return _Moments(
-            finite,
-            self.mean + gap * share if self.finite else other.mean,
-            self.squares + other.squares + (gap * gap * self.finite * share if self.finite else 0.0),
-            min(self.min, other.min),
-            max(self.max, other.max),
-            self.zeros + other.zeros,
-            self.nan + other.nan,
-            self.inf + other.inf,
-        )
+        mean = self.mean + gap * share if self.finite else other.mean
+        squares = self.squares + other.squares + (gap * gap * self.finite * share if self.finite else 0.0)
+        least, most = min(self.min, other.min), max(self.max, other.max)
+        zeros, nan, inf = self.zeros + other.zeros, self.nan + other.nan, self.inf + other.inf
+        return _Moments(finite, mean, squares, least, most, zeros, nan, inf)
 
 
 def _statistics(spec: TensorSpec, moments: _Moments, choice: Choice | None) -> Statistics:

@@ -112,9 +112,8 @@ def _listed(entries: Mapping[str, Any], where: str) -> tuple[list[TensorSpec], s
                 f'{where}: tensor {name!r} must be {{"dtype": ..., "shape": [...]}}, not {entry!r:.200}'
             )
         shape = entry["shape"]
-        specs.append(
-            checked(name, entry["dtype"], tuple(shape) if isinstance(shape, (list, tuple)) else shape, where)
-        )
+        shape = tuple(shape) if isinstance(shape, (list, tuple)) else shape
+        specs.append(checked(name, entry["dtype"], shape, where))
     return specs, where
 
 

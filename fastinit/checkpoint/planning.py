@@ -114,10 +114,6 @@ def plan(
     only : str or sequence of str, optional
         Globs. Only tensors whose names match one are taken, with the values of the full model.
 
-    Returns
-    -------
-    CheckpointPlan
-
     Raises
     ------
     BadInput

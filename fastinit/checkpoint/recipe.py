@@ -136,12 +136,6 @@ def resolve(specs: Sequence[TensorSpec], init: Any = "auto", seed: Any = 0) -> R
 
     BadInput if no rule matches a tensor, its rule cannot make it, a rule is malformed, or a preset is
     unknown.
-
-    Examples
-    --------
-    >>> (choice,) = resolve([TensorSpec("fc.weight", "F32", (10, 784))], "he").choices
-    >>> choice.label, choice.fans, round(choice.std, 4)
-    ('kaiming_normal(nonlinearity=relu) layout=oi', (784, 10), 0.0505)
     """
     rules_from, own, preset = sources.load(specs, init)
     rules = own + preset

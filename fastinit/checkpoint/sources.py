@@ -41,7 +41,8 @@ def load(specs: Sequence[TensorSpec], init: Any) -> tuple[str, list[Rule], list[
         raise BadInput(f"init must be a preset's name, a TOML file or a list of rules, not {init!r:.200}")
     if init == "auto":
         return _recognised(specs)
-    if isinstance(init, str) and not (init.endswith(".toml") or os.sep in init or _is_file(init)):
+    is_file = init not in PRESETS and os.path.isfile(init)
+    if isinstance(init, str) and not (init.endswith(".toml") or os.sep in init or is_file):
         return init, [], _preset(init)
     try:
         text = Path(init).read_bytes().decode("utf-8-sig")
@@ -65,10 +66,6 @@ def preset_toml(preset: str) -> str:
         known = ", ".join(PRESETS)
         raise BadInput(f"unknown preset {preset!r}; known are {known}; a file's name ends in .toml")
     return (_FOLDER / f"{_ALIASES.get(preset, preset)}.toml").read_text(encoding="utf-8")
-
-
-def _is_file(init: str) -> bool:
-    return init not in PRESETS and os.path.isfile(init)
 
 
 def _recognised(specs: Sequence[TensorSpec]) -> tuple[str, list[Rule], list[Rule]]:

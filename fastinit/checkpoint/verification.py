@@ -117,10 +117,6 @@ def verify(
     threads, progress
         As for `generate`.
 
-    Returns
-    -------
-    Verification
-
     Raises
     ------
     BadInput

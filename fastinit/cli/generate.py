@@ -165,13 +165,11 @@ def show(planned: CheckpointPlan, args: argparse.Namespace) -> None:
         return
     if args.quiet:
         return
-    print_table(
-        _COLUMNS,
-        [
-            [name, dtype, _list(shape), _list(fans), match, init, "" if std is None else f"{std:.6g}"]
-            for name, dtype, shape, fans, match, init, std in rows
-        ],
-    )
+    cells = [
+        [name, dtype, _list(shape), _list(fans), match, init, "" if std is None else f"{std:.6g}"]
+        for name, dtype, shape, fans, match, init, std in rows
+    ]
+    print_table(_COLUMNS, cells)
     lines = [
         "",
         _counts(planned),

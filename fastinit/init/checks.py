@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 
-__all__ = ["finite", "known", "not_negative"]
-
 
 def known(what: str, name: str, names: Collection[str]) -> None:
     if name not in names:

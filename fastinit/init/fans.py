@@ -11,7 +11,7 @@ from typing import Any, SupportsFloat
 
 from fastinit._dispatch import default_fp
 
-__all__ = ["calculate_gain", "compute_fans"]
+from .checks import known
 
 Axes = int | Sequence[int]
 
@@ -46,10 +46,6 @@ def compute_fans(
     groups : int
         Groups of a convolution. A grouped weight has shape (out, in / groups, \\*kernel) in every framework,
         so only `fan_out` is divided. ``groups=1`` gives torch's fans, which ignore groups.
-
-    Returns
-    -------
-    fan_in, fan_out : int
 
     Raises
     ------
@@ -107,10 +103,6 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     param : float, optional
         The negative slope of leaky_relu, 0.01 by default. Others ignore it.
 
-    Returns
-    -------
-    float
-
     Raises
     ------
     ValueError
@@ -129,14 +121,8 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 # Initialisers set variances, so the table holds squares: sqrt(2 / fan) is not made from a rounded sqrt(2).
 _SQUARED_GAINS = {
-    "linear": 1.0,
-    "conv1d": 1.0,
-    "conv2d": 1.0,
-    "conv3d": 1.0,
-    "conv_transpose1d": 1.0,
-    "conv_transpose2d": 1.0,
-    "conv_transpose3d": 1.0,
-    "sigmoid": 1.0,
+    **dict.fromkeys(("linear", "conv1d", "conv2d", "conv3d"), 1.0),
+    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "sigmoid"), 1.0),
     "tanh": 25.0 / 9.0,
     "relu": 2.0,
     "leaky_relu": None,
@@ -188,8 +174,7 @@ def resolve_axes(
     shape: tuple[int, ...], layout: str, in_axis: Axes | None, out_axis: Axes | None, batch_axis: Axes
 ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
     """Return the axes of inputs, outputs and batch, counted from the front."""
-    if layout not in LAYOUTS:
-        raise ValueError(f"unknown layout {layout!r}; known are {', '.join(LAYOUTS)}")
+    known("layout", layout, LAYOUTS)
     if (in_axis is None) != (out_axis is None):
         raise ValueError("in_axis and out_axis go together: give both, or neither and a layout")
     batch = _normalised(shape, "batch_axis", batch_axis)

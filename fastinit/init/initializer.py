@@ -16,10 +16,9 @@ from fastinit._dispatch import default_fp
 from fastinit._dtypes import Dtype
 
 from . import specs
+from .checks import known
 from .fans import LAYOUTS, Axes, as_shape
 from .plans import Plan
-
-__all__ = ["OPTIONS", "Initializer", "Scheme", "enter", "get"]
 
 Array = npt.NDArray[Any]
 Shape = int | Sequence[int]
@@ -72,28 +71,19 @@ class Initializer:
 
     __slots__ = ("_axes", "_scheme", "arguments", "name", "spec")
 
-    name: str
-    arguments: dict[str, Any]
-    spec: str
-
     def __init__(self, name: str, given: dict[str, Any]) -> None:
         name = _ALIASES.get(name, name)
         if name not in _ENTRIES:
-            known = ", ".join(sorted({*_ENTRIES, *_ALIASES}))
-            raise ValueError(f"unknown initialiser {name!r}; known are {known}")
+            names = ", ".join(sorted({*_ENTRIES, *_ALIASES}))
+            raise ValueError(f"unknown initialiser {name!r}; known are {names}")
         scheme, defaults, _ = _ENTRIES[name]
         unknown = [key for key in given if key not in defaults and key not in _AXES]
         missing = [key for key, value in defaults.items() if value is _REQUIRED and key not in given]
         if unknown or missing:
-            takes = ", ".join(
-                key if value is _REQUIRED else f"{key}={value}" for key, value in defaults.items()
-            )
+            takes = ", ".join(k if v is _REQUIRED else f"{k}={v}" for k, v in defaults.items())
             problem = f"has no argument {unknown[0]!r}" if unknown else f"needs a value for {missing[0]!r}"
             raise ValueError(f"{name} {problem}; it takes {takes or 'none'}")
-        own = {
-            key: _coerced(f"{name}'s {key}", given.get(key, default), default)
-            for key, default in defaults.items()
-        }
+        own = {k: _coerced(f"{name}'s {k}", given.get(k, v), v) for k, v in defaults.items()}
         axes = {key: _axes(given.get(key, default)) for key, default in _AXES.items()}
         self._scheme = scheme(**own)
         self.name, self.arguments, self._axes = name, own, axes
@@ -118,10 +108,6 @@ class Initializer:
         shape, layout, in_axis, out_axis, batch_axis, dtype
             As of a call. An initialiser without fans also takes ``layout=None``.
 
-        Returns
-        -------
-        Plan
-
         Examples
         --------
         >>> from fastinit import init
@@ -129,8 +115,8 @@ class Initializer:
         >>> plan.fans, plan.parameters
         ((784, 256), (-0.07595545253127499, 0.07595545253127499))
         """
-        if layout is not None and layout not in LAYOUTS:
-            raise ValueError(f"unknown layout {layout!r}; known are {', '.join(LAYOUTS)}")
+        if layout is not None:
+            known("layout", layout, LAYOUTS)
         axes = {"in_axis": in_axis, "out_axis": out_axis, "batch_axis": batch_axis}
         axes = {key: self._axes[key] if value == _AXES[key] else value for key, value in axes.items()}
         record = _dtypes.of(dtype)
@@ -243,10 +229,6 @@ def get(spec: str | Initializer, **arguments: Any) -> Initializer:
         defaults for calls.
     **arguments
         The arguments, if `spec` is a name.
-
-    Returns
-    -------
-    Initializer
 
     Raises
     ------

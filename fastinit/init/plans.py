@@ -10,14 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fastinit import _sampling
-from fastinit._distributions import named
+from fastinit._distributions import Parameters, named
 from fastinit._dtypes import Dtype, rounded
-
-__all__ = ["Bernoulli", "Constant", "DeltaOrthogonal", "Identity", "Orthogonal", "Plan", "Sampled", "Sparse"]
 
 Array = npt.NDArray[Any]
 Float64s = npt.NDArray[np.float64]
 Shape = tuple[int, ...]
+Fans = tuple[int, int] | None
 Block = tuple[range, ...]
 
 
@@ -59,11 +58,11 @@ class Plan:
         shape: Shape,
         dtype: Dtype,
         distribution: str = "structured",
-        parameters: tuple[float, ...] = (),
+        parameters: Parameters = (),
         *,
         mean: float | None = None,
         std: float | None = None,
-        fans: tuple[int, int] | None = None,
+        fans: Fans = None,
     ) -> None:
         self.shape, self.dtype = shape, dtype
         self.size = math.prod(shape)
@@ -112,13 +111,7 @@ class Sampled(Plan):
     __slots__ = ()
 
     def __init__(
-        self,
-        shape: Shape,
-        dtype: Dtype,
-        distribution: str,
-        parameters: tuple[float, ...],
-        *,
-        fans: tuple[int, int] | None = None,
+        self, shape: Shape, dtype: Dtype, distribution: str, parameters: Parameters, *, fans: Fans = None
     ) -> None:
         mean, std = named(distribution).moments(*parameters)
         super().__init__(shape, dtype, distribution, parameters, mean=mean, std=std, fans=fans)

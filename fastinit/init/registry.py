@@ -13,8 +13,6 @@ from fastinit._arrays import check_writable, memory_of, say_written
 
 from .initializer import OPTIONS, Scheme, enter, get
 
-__all__ = ["register"]
-
 _POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 

@@ -19,13 +19,12 @@ from fastinit._dtypes import Dtype
 from .checks import finite, known, not_negative
 from .fans import compute_fans, finite_square, squared_gain
 from .initializer import Scheme
-from .plans import Plan, Sampled
+from .plans import Plan, Sampled, Shape
 from .registry import register
 
 __all__: list[str] = []
 
 Axes = dict[str, Any]
-Shape = tuple[int, ...]
 
 _MODES: dict[str, Callable[[int, int], float]] = {
     "fan_in": lambda fan_in, fan_out: fan_in,

@@ -6,8 +6,6 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["parse", "write"]
-
 
 def parse(spec: str) -> tuple[str, dict[str, Any]]:
     """Return the name and the arguments in a spec string.

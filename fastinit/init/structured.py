@@ -9,13 +9,12 @@ from fastinit._dtypes import Dtype
 from .checks import finite, not_negative
 from .fans import resolve_axes
 from .initializer import Scheme
-from .plans import Bernoulli, Constant, DeltaOrthogonal, Identity, Orthogonal, Plan, Sparse
+from .plans import Bernoulli, Constant, DeltaOrthogonal, Identity, Orthogonal, Plan, Shape, Sparse
 from .registry import register
 
 __all__: list[str] = []
 
 Axes = dict[str, Any]
-Shape = tuple[int, ...]
 
 _INTEGERS = " A tensor of integers or bools takes what ``int`` or ``bool`` makes of the value."
 

@@ -33,10 +33,6 @@ def relu_backward(grad: Any, x: Any, *, out: Any = None) -> Any:
     out : array, optional
         As for `relu`; it may be an operand.
 
-    Returns
-    -------
-    ndarray, or `out`
-
     Raises
     ------
     TypeError, ValueError
@@ -44,8 +40,7 @@ def relu_backward(grad: Any, x: Any, *, out: Any = None) -> Any:
 
     Examples
     --------
-    >>> from fastinit import nn
-    >>> nn.relu_backward([5.0, 5.0], [-2.0, 3.0])
+    >>> relu_backward([5.0, 5.0], [-2.0, 3.0])
     array([0., 5.])
     """
     return _a.elementwise(_a.RELU_BACKWARD, grad, x, out)
@@ -56,22 +51,15 @@ def leaky_relu_backward(grad: Any, x: Any, negative_slope: float = 0.01, *, out:
 
     Parameters
     ----------
-    grad : array_like
-        The gradient of its output.
+    grad, out
+        As for `relu_backward`.
     x : array_like
         Its input, or its output if the slope is positive.
     negative_slope : float, optional
-    out : array, optional
-        As for `relu_backward`.
-
-    Returns
-    -------
-    ndarray, or `out`
 
     Examples
     --------
-    >>> from fastinit import nn
-    >>> nn.leaky_relu_backward([5.0, 5.0], [-2.0, 3.0], 0.1)
+    >>> leaky_relu_backward([5.0, 5.0], [-2.0, 3.0], 0.1)
     array([0.5, 5. ])
     """
     return _a.elementwise(_a.LEAKY_RELU_BACKWARD, grad, x, out, negative_slope)
@@ -84,22 +72,16 @@ def selu_backward(
 
     Parameters
     ----------
-    grad : array_like
-        The gradient of its output.
+    grad, out
+        As for `relu_backward`.
     y : array_like, optional
         Its output, after the dropout. Give either `y` or `x`.
     x : array_like, optional
         Its input. With dropout, the sign of an x smaller than the rounding of y is lost in `y`.
-    out : array, optional
-        As for `relu_backward`.
     dropout_p : float, optional
         As given to `selu`.
     rng : Generator or seed, optional
         At the position before the call of `selu`. It does not move.
-
-    Returns
-    -------
-    ndarray, or `out`
 
     Raises
     ------
@@ -133,14 +115,9 @@ def sigmoid_backward(grad: Any, y: Any, *, out: Any = None) -> Any:
     out : array, optional
         As for `relu_backward`.
 
-    Returns
-    -------
-    ndarray, or `out`
-
     Examples
     --------
-    >>> from fastinit import nn
-    >>> nn.sigmoid_backward([1.0], [0.5])
+    >>> sigmoid_backward([1.0], [0.5])
     array([0.25])
     """
     return _a.elementwise(_a.SIGMOID_BACKWARD, grad, y, out)
@@ -156,14 +133,9 @@ def tanh_backward(grad: Any, y: Any, *, out: Any = None) -> Any:
     out : array, optional
         As for `relu_backward`.
 
-    Returns
-    -------
-    ndarray, or `out`
-
     Examples
     --------
-    >>> from fastinit import nn
-    >>> nn.tanh_backward([1.0], [0.5])
+    >>> tanh_backward([1.0], [0.5])
     array([0.75])
     """
     return _a.elementwise(_a.TANH_BACKWARD, grad, y, out)
@@ -174,18 +146,12 @@ def alpha_dropout_backward(grad: Any, p: float, rng: Any, *, out: Any = None) ->
 
     Parameters
     ----------
-    grad : array_like
-        The gradient of its output.
+    grad, out
+        As for `relu_backward`.
     p : float
         As given to `alpha_dropout`.
     rng : Generator or seed
         At the position before the call of `alpha_dropout`. It does not move.
-    out : array, optional
-        As for `relu_backward`.
-
-    Returns
-    -------
-    ndarray, or `out`
 
     Examples
     --------
@@ -223,8 +189,7 @@ def bias_leaky_relu_backward(
 
     Examples
     --------
-    >>> from fastinit import nn
-    >>> grad_x, grad_bias = nn.bias_leaky_relu_backward([[1.0], [1.0]], [[-2.0], [3.0]], [1.0], 0.1)
+    >>> grad_x, grad_bias = bias_leaky_relu_backward([[1.0], [1.0]], [[-2.0], [3.0]], [1.0], 0.1)
     >>> grad_bias
     array([1.1])
     """
@@ -236,12 +201,10 @@ def bias_selu_backward(grad: Any, y: Any, *, out: Any = None) -> tuple[Any, Any]
 
     Parameters
     ----------
-    grad : array_like
-        The gradient of its output.
+    grad, out
+        As for `bias_leaky_relu_backward`.
     y : array_like
         Its output.
-    out : array, optional
-        For the gradient of x; as for `relu_backward`.
 
     Returns
     -------

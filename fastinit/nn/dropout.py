@@ -7,8 +7,6 @@ from typing import Any
 from fastinit import _activations as _a
 from fastinit import random
 
-__all__ = ["run_dropout"]
-
 
 def run_dropout(op: int, x: Any, y: Any, out: Any, p: float, rng: Any, moves: bool) -> Any:
     """Run an operation on x, and on y if it takes two operands. `moves`: whether the generator moves."""

@@ -9,16 +9,7 @@ from fastinit import _fused_bias
 
 from .dropout import run_dropout
 
-__all__ = [
-    "alpha_dropout",
-    "bias_leaky_relu",
-    "bias_selu",
-    "leaky_relu",
-    "relu",
-    "selu",
-    "sigmoid",
-    "tanh",
-]
+__all__ = ["alpha_dropout", "bias_leaky_relu", "bias_selu", "leaky_relu", "relu", "selu", "sigmoid", "tanh"]
 
 
 def relu(x: Any, *, out: Any = None) -> Any:
@@ -46,8 +37,7 @@ def relu(x: Any, *, out: Any = None) -> Any:
 
     Examples
     --------
-    >>> from fastinit import nn
-    >>> nn.relu([-2.0, 3.0])
+    >>> relu([-2.0, 3.0])
     array([0., 3.])
     """
     return _a.elementwise(_a.RELU, x, None, out)
@@ -58,16 +48,10 @@ def leaky_relu(x: Any, negative_slope: float = 0.01, *, out: Any = None) -> Any:
 
     Parameters
     ----------
-    x : array_like
+    x, out
         As for `relu`.
     negative_slope : float, optional
         Any number, NaN and infinities included.
-    out : array, optional
-        As for `relu`.
-
-    Returns
-    -------
-    ndarray, or `out`
 
     Raises
     ------
@@ -76,8 +60,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.01, *, out: Any = None) -> Any:
 
     Examples
     --------
-    >>> from fastinit import nn
-    >>> nn.leaky_relu([-2.0, 3.0], 0.1)
+    >>> leaky_relu([-2.0, 3.0], 0.1)
     array([-0.2,  3. ])
     """
     return _a.elementwise(_a.LEAKY_RELU, x, None, out, negative_slope)
@@ -97,18 +80,13 @@ def selu(x: Any, *, out: Any = None, dropout_p: float = 0.0, rng: Any = None) ->
     rng : Generator or seed, optional
         As for `alpha_dropout`. It is needed unless `dropout_p` is 0.
 
-    Returns
-    -------
-    ndarray, or `out`
-
     References
     ----------
     Klambauer et al., "Self-Normalizing Neural Networks", 2017.
 
     Examples
     --------
-    >>> from fastinit import nn
-    >>> nn.selu([-1.0, 1.0]).round(4)
+    >>> selu([-1.0, 1.0]).round(4)
     array([-1.1113,  1.0507])
     """
     if dropout_p == 0:
@@ -124,14 +102,9 @@ def sigmoid(x: Any, *, out: Any = None) -> Any:
     x, out
         As for `relu`.
 
-    Returns
-    -------
-    ndarray, or `out`
-
     Examples
     --------
-    >>> from fastinit import nn
-    >>> nn.sigmoid([0.0, 2.0]).round(4)
+    >>> sigmoid([0.0, 2.0]).round(4)
     array([0.5   , 0.8808])
     """
     return _a.elementwise(_a.SIGMOID, x, None, out)
@@ -145,14 +118,9 @@ def tanh(x: Any, *, out: Any = None) -> Any:
     x, out
         As for `relu`.
 
-    Returns
-    -------
-    ndarray, or `out`
-
     Examples
     --------
-    >>> from fastinit import nn
-    >>> nn.tanh([0.0, 1.0]).round(4)
+    >>> tanh([0.0, 1.0]).round(4)
     array([0.    , 0.7616])
     """
     return _a.elementwise(_a.TANH, x, None, out)
@@ -166,7 +134,7 @@ def alpha_dropout(x: Any, p: float, rng: Any, *, out: Any = None) -> Any:
 
     Parameters
     ----------
-    x : array_like
+    x, out
         As for `relu`.
     p : float
         The probability of dropping an element, in [0, 1]. If it is 0, nothing is drawn; if 1, the result is
@@ -175,12 +143,6 @@ def alpha_dropout(x: Any, p: float, rng: Any, *, out: Any = None) -> Any:
         A generator of fastinit, or of NumPy over PCG64 or PCG64DXSM. It moves past one word an element.
         `alpha_dropout_backward` needs one at the position before this call: the same seed, the same
         ``fold_in``, or a copy made before.
-    out : array, optional
-        As for `relu`.
-
-    Returns
-    -------
-    ndarray, or `out`
 
     Raises
     ------
@@ -194,9 +156,8 @@ def alpha_dropout(x: Any, p: float, rng: Any, *, out: Any = None) -> Any:
     Examples
     --------
     >>> import numpy as np
-    >>> from fastinit import nn
     >>> x = np.random.default_rng(0).standard_normal(100_000)
-    >>> y = nn.alpha_dropout(x, 0.1, 7)
+    >>> y = alpha_dropout(x, 0.1, 7)
     >>> bool(abs(y.mean()) < 0.02 and abs(y.std() - 1) < 0.02)
     True
     """
@@ -216,10 +177,6 @@ def bias_leaky_relu(x: Any, bias: Any, negative_slope: float = 0.01, *, out: Any
     out : array, optional
         As for `relu`.
 
-    Returns
-    -------
-    ndarray, or `out`
-
     Raises
     ------
     TypeError, ValueError
@@ -227,8 +184,7 @@ def bias_leaky_relu(x: Any, bias: Any, negative_slope: float = 0.01, *, out: Any
 
     Examples
     --------
-    >>> from fastinit import nn
-    >>> nn.bias_leaky_relu([[-2.0, 3.0]], [1.0, 1.0], 0.1)
+    >>> bias_leaky_relu([[-2.0, 3.0]], [1.0, 1.0], 0.1)
     array([[-0.1,  4. ]])
     """
     return _fused_bias.with_bias(_a.BIAS_LEAKY_RELU, x, bias, out, negative_slope)
@@ -239,19 +195,12 @@ def bias_selu(x: Any, bias: Any, *, out: Any = None) -> Any:
 
     Parameters
     ----------
-    x, bias : array_like
+    x, bias, out
         As for `bias_leaky_relu`.
-    out : array, optional
-        As for `relu`.
-
-    Returns
-    -------
-    ndarray, or `out`
 
     Examples
     --------
-    >>> from fastinit import nn
-    >>> nn.bias_selu([[-2.0, 0.0]], [1.0, 1.0]).round(4)
+    >>> bias_selu([[-2.0, 0.0]], [1.0, 1.0]).round(4)
     array([[-1.1113,  1.0507]])
     """
     return _fused_bias.with_bias(_a.BIAS_SELU, x, bias, out)

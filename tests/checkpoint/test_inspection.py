@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from fastinit.checkpoint import Rule, formats, generate, inspect, inspection, matching
+from fastinit import _threads
+from fastinit.checkpoint import Rule, formats, generate, inspect, matching
 from fastinit.checkpoint.pieces import PIECE
 
 RNG = np.random.default_rng(9)
@@ -79,8 +80,8 @@ def test_numbers_are_numpys(arrays):
 def test_neither_threads_nor_their_order_matter(arrays, monkeypatch):
     first = inspect(arrays, threads=1)
     assert first == inspect(arrays, threads=5)
-    jobs = inspection._jobs
-    monkeypatch.setattr(inspection, "_jobs", lambda stored: reversed(list(jobs(stored))))
+    run = _threads.run
+    monkeypatch.setattr(_threads, "run", lambda measure, jobs, n: run(measure, [*jobs][::-1], n))
     assert first == inspect(arrays, threads=1)
 
 

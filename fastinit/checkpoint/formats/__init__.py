@@ -33,7 +33,6 @@ from .layout import Shard, Stored
 
 __all__ = ["FORMATS", "Shard", "Stored", "of", "read"]
 
-
 #: The formats. The first is the default, for folders and other suffixes.
 FORMATS: tuple[ModuleType, ...] = (safetensors,)
 

@@ -123,11 +123,7 @@ def _entry(name: str, entry: Any, where: str) -> tuple[TensorSpec, int, int]:
         raise BadInput(f"{where}: tensor {name!r} lacks its dtype, shape or data_offsets")
     shape, offsets = entry["shape"], entry["data_offsets"]
     tensor = checked(name, entry["dtype"], tuple(shape) if isinstance(shape, list) else shape, where)
-    if (
-        not isinstance(offsets, list)
-        or len(offsets) != 2
-        or not all(type(offset) is int for offset in offsets)
-    ):
+    if not isinstance(offsets, list) or [*map(type, offsets)] != [int, int]:
         raise BadInput(f"{where}: tensor {name!r} has data_offsets {offsets!r:.200}")
     begin, end = offsets
     if begin < 0 or end - begin != tensor.nbytes:
