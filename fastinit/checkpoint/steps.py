@@ -324,11 +324,15 @@ class Norm:
 
     def fill(self, out: Array, rng: Any, start: int = 0) -> None:
         """Write elements ``[start, start + out.size)`` in C order."""
-        full = np.empty(math.prod(self._plan.shape), out.dtype)
-        self._plan.fill(full, rng)
-        values = self.dtype.widen(full).astype(np.float64).reshape(self._plan.shape)
-        norms = np.sqrt(np.square(values).sum(axis=self._axes)).reshape(-1)
-        out[...] = _dtypes.rounded(norms[start : start + out.size], self.dtype)
+        full = np.empty(self._plan.shape, out.dtype)
+        self._plan.fill(full.reshape(-1), rng)
+        out[...] = norm(full, self._axes, self.dtype).reshape(-1)[start : start + out.size]
+
+
+def norm(stored: Array, axes: tuple[int, ...], dtype: Dtype) -> Array:
+    """Return the Euclidean norm of stored values along axes, which stay with length 1."""
+    squares = np.square(dtype.widen(stored).astype(np.float64))
+    return _dtypes.rounded(np.sqrt(squares.sum(axis=axes, keepdims=True)), dtype)
 
 
 def part(text: str, shape: tuple[int, ...], plan_of: Callable[[tuple[int, ...]], TensorPlan]) -> Part | Norm:

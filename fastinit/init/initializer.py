@@ -173,7 +173,7 @@ class Initializer:
         plan = self.plan(
             shape, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis, dtype=record
         )
-        ranges = None if block is None else _ranges(block, plan.shape)
+        ranges = None if block is None else ranges_of(block, plan.shape)
         if block is not None and rng is None and plan.random:
             raise ValueError(
                 "block= needs an rng: the blocks of a tensor come from one position of one generator"
@@ -262,7 +262,7 @@ def get(spec: str | Initializer, **arguments: Any) -> Initializer:
 def _fill(plan: Plan, target: Array, rng: Any, block: tuple[range, ...] | None, tensor: Any = None) -> None:
     """Fill the storage `target`, which may be the memory of a tensor. All refusals come first."""
     check_writable(target, shared=plan.distribution == "constant")
-    generator = _generator(rng) if plan.random else None
+    generator = generator_of(rng) if plan.random else None
     # Values are numbered in C order. Memory in another order is filled through a copy.
     ordered = target.flags.carray and target.dtype.isnative
     values = target if ordered else np.empty(target.shape, plan.dtype.storage)
@@ -276,7 +276,7 @@ def _fill(plan: Plan, target: Array, rng: Any, block: tuple[range, ...] | None, 
         target[...] = values
 
 
-def _generator(rng: Any) -> Any:
+def generator_of(rng: Any) -> Any:
     from fastinit import random
 
     if isinstance(rng, random.Generator):
@@ -289,7 +289,7 @@ def _generator(rng: Any) -> Any:
     return random.default_rng(rng)
 
 
-def _ranges(block: Block, shape: tuple[int, ...]) -> tuple[range, ...]:
+def ranges_of(block: Block, shape: tuple[int, ...]) -> tuple[range, ...]:
     """Return the indices of a block along each axis."""
     parts = block if isinstance(block, tuple) else (block,)
     if sum(part is Ellipsis for part in parts) == 1:

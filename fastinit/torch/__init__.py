@@ -8,6 +8,7 @@ except ImportError:
 from fastinit.checkpoint import Recording
 
 from .construction import meta_parameters, skip_init
+from .filling import fill_
 from .initializer import initialize
 from .names import manifest
 from .naming import by_name
@@ -17,6 +18,7 @@ __all__ = [
     "CannotRecord",
     "Recording",
     "by_name",
+    "fill_",
     "initialize",
     "manifest",
     "meta_parameters",

@@ -19,9 +19,9 @@ from fastinit.checkpoint.sources import load
 from fastinit.random import PCG64, Generator
 
 from . import own
+from .filling import fill, write
 from .names import Named, check_parameters, named_tensors, spec_of
 from .naming import Live, by_name
-from .rules import fill, write
 from .tracker import key_of
 
 __all__ = ["initialize"]

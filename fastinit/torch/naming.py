@@ -15,8 +15,9 @@ from fastinit.checkpoint.recipe import checked_seed
 from fastinit.random import PCG64, Generator
 
 from .describing import Event, Unclear, describe, events_of, truncated
+from .filling import fill
 from .names import check_parameters, named_tensors, spec_of
-from .rules import fill, plan_of_events
+from .rules import plan_of_events
 from .tracker import Call, Geometry, Tracker, covers, key_of, name_of
 
 __all__ = ["Live", "by_name"]
@@ -101,6 +102,8 @@ class Live(Tracker):
         named = self._named(target)
         self.written.add(key_of(target))
         if named is None:
+            if target.is_meta:
+                self._used.add(id(call))
             return call.function(*args, **kwargs)
         events = self._events(call, target)
         if events is None:

@@ -9,6 +9,11 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from fastinit._arrays import memory_of
+from fastinit.checkpoint.steps import norm
+
+from .filling import write
+
 __all__ = ["parametrized", "run", "without_parametrizations"]
 
 
@@ -113,3 +118,14 @@ def without_parametrizations(
         run_code()
     for each, local, tensor in plain:
         setattr(each, local, tensor)
+        _norm_again(each.parametrizations[local])
+
+
+def _norm_again(originals: nn.Module) -> None:
+    """Let the norm of a weight-normalised tensor have the bits that a recording gives it."""
+    if type(originals[0]).__name__ == "_WeightNorm" and not originals.original1.is_meta:
+        stored, dtype = memory_of(originals.original1.cpu(), output=True, fills=True)
+        sizes = zip(stored.shape, originals.original0.shape, strict=True)
+        axes = tuple(axis for axis, (size, of_norm) in enumerate(sizes) if of_norm == 1 < size)
+        assert dtype is not None  # check_parameters has seen it
+        write(originals.original0, norm(stored, axes, dtype))

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from fastinit import init
-from fastinit._arrays import memory_of, say_written
 from fastinit.checkpoint import Rule, TensorSpec
 from fastinit.checkpoint.matching import plan_of
 from fastinit.checkpoint.steps import Part, TensorPlan
@@ -19,7 +17,7 @@ from fastinit.checkpoint.views import View
 from .describing import Event, Unclear
 from .tracker import Geometry
 
-__all__ = ["fill", "plan_of_events", "rule_of", "write"]
+__all__ = ["plan_of_events", "rule_of", "view_of"]
 
 
 def rule_of(name: str, events: Sequence[Event], shape: tuple[int, ...], **more: Any) -> Rule:
@@ -71,28 +69,3 @@ def plan_of_events(spec: TensorSpec, events: Sequence[Event], where: Geometry | 
         zeros = Event(None, "=", ("zeros",))
         events = [zeros, *(event._replace(where=where) for event in events)]
     return Part(plan_of(rule_of(spec.name, events, spec.shape), spec), view, where.sizes)
-
-
-def fill(target: torch.Tensor, plan: TensorPlan, rng: Any) -> None:
-    """Fill a tensor, in C order of its elements, by a plan of its shape."""
-    if not target.numel():
-        return
-    storage = plan.dtype.storage
-    if target.device.type == "cpu":
-        array, _ = memory_of(target, output=True, fills=True)
-        if array.flags.carray:
-            say_written(target)
-            plan.fill(array.reshape(-1), rng)
-            return
-    values = np.empty(target.numel(), storage)
-    plan.fill(values, rng)
-    write(target, values)
-
-
-def write(target: torch.Tensor, stored: np.ndarray[Any, Any]) -> None:
-    """Copy stored elements into a tensor of any strides and device."""
-    signed = stored.view(f"i{stored.itemsize}") if stored.dtype.kind == "u" else stored
-    values = torch.from_numpy(signed).view(target.dtype).reshape(target.shape)
-    with torch.no_grad():
-        target.detach().copy_(values)
-    say_written(target)

@@ -19,6 +19,7 @@ SPECS = [
     "uniform(low=-1, high=3)",
     "normal(mean=1, std=0.02)",
     "truncated_normal(low=1, high=inf)",
+    "bernoulli(p=0.3)",
     "constant(value=0.1)",
     "zeros",
     "ones",

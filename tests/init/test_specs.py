@@ -70,7 +70,7 @@ def test_a_table_of_functions_is_what_they_say():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("kaiming", "unknown initialiser 'kaiming'; known are constant, .*zeros"),
+        ("kaiming", "unknown initialiser 'kaiming'; known are bernoulli, .*zeros"),
         ("kaiming(a=1)", r"in 'kaiming\(a=1\)': unknown initialiser"),
         ("kaiming_normal(", r"in 'kaiming_normal\(': a spec is a name, or name\(argument=value, ...\)"),
         ("kaiming normal", "a spec is a name"),

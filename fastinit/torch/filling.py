@@ -1,0 +1,112 @@
+"""Fills tensors of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from fastinit import init
+from fastinit._arrays import memory_of, say_written
+from fastinit._dtypes import of
+from fastinit.checkpoint.steps import TensorPlan
+from fastinit.init.initializer import Initializer, generator_of, ranges_of
+
+__all__ = ["fill", "fill_", "write"]
+
+
+def fill_(
+    tensor: torch.Tensor,
+    spec: str | Initializer,
+    rng: Any,
+    *,
+    shape: Sequence[int] | None = None,
+    block: tuple[Any, ...] | slice | None = None,
+    start: int | None = None,
+) -> torch.Tensor:
+    """Fill a tensor that is part of a larger one, with the values that it has there.
+
+    This is for those who shard by hand, such as Megatron's tensor parallelism (`block`), or ZeRO's and
+    FSDP1's flat shards (`start`). Each rank fills its part, with equal `rng`, and the parts make the full
+    tensor.
+
+    Parameters
+    ----------
+    tensor : torch.Tensor
+        Of float16, bfloat16, float32 or float64, on any device, with any strides. It may require grad.
+    spec : str or Initializer
+        As `fastinit.init.get` takes it. Fans are those of the full tensor.
+    rng : fastinit.random.Generator
+        Or anything that `fastinit.random.default_rng` takes. It moves past the full tensor.
+    shape : sequence of int, optional
+        The shape of the full tensor; by default the tensor's own.
+    block : tuple of slice, optional
+        The tensor is ``full[block]``.
+    start : int, optional
+        The tensor has elements ``[start, start + tensor.numel())`` of the full one, in C order.
+
+    Returns
+    -------
+    Tensor
+        `tensor`.
+
+    Raises
+    ------
+    TypeError
+        Both `block` and `start` are given, or the dtype is another one.
+    ValueError
+        The tensor is not of the block's shape, or its elements are outside the full tensor.
+
+    Examples
+    --------
+    >>> whole, half = torch.empty(4, 6), torch.empty(4, 3)
+    >>> _ = fill_(whole, "xavier_uniform", 7)
+    >>> _ = fill_(half, "xavier_uniform", 7, shape=(4, 6), block=(slice(None), slice(3, 6)))
+    >>> bool((half == whole[:, 3:]).all())
+    True
+    """
+    if block is not None and start is not None:
+        raise TypeError("give block or start, not both")
+    dtype = of(str(tensor.dtype).removeprefix("torch."))
+    full = tuple(tensor.shape if shape is None else shape)
+    plan = init.get(spec).plan(full, dtype=dtype)
+    generator = generator_of(rng)
+    values = np.empty(tuple(tensor.shape), dtype.storage)
+    if start is not None:
+        plan.fill(values.reshape(-1), generator, start)
+    else:
+        ranges = ranges_of(() if block is None else block, full)
+        if tuple(map(len, ranges)) != values.shape:
+            part = "the full tensor" if block is None else "the block"
+            raise ValueError(f"the tensor has shape {values.shape}, but {part} has {tuple(map(len, ranges))}")
+        plan.fill_block(values, generator, ranges)
+    plan.consume(generator)
+    write(tensor, values)
+    return tensor
+
+
+def fill(target: torch.Tensor, plan: TensorPlan, rng: Any) -> None:
+    """Fill a tensor, in C order of its elements, by a plan of its shape."""
+    if not target.numel():
+        return
+    storage = plan.dtype.storage
+    if target.device.type == "cpu":
+        array, _ = memory_of(target, output=True, fills=True)
+        if array.flags.carray:
+            say_written(target)
+            plan.fill(array.reshape(-1), rng)
+            return
+    values = np.empty(target.numel(), storage)
+    plan.fill(values, rng)
+    write(target, values)
+
+
+def write(target: torch.Tensor, stored: np.ndarray[Any, Any]) -> None:
+    """Copy stored elements into a tensor of any strides and device."""
+    signed = stored.view(f"i{stored.itemsize}") if stored.dtype.kind == "u" else stored
+    values = torch.from_numpy(signed).view(target.dtype).reshape(target.shape)
+    with torch.no_grad():
+        target.detach().copy_(values)
+    say_written(target)
