@@ -46,10 +46,11 @@ class TensorPlan(Protocol):
     def fill(self, out: Array, rng: Any, start: int = 0) -> None: ...
 
 
-_ASSIGN = re.compile(r"(?P<view>[^=]*?)\s*=\s*(?P<value>.+)", re.DOTALL)
-_SCALE = re.compile(r"(?P<view>.*?)\s*(?P<operation>[-+*/])\s*(?P<number>-?[\w.]+(?:e[-+]?\d+)?)")
+_VIEW = r"(?P<view>(?:[(\[][^=]*?)?)"
+_ASSIGN = re.compile(rf"{_VIEW}\s*=\s*(?P<value>.+)", re.DOTALL)
+_SCALE = re.compile(rf"{_VIEW}\s*(?P<operation>[-+*/])\s*(?P<number>-?[\w.]+(?:e[-+]?\d+)?)")
 _NORM = re.compile(r"\(([\d, ]+)\)\.norm\(([\d, ]*)\)")
-_CALL = re.compile(r"(?P<view>.*?)\s*(?P<function>[a-z]\w*)(?:\((?P<bounds>[^()]*)\))?")
+_CALL = re.compile(rf"{_VIEW}\s*(?P<function>[a-z]\w*)(?:\((?P<bounds>[^()]*)\))?")
 
 _OPERATIONS: dict[str, Callable[[Array, Any], Array]] = {
     "*": np.multiply,
@@ -188,6 +189,8 @@ class Stepped:
             function = _FUNCTIONS[step.kind]
         else:
             number = dtype.widen(np.zeros(1, dtype.storage)).dtype.type(step.operands[0])
+            if step.kind in "+-":  # torch rounds an addend to the dtype, but no factor
+                number = dtype.widen(_dtypes.rounded(np.float64(number), dtype))
             binary = _OPERATIONS[step.kind]
             function = lambda values: binary(values, number)  # noqa: E731
 

@@ -66,8 +66,6 @@ class View(NamedTuple):
         axes = [range(size) for size in shape]
         for axis, part in enumerate(index):
             axes[axis] = axes[axis][part] if isinstance(part, slice) else _one(axes[axis], part, text)
-            if axes[axis].step < 1:
-                raise ValueError(f"{text!r} goes backwards")
         kept = [axis for axis, part in enumerate(index) if isinstance(part, slice)]
         kept += range(len(index), len(shape))
         if order is not None and sorted(order) != list(range(len(kept))):

@@ -162,7 +162,7 @@ def _pointwise(name: str, call: Call, *, in_place: bool = False) -> Iterator[Eve
         number = _number(second) * _number(call.kwargs.get("alpha", 1))
         event, refs = Event(None, _ARITHMETIC[name], (number,)), (first,)
     else:
-        raise Unclear(name)
+        raise Unclear(f"{name}_" if in_place else name)
     if not in_place:
         yield from _taken(refs[0], name)
     yield event

@@ -8,6 +8,7 @@ code hands the call to it; other threads run the code as it was.
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 from fastinit import init
 from fastinit.init.schemes import standard_bounds
 
-__all__ = ["RANDOM", "install", "remove"]
+__all__ = ["RANDOM", "install", "original", "own_arguments", "remove", "spec_of"]
 
 #: The functions that draw.
 RANDOM = ("trunc_normal_", "orthogonal_", "sparse_")
@@ -72,6 +73,11 @@ def _code(name: str) -> CodeType:
     return code.replace(co_consts=constants, co_name=name)
 
 
+def original(name: str) -> FunctionType:
+    """Return a function of `torch.nn.init` as it is without a tracker."""
+    return _originals[name]
+
+
 def called(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Do what a function of `torch.nn.init` does, in the way of this thread's tracker."""
     original = _originals[name]
@@ -83,7 +89,11 @@ def called(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 def spec_of(name: str, arguments: dict[str, Any]) -> str:
     """Return the spec of the initialiser that does what a function of `torch.nn.init` does."""
-    own = {key: value for key, value in arguments.items() if key not in ("tensor", "generator")}
     if name == "trunc_normal_":
-        return init.get("truncated_normal", **standard_bounds(**own)).spec
-    return init.get(name.removesuffix("_"), **own).spec
+        return init.get("truncated_normal", **standard_bounds(**arguments)).spec
+    return init.get(name.removesuffix("_"), **arguments).spec
+
+
+def own_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a function's arguments without its tensor and torch's generator."""
+    return {key: value for key, value in arguments.items() if key not in ("tensor", "generator")}

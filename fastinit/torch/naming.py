@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from fastinit.random import PCG64, Generator
 
 from .describing import Event, Unclear, describe, events_of, truncated
 from .filling import fill
+from .hooks import own_arguments
 from .names import check_parameters, named_tensors, spec_of
 from .rules import plan_of_events
 from .tracker import Call, Geometry, Tracker, covers, key_of, name_of
@@ -96,7 +98,7 @@ class Live(Tracker):
         tensor = values.arguments["tensor"]
         if self._named(tensor) is None or name in ("eye_", "dirac_"):
             return original(*args, **kwargs)
-        return self.write(name, tensor, (tensor,), dict(values.arguments))
+        return self.write(name, tensor, (tensor,), own_arguments(values.arguments))
 
     def perform(self, call: Call, target: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         named = self._named(target)
@@ -148,8 +150,16 @@ class Live(Tracker):
         size = owner.untyped_storage().nbytes() // owner.element_size()
         if where is None or covers(where, size) or where == Geometry.of(owner):
             where = None
-        plan = plan_of_events(spec if where is None else _flat(spec, size), events, where)
-        fill(target, plan, self._root.fold_in(name))
+        rng = self._root.fold_in(name)
+        spec = spec if where is None else _flat(spec, size)
+        try:
+            fill(target, plan_of_events(spec, events, where), rng)
+        except Unclear:  # such as a diagonal: no slices
+            if where is None:
+                return
+            full = torch.empty(size, dtype=owner.dtype)
+            fill(full, plan_of_events(replace(spec, shape=(size,)), events), rng)
+            target.copy_(torch.as_strided(full, *where))
 
     def _fill_replaced(self) -> None:
         """Fill what code has put in the place of a parameter, such as ``weight.data = torch.randn(...)``."""

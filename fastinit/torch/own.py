@@ -112,13 +112,26 @@ def without_parametrizations(
         tensor = torch.empty(shape, dtype=like.dtype, device=like.device)
         name(f"{prefix}.".lstrip(".") + f"parametrizations.{local}.{last}", tensor)
         plain.append((each, local, tensor))
-    with parametrize.cached():
+    with contextlib.ExitStack() as stack:
         for each, local, tensor in plain:
-            parametrize._cache[(id(each), local)] = tensor
+            stack.enter_context(_reads_as(each, local, tensor))
         run_code()
     for each, local, tensor in plain:
         setattr(each, local, tensor)
         _norm_again(each.parametrizations[local])
+
+
+@contextlib.contextmanager
+def _reads_as(module: nn.Module, local: str, tensor: torch.Tensor) -> Iterator[None]:
+    """Context in which a parametrized tensor of a module reads as another tensor."""
+    parametrized_class = type(module)  # made for this module and its copies
+    computed = parametrized_class.__dict__[local]
+    plain = property(lambda self: tensor if self is module else computed.fget(self), computed.fset)
+    setattr(parametrized_class, local, plain)
+    try:
+        yield
+    finally:
+        setattr(parametrized_class, local, computed)
 
 
 def _norm_again(originals: nn.Module) -> None:

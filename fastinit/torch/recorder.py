@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import glob
 import inspect
 import math
 from collections.abc import Callable, Iterator
@@ -18,7 +19,8 @@ from fastinit.checkpoint.buffers import packed
 from fastinit.checkpoint.views import View
 
 from . import own
-from .describing import Event, Unclear, describe
+from .describing import Unclear, describe
+from .hooks import own_arguments
 from .models import Model, Saved, quiet, saved_by
 from .names import Named, check_parameters, named_tensors, spec_of
 from .rules import rule_of, view_of
@@ -28,6 +30,8 @@ __all__ = ["CannotRecord", "record", "record_model"]
 
 #: The most bytes of a table that a recording stores.
 MAX_TABLE = 64 << 20
+
+_SMALL = 1 << 16
 
 
 class CannotRecord(ValueError):
@@ -124,7 +128,7 @@ class _Tracker(Tracker):
         if not tensor.is_meta:  # real values, for code that reads them
             with torch.utils._python_dispatch._disable_current_modes():
                 original(*args, **kwargs)
-        return self.write(name, tensor, (tensor,), dict(values.arguments))
+        return self.write(name, tensor, (tensor,), own_arguments(values.arguments))
 
 
 class _Recorder:
@@ -228,6 +232,8 @@ class _Recorder:
 
     def _fixed(self, spec: TensorSpec, ref: Ref) -> Rule:
         """Return the rule of a tensor that draws nothing."""
+        if spec.nbytes <= _SMALL and (short := _short(value_of(ref))) is not None:
+            return Rule(glob.escape(spec.name), short)
         if ref.history and (spec.floating is not None or spec.nbytes > MAX_TABLE):
             with contextlib.suppress(Unclear):
                 events = describe(ref.history).events
@@ -235,36 +241,35 @@ class _Recorder:
                     return rule_of(spec.name, events, spec.shape)
         if spec.nbytes > MAX_TABLE:
             raise Unclear(f"a table of {spec.nbytes} bytes, above {MAX_TABLE}")
-        if any(not leaf.history and leaf.tensor is not None for leaf in _leaves(ref.history)):
+        if not all(leaf.history or leaf.tensor is None for leaf in (ref, *_leaves(ref.history))):
             self.outside.add(spec.name)
         return self._table(spec, value_of(ref))
 
     def _table(self, spec: TensorSpec, value: torch.Tensor) -> Rule:
         """Return the rule of a tensor with known values."""
-        match = rule_of(spec.name, [Event(None, "=", ("zeros",))], spec.shape).match
-        bits = value.contiguous()
-        if value.dtype == torch.bfloat16:
-            bits = bits.view(torch.int16)
-        stored = bits.cpu().numpy()
-        if value.dtype == torch.bfloat16:
-            numbers = value.float().numpy()
-            data = packed(numbers.reshape(-1))
-        else:
-            numbers = stored
-            data = packed(stored.reshape(-1))
-        return Rule(match, _simple(numbers) or "data", data=None if _simple(numbers) else data)
+        if (short := _short(value)) is not None:
+            return Rule(glob.escape(spec.name), short)
+        return Rule(glob.escape(spec.name), "data", data=packed(_numbers(value).reshape(-1)))
 
 
 def _key(tensor: torch.Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
-def _simple(values: np.ndarray[Any, Any]) -> str | None:
+def _numbers(value: torch.Tensor) -> np.ndarray[Any, Any]:
+    """Return the values of a tensor in a dtype that NumPy has."""
+    numbers: np.ndarray[Any, Any] = (value.float() if value.dtype == torch.bfloat16 else value).cpu().numpy()
+    return np.ascontiguousarray(numbers)
+
+
+def _short(value: torch.Tensor) -> str | None:
     """Return the short init that makes these values, or None."""
+    values = _numbers(value)
     if not values.size:
         return "zeros"
     first = values.reshape(-1)[0]
     if (values == first).all() and not (values.dtype.kind == "f" and np.signbit(values).any() and first == 0):
+        # The shortest decimal of the dtype rounds to the same value.
         number = float(str(first)) if values.dtype.kind == "f" else float(int(first))
         return {0.0: "zeros", 1.0: "ones"}.get(number, f"constant(value={number!r})")
     if values.dtype.kind in "iu" and values.ndim and (values == np.arange(values.shape[-1])).all():

@@ -331,22 +331,30 @@ def _replayed(
         return torch.as_strided(_replayed(value.history, reader, made), *value.geometry)
 
     *before, call = history
-    if call.random or isinstance(call.function, str):
-        raise NoValue(f"{reader or 'a value'} depends on {name_of(call.function)}, which draws")
+    if call.random:
+        raise NoValue(f"{reader or 'a value'} depends on {_draw_in(history)}, which draws")
     if call.target is None:
         args, kwargs = tree_map(real, (call.args, call.kwargs), is_leaf=_is_ref)
         flat = _flat(tree_leaves(call.function(*args, **kwargs))[call.output])
     else:
-        written = _operator(call.function).written or 0
+        written = 0 if isinstance(call.function, str) else _operator(call.function).written or 0
         given = dict(enumerate(call.args)) | call.kwargs
         flat = _replayed(tuple(before), reader, made).clone() if before else _empty(call, given[written])
         given = {key: tree_map(real, each, is_leaf=_is_ref) for key, each in given.items() if key != written}
         given[written] = torch.as_strided(flat, *call.target)
-        call.function(
+        function = hooks.original(call.function) if isinstance(call.function, str) else call.function
+        function(
             *(given[number] for number in range(len(call.args))), **{key: given[key] for key in call.kwargs}
         )
     made[key] = flat
     return flat
+
+
+def _draw_in(history: tuple[Call, ...]) -> str:
+    """Return the name of the first operation that draws."""
+    call = next(call for call in history if call.random)
+    deeper = [ref.history for ref in refs_in(call) if any(each.random for each in ref.history)]
+    return _draw_in(deeper[0]) if deeper else name_of(call.function)
 
 
 def _is_ref(value: Any) -> bool:

@@ -1,0 +1,211 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fastinit import checkpoint
+from fastinit.torch import CannotRecord, initialize, record
+
+
+class Model(nn.Module):
+    """A module whose parts are given as tensors or functions of the module."""
+
+    def __init__(self, code=None, **tensors):
+        super().__init__()
+        for name, tensor in tensors.items():
+            setattr(self, name, nn.Parameter(tensor()))
+        self.code = code
+
+    def init_weights(self):
+        with torch.no_grad():
+            self.code(self)
+
+
+def rules(make):
+    return {rule.match: (rule.init, *rule.then) for rule in record(make).rules}
+
+
+def weight_after(code, shape=(6, 4)):
+    """Return the init and steps of a weight after some code."""
+    return rules(Model(code, weight=lambda: torch.empty(shape)))["weight"]
+
+
+@pytest.mark.parametrize(
+    ("code", "rule"),
+    [
+        (lambda m: m.weight.normal_(0, 0.02), ("normal(std=0.02)",)),
+        (lambda m: nn.init.trunc_normal_(m.weight), ("truncated_normal",)),
+        (lambda m: nn.init.orthogonal_(m.weight), ("orthogonal",)),
+        (lambda m: nn.init.sparse_(m.weight, 0.5), ("sparse(sparsity=0.5)",)),
+        (lambda m: nn.init.eye_(m.weight), ("eye",)),
+        (lambda m: m.weight.bernoulli_(0.25), ("bernoulli(p=0.25)",)),
+        (lambda m: m.weight.zero_(), ("zeros",)),
+        (lambda m: m.weight.fill_(2.5), ("constant(value=2.5)",)),
+        (lambda m: m.weight.normal_().mul_(0.5).div_(3), ("normal", "* 0.5", "/ 3.0")),
+        (lambda m: m.weight.uniform_().sub_(0.5).clamp_(-0.1), ("uniform", "- 0.5", "clamp(-0.1, inf)")),
+        (lambda m: m.weight.copy_(torch.randn(6, 4) * 0.3 + 1), ("normal", "* 0.3", "+ 1.0")),
+        (lambda m: m.weight.copy_(1 + 0.3 * torch.rand_like(m.weight)), ("uniform", "* 0.3", "+ 1.0")),
+        (lambda m: m.weight.copy_(torch.normal(0.0, 0.5, (6, 4))), ("normal(std=0.5)",)),
+        (lambda m: (m.weight.normal_(), m.weight[2].zero_()), ("normal", "[2] = zeros")),
+        (lambda m: (m.weight.normal_(), m.weight[:, 1:3].mul_(2)), ("normal", "[:, 1:3] * 2.0")),
+        (lambda m: (m.weight.zero_(), m.weight.view(3, 2, 4)[:, 1].normal_()), ("zeros", "[1:6:2] = normal")),
+        (lambda m: (m.weight[:2].normal_(), m.weight[2:].zero_()),
+         ("zeros", "[0:2] = normal", "[2:6] = zeros")),
+        (lambda m: (m.weight.uniform_(), m.weight.normal_()), ("normal",)),
+        (lambda m: m.weight.normal_().mul_(1.0).add_(0.0), ("normal",)),
+        (lambda m: m.weight.uniform_().exp_().neg_(), ("uniform", "exp", "negative")),
+        (lambda m: m.weight.normal_(0, torch.tensor([4.0]).sqrt().item()), ("normal(std=2.0)",)),
+        (lambda m: m.weight.normal_(0, float(torch.linspace(0, 1, 5).tolist()[3])), ("normal(std=0.75)",)),
+        (lambda m: setattr(m, "weight", nn.Parameter(torch.randn(6, 4))), ("normal",)),
+    ],
+)  # fmt: skip
+def test_what_code_does_becomes_a_rule(code, rule):
+    assert weight_after(code) == rule
+
+
+def test_a_table_is_computed_once_and_stored():
+    def code(module):
+        position = torch.arange(6).unsqueeze(1)
+        frequency = torch.exp(torch.arange(0, 4, 2) * (-np.log(1e4) / 4))
+        module.weight[:, 0::2] = torch.sin(position * frequency)
+        module.weight[:, 1::2] = torch.cos(position * frequency)
+
+    def copied(module):
+        table = torch.empty(6, 4)
+        code(type("", (), {"weight": table}))
+        module.weight.copy_(table)
+
+    recording = record(Model(copied, weight=lambda: torch.empty(6, 4)))
+    assert recording.rules[0].init == "data"
+    expected = torch.empty(6, 4)
+    code(type("", (), {"weight": expected}))
+    ((_, table),) = checkpoint.tensors(recording)
+    assert (table == expected.numpy()).all()
+
+
+def test_buffers_have_short_rules_if_they_can():
+    class Buffers(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("positions", torch.arange(5).expand(1, -1))
+            self.register_buffer("mask", torch.ones(4, 4).tril())
+            self.register_buffer("scale", torch.tensor(0.1))
+            self.register_buffer("lost", torch.tensor([3, 1, 2]), persistent=False)
+
+    recording = record(Buffers)
+    assert {rule.match: rule.init for rule in recording.rules} == {
+        "positions": "arange",
+        "mask": "tril",
+        "scale": "constant(value=0.1)",
+        "lost": "data",
+    }
+    assert [spec.name for spec in recording.specs] == ["positions", "mask", "scale"]
+
+
+def test_copies_of_a_layer_are_equal_as_in_torch():
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    tensors = dict(
+        checkpoint.tensors(
+            record(lambda: nn.TransformerEncoder(layer.__class__(8, 2, 16, batch_first=True), 2))
+        )
+    )
+    assert (tensors["layers.0.linear1.weight"] == tensors["layers.1.linear1.weight"]).all()
+
+
+def test_a_copy_of_a_named_tensor_takes_its_stream():
+    class Momentum(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.slow, self.fast = nn.Linear(3, 2), nn.Linear(3, 2)
+            self.slow.weight.data.copy_(self.fast.weight.data)
+
+    tensors = dict(checkpoint.tensors(record(Momentum), seed=4))
+    assert (tensors["slow.weight"] == tensors["fast.weight"]).all()
+    assert not (tensors["slow.bias"] == tensors["fast.bias"]).any()
+    module = initialize(Momentum(), 4, record(Momentum))
+    assert (module.fast.weight.detach().numpy() == tensors["fast.weight"]).all()
+
+
+def test_ties_are_listed_once_and_padding_rows_stay():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.head = nn.Embedding(9, 4, padding_idx=2), nn.Linear(4, 9)
+            self.head.weight = self.embed.weight
+
+    recording = record(Tied)
+    assert [spec.name for spec in recording.specs] == ["embed.weight", "head.bias"]
+    assert recording.rules[0].then == ("[2] = zeros",)
+
+
+def test_the_module_itself_is_not_touched():
+    module = nn.Linear(3, 2)
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    state = torch.get_rng_state()
+    record(module)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
+    assert torch.empty(1).device.type == "cpu"
+
+
+def test_weight_norm_is_a_norm_and_named():
+    recording = record(lambda: nn.utils.parametrizations.weight_norm(nn.Conv1d(4, 8, 3)))
+    note = "parametrizations.weight.original0: a norm of parametrizations.weight.original1"
+    assert recording.notes == (f"{note}, in NumPy's arithmetic",)
+    tensors = dict(checkpoint.tensors(recording))
+    weight = torch.from_numpy(tensors["parametrizations.weight.original1"])
+    norms = torch.from_numpy(tensors["parametrizations.weight.original0"])
+    torch.testing.assert_close(norms, torch.norm_except_dim(weight, 2, 0))
+
+
+def numpy_noise():
+    return Model(weight=lambda: torch.from_numpy(np.random.standard_normal((3, 2))))  # noqa: NPY002
+
+
+def code(function, *shape):
+    return Model(lambda module: function(module.weight), weight=lambda: torch.empty(shape or (3,)))
+
+
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        (numpy_noise, r"weight: an array from outside torch differs .* \(numpy.random\?\)"),
+        (code(lambda w: w.exponential_()), "weight: .*exponential_"),
+        (code(lambda w: w.normal_().cumsum_(0)), "weight: .*cumsum"),
+        (code(lambda w: w.normal_().erfinv_()), "weight: .*erfinv_"),
+        (code(lambda w: w[:2].normal_()), "weight: .*nothing that fills all"),
+        (code(lambda w: None), "weight: "),
+        (code(lambda w: w.fill_(torch.rand(3).sum().item())), r"Tensor.item\(\) depends on rand"),
+        (code(lambda w: w.normal_().copy_(torch.eye(3) + w), 3, 3), "weight: .*table of values"),
+        (lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(3, 4)), "_[uv]: "),
+    ],
+)
+def test_what_no_rule_says_is_an_error_that_names_it(make, error):
+    with pytest.raises(CannotRecord, match=error):
+        record(make)
+
+
+def test_on_the_cpu_such_a_tensor_is_stored_as_it_was_made():
+    def make():
+        return Model(weight=lambda: torch.empty(3, 2).exponential_(), other=lambda: torch.randn(2))
+
+    recording = record(make, device="cpu")
+    assert [rule.init for rule in recording.rules] == ["data", "normal"]
+    assert recording.notes[0].startswith("weight: stored as torch made it (exponential_")
+
+
+def test_a_table_that_is_too_large(monkeypatch):
+    monkeypatch.setattr("fastinit.torch.recorder.MAX_TABLE", 100)
+    with pytest.raises(CannotRecord, match="table of 160 bytes, above 100"):
+        record(lambda: Model(weight=lambda: torch.arange(40.0)))
+    assert rules(lambda: Model(weight=lambda: torch.zeros(40)))["weight"] == ("zeros",)
+
+
+def test_a_wrong_device():
+    with pytest.raises(ValueError, match="cuda"):
+        record(nn.Linear(2, 2), device="cuda")
+
+
+def test_equal_models_have_equal_recordings():
+    assert record(lambda: nn.Linear(3, 2)) == record(nn.Linear(3, 2, device="meta"))
+    assert record(lambda: nn.Linear(3, 2)) != record(lambda: nn.Linear(3, 4))
