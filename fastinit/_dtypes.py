@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fastinit import _dispatch
 from fastinit._dispatch import default_fp
 
-__all__ = ["DTYPES", "FLOAT8", "Dtype", "of", "rounded"]
+__all__ = ["CHUNK", "DTYPES", "FLOAT8", "Dtype", "of", "rounded"]
 
 Array = npt.NDArray[Any]
 
@@ -72,6 +72,11 @@ class Dtype(NamedTuple):
         return dtype
 
     @property
+    def made(self) -> Dtype:
+        """The dtype in which its values are made: itself, if the C core has it."""
+        return DTYPES[self.tag]
+
+    @property
     def working_max(self) -> float:
         """The largest finite value of the working precision: float64 for float64, else float32."""
         return max(self.max, float.fromhex("0x1.fffffep127"))
@@ -125,13 +130,14 @@ def _native(name: str, tag: str, working: type[np.floating[Any]]) -> Dtype:
     )
 
 
-_CHUNK = 1 << 15  # values whose temporary arrays fit in the L2 cache
+#: Values whose temporary arrays fit in the L2 cache: an even number, so that no pair of normals is drawn twice.
+CHUNK = 1 << 15
 
 
 def _float8(name: str, stored_as: str, exponent_bits: int, nan: int, infinity: int | None) -> Dtype:
-    """A dtype of 8 bits, whose values are made in float32. The codes of a NaN and of infinity, if any, follow.
+    """A dtype of 8 bits, whose values are made in float32, with the codes of a NaN and of infinity, if any.
 
-    A finite value that is too large becomes the largest finite value, and so does infinity if it has no code.
+    A finite value that is too large becomes the largest finite value. So does infinity if it has no code.
     """
     digits = 7 - exponent_bits
     exponents, fractions = np.divmod(np.arange(128), 1 << digits)
@@ -146,7 +152,7 @@ def _float8(name: str, stored_as: str, exponent_bits: int, nan: int, infinity: i
 
     @functools.cache
     def table() -> npt.NDArray[np.uint8]:
-        """Return the code of each bfloat16 that was rounded to odd, which keeps on which side of a tie it is."""
+        """Return the code of each bfloat16 that was rounded to odd, which keeps its side of a tie."""
         magnitudes = _widen_bfloat16(np.arange(1 << 15))
         ties = (finite[1:] + finite[:-1]) / 2  # exact
         codes = np.searchsorted(ties, magnitudes)
@@ -159,11 +165,13 @@ def _float8(name: str, stored_as: str, exponent_bits: int, nan: int, infinity: i
     def narrow(values: Array) -> Array:
         flat = values.reshape(-1)
         out = np.empty(flat.size, np.uint8)
-        for start in range(0, flat.size, _CHUNK):
-            bits = _to_odd(flat[start : start + _CHUNK])
-            rows = (bits >> np.uint32(16)).astype(np.intp)
-            rows |= (bits & np.uint32(0xFFFF)) != 0
-            table().take(rows, out=out[start : start + _CHUNK], mode="clip")  # "raise" would buffer
+        for start in range(0, flat.size, CHUNK):
+            bits = _to_odd(flat[start : start + CHUNK])
+            # The lower half, if it is not 0, sets the last bit of the upper half.
+            halves = ((bits & np.uint32(0xFFFF)) + np.uint32(0xFFFF) | bits) >> np.uint32(16)
+            table().take(
+                halves.astype(np.intp), out=out[start : start + CHUNK], mode="clip"
+            )  # "raise" would buffer
         return out.reshape(values.shape)
 
     return Dtype(

@@ -139,7 +139,7 @@ def tensors(
     name : str
         In the order of the manifest.
     array : ndarray
-        The tensor. A BF16 tensor has the dtype of ``ml_dtypes``.
+        The tensor. BF16 and the floats of 8 or 4 bits have the dtype of ``ml_dtypes``.
 
     Raises
     ------
@@ -159,14 +159,13 @@ def tensors(
 
 
 def _array(recipe: Recipe, choice: Choice) -> npt.NDArray[Any]:
-    flat = np.empty(choice.spec.size, choice.spec.storage)
+    flat = np.empty(choice.spec.words, choice.spec.storage)
 
     def copy(_: Choice, start: int, values: npt.NDArray[Any]) -> None:
         flat[start : start + values.size] = values
 
     recipe.produce([choice], copy)
-    dtype = choice.spec.storage if choice.spec.floating is None else choice.spec.floating.numpy
-    return flat.view(dtype).reshape(choice.spec.shape)
+    return choice.spec.stored.array(flat).reshape(choice.spec.shape)
 
 
 class _Job:

@@ -35,7 +35,7 @@ class Statistics(NamedTuple):
     name, dtype, shape
         The tensor.
     mean, std, min, max : float or None
-        Of the finite elements; None if there are none.
+        Of the finite elements; None if there are none. Each part of a complex element counts as one.
     zeros : float
         The share of elements that are zero, from 0 to 1.
     nan, inf : int
@@ -206,7 +206,7 @@ def _statistics(spec: TensorSpec, moments: _Moments, choice: Choice | None) -> S
         std=std,
         min=moments.min if measured else None,
         max=moments.max if measured else None,
-        zeros=moments.zeros / spec.size if spec.size else 0.0,
+        zeros=moments.zeros / (spec.size * spec.stored.parts) if spec.size else 0.0,
         nan=moments.nan,
         inf=moments.inf,
         expected_mean=None if choice is None else choice.mean,
@@ -226,7 +226,7 @@ def _is_off(moments: _Moments, std: float | None, choice: Choice | None) -> bool
     draws = n - moments.zeros if choice.plan.distribution == "structured" else n
     # The standard error of a normal's std. The other distributions have lower kurtosis, so smaller errors.
     error = SIGMAS / math.sqrt(2.0 * draws) if draws else 0.0
-    rounding = choice.spec.floating.epsilon if choice.spec.floating else 0.0
-    of_std = choice.std * (error + rounding)
-    of_mean = choice.std * SIGMAS / math.sqrt(n) + abs(choice.mean) * rounding
+    rounding, step = (dtype.epsilon, dtype.tiny) if (dtype := choice.spec.floating) else (0.0, 0.0)
+    of_std = choice.std * (error + rounding) + step / 2
+    of_mean = choice.std * SIGMAS / math.sqrt(n) + abs(choice.mean) * rounding + step / 2
     return not (abs(std - choice.std) <= of_std and abs(moments.mean - choice.mean) <= of_mean)

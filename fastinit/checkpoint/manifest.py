@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from . import formats
 from .errors import BadInput
-from .spec import DTYPES, MAX_BYTES, MAX_HEADER, TensorSpec, checked, dtype_name, parse_json, read_bytes
+from .spec import MAX_BYTES, MAX_HEADER, TensorSpec, checked, parse_json, read_bytes
+from .storage import DTYPES, dtype_name
 
 __all__ = ["DTYPES", "GPT2", "TensorSpec", "read", "select"]
 
@@ -35,7 +36,7 @@ def read(
         sharded one, or a folder with either. In a mapping, dtypes of NumPy and torch are valid, and so is a
         `TensorSpec` in place of the inner mapping.
     dtype : str or dtype, optional
-        The dtype that all floating-point tensors get: F64, F32, F16 or BF16.
+        The dtype that all floating-point tensors get: F64, F32, F16, BF16, F8_E4M3 or F8_E5M2.
 
     Returns
     -------
@@ -78,7 +79,7 @@ def select(specs: Sequence[TensorSpec], only: str | Sequence[str]) -> list[Tenso
 
 def _float_name(dtype: Any) -> str:
     name = dtype_name(dtype)
-    floats = [name for name in DTYPES if TensorSpec("any", name, ()).floating is not None]
+    floats = [name for name, dtype in DTYPES.items() if dtype.floating is not None]
     if name not in floats:
         raise BadInput(f"dtype {dtype!r} is none of {', '.join(floats)}")
     return str(name)

@@ -42,7 +42,7 @@ class Difference:
         The number of elements that differ, and of all elements.
     index : tuple of int
         The index of the first element that differs.
-    expected, actual : float or int
+    expected, actual : float, int or complex
         The value made again, and the value in the file.
     """
 
@@ -50,8 +50,8 @@ class Difference:
     count: int
     size: int
     index: tuple[int, ...]
-    expected: float
-    actual: float
+    expected: complex
+    actual: complex
 
 
 @dataclass(frozen=True)
@@ -201,15 +201,16 @@ class _Comparison:
         self._lock = threading.Lock()
 
     def compare(self, choice: Choice, start: int, expected: Array) -> None:
-        """Compare elements from `start` on with the file. Any thread may call."""
+        """Compare words from `start` on with the file. Any thread may call."""
         actual = self._files.read(self._stored[choice.spec.name], start, start + expected.size)
         # Compare bytes: a NaN equals itself, and zeros have signs.
-        differing = np.zeros(0, np.intp)
         if not np.array_equal(actual.view(np.uint8), expected.view(np.uint8)):
-            differing = _differing(choice, actual, expected)
-        if differing.size:
-            with self._lock:
-                self._record(choice, start, actual, expected, differing)
+            stored = choice.spec.stored
+            elements = stored.elements(actual), stored.elements(expected)
+            differing = _differing(choice, *elements)
+            if differing.size:
+                with self._lock:
+                    self._record(choice, start * stored.packed, *elements, differing)
         self.progress.add(expected.nbytes)
 
     def _record(
@@ -223,7 +224,8 @@ class _Comparison:
         if earlier and earlier.index < index:
             self.found[spec.name] = replace(earlier, count=count)
             return
-        pair = (spec.as_numbers(values[at : at + 1])[0].item() for values in (expected, actual))
+        parts = (spec.stored.widen(values[at : at + 1]).tolist() for values in (expected, actual))
+        pair = (each[0] if len(each) == 1 else complex(*each) for each in parts)
         self.found[spec.name] = Difference(spec.name, count, spec.size, index, *pair)
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fastinit import _sampling
 from fastinit._distributions import named
-from fastinit._dtypes import DTYPES, Dtype, rounded
+from fastinit._dtypes import CHUNK, Dtype, rounded
 
 __all__ = ["Constant", "DeltaOrthogonal", "Identity", "Orthogonal", "Plan", "Sampled", "Sparse"]
 
@@ -125,7 +125,10 @@ class Sampled(Plan):
             raise ValueError(f"{distribution} parameters {parameters} are too large for {dtype.name}")
 
     def _range(self, out: Array, rng: Any, start: int) -> None:
-        self._draw(_sampling.fill_at, rng, out, start)
+        # Other values than those of the core are made in pieces that stay in the cache.
+        step = out.size if self.dtype.made is self.dtype else CHUNK
+        for at in range(0, out.size, step):
+            self._draw(_sampling.fill_at, rng, out[at : at + step], start + at)
 
     def fill_all(self, out: Array, rng: Any) -> None:
         self._draw(_sampling.fill, rng, out)
@@ -135,7 +138,7 @@ class Sampled(Plan):
         self._draw(_sampling.fill_block, rng, out, self.shape, axes)
 
     def _draw(self, fill: Callable[..., object], rng: Any, out: Array, *place: Any) -> None:
-        made = DTYPES[self.dtype.tag]
+        made = self.dtype.made
         values = out if made is self.dtype else np.empty(out.shape, made.storage)
         fill(rng, values, *place, self.distribution, made.tag, *self.parameters)
         if values is not out:

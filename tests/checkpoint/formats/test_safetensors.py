@@ -13,13 +13,12 @@ from fastinit.checkpoint import BadInput
 from fastinit.checkpoint.formats import safetensors as format
 from fastinit.checkpoint.manifest import DTYPES, TensorSpec
 
+names = st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda name: name != "__metadata__")
+shapes = st.lists(st.integers(0, 4), max_size=4).map(tuple)
 specs = st.lists(
-    st.builds(
-        TensorSpec,
-        st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda name: name != "__metadata__"),
-        st.sampled_from(sorted(DTYPES)),
-        st.lists(st.integers(0, 4), max_size=4).map(tuple),
-    ),
+    st.builds(TensorSpec, names, st.sampled_from(sorted({*DTYPES} - {"F4"})), shapes)
+    # Two elements are packed in a byte.
+    | st.builds(TensorSpec, names, st.just("F4"), shapes.map(lambda shape: (*shape, 2))),
     min_size=1,
     max_size=20,
     unique_by=lambda spec: spec.name,
