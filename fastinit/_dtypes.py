@@ -130,7 +130,7 @@ def _native(name: str, tag: str, working: type[np.floating[Any]]) -> Dtype:
     )
 
 
-#: Values whose temporary arrays fit in the L2 cache: an even number, so that no pair of normals is drawn twice.
+#: Values whose temporary arrays fit in the L2 cache. It is even, so that no pair of normals is drawn twice.
 CHUNK = 1 << 15
 
 

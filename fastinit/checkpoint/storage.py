@@ -153,7 +153,8 @@ _SPELLINGS = {
     spelling: name
     for name, dtype in DTYPES.items()
     for spelling in (name.lower(), dtype.numpy_name, f"torch.{dtype.numpy_name}")
-}
+    if spelling not in ("f4", "i8", "u8")  # NumPy's names of wider dtypes
+} | {name: name for name in DTYPES}
 
 
 def dtype_name(dtype: Any) -> Any:
@@ -167,4 +168,4 @@ def dtype_name(dtype: Any) -> Any:
     ('BF16', 'F32', 'f8')
     """
     text = dtype if isinstance(dtype, str) else getattr(dtype, "name", getattr(dtype, "__name__", dtype))
-    return _SPELLINGS.get(str(text).lower(), dtype)
+    return _SPELLINGS.get(str(text), dtype)

@@ -138,9 +138,10 @@ def verify(
     """
     began = time.perf_counter()
     stored, metadata = formats.read(path)
-    recipe = _recipe([tensor.spec for tensor in stored], metadata, seed, init, str(path))
+    is_shard = formats.of(Path(path)).is_shard(Path(path))
+    recipe = _recipe([tensor.spec for tensor in stored], metadata, seed, init, Path(path), is_shard)
     # The digest in the metadata is of all shards, with the seed and the rules in the metadata.
-    recorded = seed is None and init is None and not formats.of(Path(path)).is_shard(Path(path))
+    recorded = seed is None and init is None and not is_shard
     with Files(stored) as files:
         comparison = _Comparison(stored, files, progress)
         recipe.produce(recipe.choices, comparison.compare, threads)
@@ -165,23 +166,46 @@ def _other_seeds(paths: Iterable[Path], seed: int) -> dict[str, str]:
 
 
 def _recipe(
-    specs: Sequence[TensorSpec], metadata: Mapping[str, str], seed: int | None, init: Any, where: str
+    specs: Sequence[TensorSpec],
+    metadata: Mapping[str, str],
+    seed: int | None,
+    init: Any,
+    where: Path,
+    is_shard: bool,
 ) -> Recipe:
     if seed is None:
         seed = _recorded_seed(metadata, where)
-    recorded = rules.of_metadata(metadata, where) if init is None else None
+    recorded = rules.of_metadata(metadata, str(where)) if init is None else None
     if init is None and recorded is None:
         raise BadInput(f"{where}: has no rules in its metadata: say with --init how it was made")
     ours = str(fastinit.CONTRACT)
     contract = metadata.get("fastinit.contract", ours)
     if contract != ours:
         raise BadInput(f"{where}: was made under stream contract {contract}; this fastinit has {ours}")
+    if recorded is None and is_shard:
+        return _of_model(specs, seed, init, where)
     if recorded is None:
         return resolve(specs, init, seed)
     return replace(resolve(specs, recorded, seed), rules_from="as recorded")
 
 
-def _recorded_seed(metadata: Mapping[str, str], where: str) -> int:
+def _of_model(specs: Sequence[TensorSpec], seed: int, init: Any, shard: Path) -> Recipe:
+    """Return the recipe of a shard. Its rules see the whole model, if the index beside the shard lists it."""
+    model = {spec.name: spec for spec in specs}
+    index, problem = formats.of(shard).index_beside(shard), "no index beside it lists it"
+    if index is not None:
+        try:
+            model |= {tensor.spec.name: tensor.spec for tensor in formats.read(index)[0]}
+            problem = ""
+        except BadInput as error:
+            problem = str(error)
+    recipe = resolve([*model.values()], init, seed).of(specs)
+    if problem and recipe.layers is not None:
+        raise BadInput(f"{shard}: is one shard, and its rules use layers, which cannot be counted: {problem}")
+    return recipe
+
+
+def _recorded_seed(metadata: Mapping[str, str], where: Path) -> int:
     text = metadata.get("fastinit.seed")
     if text is None:
         raise BadInput(f"{where}: has no seed in its metadata: say with --seed how it was made")
