@@ -67,6 +67,8 @@ def plan(text: str, tensor: TensorSpec) -> BufferPlan | None:
     ValueError
         The shape or the dtype does not fit the buffer.
     """
+    if not tensor.size:  # as in torch, nothing is done and nothing is wrong
+        return BufferPlan(tensor, lambda index, shape: index)
     stored = tensor.stored
     base = _INV_FREQ.fullmatch(text)
     if is_buffer(text) and stored.floating is None and not stored.counts:

@@ -74,10 +74,11 @@ class Model:
             # An init that depends on another tensor is recorded under this tensor's name alone.
             match = glob.escape(spec.name) if "fan_in" in names else rule.match
             plan = self._plan(text, rule.layout or "oi", spec)
-            if rule.padding_idx is not None and spec.floating is None and not spec.stored.counts:
-                raise ValueError(f"{spec.dtype} takes no padding_idx")
-            if rule.padding_idx is not None and not (spec.shape and rule.padding_idx < spec.shape[0]):
-                raise ValueError(f"padding_idx {rule.padding_idx} is no row of shape {spec.shape}")
+            if rule.padding_idx is not None and spec.size:
+                if spec.floating is None and not spec.stored.counts:
+                    raise ValueError(f"{spec.dtype} takes no padding_idx")
+                if not spec.shape or rule.padding_idx >= spec.shape[0]:
+                    raise ValueError(f"padding_idx {rule.padding_idx} is no row of shape {spec.shape}")
         except (ValueError, TypeError) as error:
             where = f"{self.rules_from}: tensor {spec.name!r}, matched by {rule.match!r}"
             raise BadInput(f"{where}: {error}") from None
