@@ -68,9 +68,14 @@ class TensorSpec:
             shown = list(shape) if isinstance(shape, tuple) else shape
             raise BadInput(f"tensor {name!r} has shape {shown!r:.200}; it must be a list of integers >= 0")
         # As in NumPy, zeros are left out: the other axes of an empty array must be addressable.
-        if len(shape) > _MAX_DIMENSIONS or math.prod(filter(None, shape)) * self.itemsize > MAX_BYTES:
+        stored = DTYPES[dtype]
+        nbytes = math.prod(filter(None, shape)) * stored.storage.itemsize
+        if (
+            len(shape) > _MAX_DIMENSIONS
+            or math.prod(filter(None, shape)) * stored.storage.itemsize > MAX_BYTES
+        ):
             raise BadInput(f"tensor {name!r} is too large: {len(shape)} dimensions, {list(shape)!r:.200}")
-        if self.size % (packed := self.stored.packed):
+        if (packed := stored.packed) > 1 and self.size % packed:
             raise BadInput(
                 f"tensor {name!r} has shape {list(shape)!r:.200}; {dtype} has {packed} elements in a byte"
             )

@@ -123,8 +123,9 @@ def _read_header(path: Path) -> tuple[list[Stored], dict[str, str]]:
         raise BadInput(f"{path}: its __metadata__ must hold strings")
     ranges = []
     tensors = []
+    where = str(path)
     for name, entry in entries.items():
-        tensor, begin, end = _entry(name, entry, str(path))
+        tensor, begin, end = _entry(name, entry, where)
         ranges.append((begin, end, name))
         tensors.append(Stored(tensor, path, 8 + length + begin))
     position = 0
@@ -138,7 +139,7 @@ def _read_header(path: Path) -> tuple[list[Stored], dict[str, str]]:
 
 
 def _entry(name: str, entry: Any, where: str) -> tuple[TensorSpec, int, int]:
-    if not isinstance(entry, Mapping) or not {"dtype", "shape", "data_offsets"} <= set(entry):
+    if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= entry.keys():
         raise BadInput(f"{where}: tensor {name!r} lacks its dtype, shape or data_offsets")
     shape, offsets = entry["shape"], entry["data_offsets"]
     tensor = checked(name, entry["dtype"], tuple(shape) if isinstance(shape, list) else shape, where)
