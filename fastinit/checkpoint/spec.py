@@ -70,10 +70,7 @@ class TensorSpec:
         # As in NumPy, zeros are left out: the other axes of an empty array must be addressable.
         stored = DTYPES[dtype]
         nbytes = math.prod(filter(None, shape)) * stored.storage.itemsize
-        if (
-            len(shape) > _MAX_DIMENSIONS
-            or math.prod(filter(None, shape)) * stored.storage.itemsize > MAX_BYTES
-        ):
+        if len(shape) > _MAX_DIMENSIONS or nbytes > MAX_BYTES:
             raise BadInput(f"tensor {name!r} is too large: {len(shape)} dimensions, {list(shape)!r:.200}")
         if (packed := stored.packed) > 1 and self.size % packed:
             raise BadInput(
