@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fastinit import _dispatch
 from fastinit._dispatch import default_fp
 
-__all__ = ["CHUNK", "DTYPES", "FLOAT8", "Dtype", "of", "rounded"]
+__all__ = ["CHUNK", "DTYPES", "FLOAT8", "Dtype", "of", "of_ml_dtypes", "rounded"]
 
 Array = npt.NDArray[Any]
 
@@ -64,12 +64,7 @@ class Dtype(NamedTuple):
         """
         if self.name == self.storage.name:
             return self.storage
-        try:
-            import ml_dtypes
-        except ImportError:
-            raise ImportError(f"{self.name} arrays need ml_dtypes: pip install ml_dtypes") from None
-        dtype: np.dtype[Any] = np.dtype(getattr(ml_dtypes, self.name))
-        return dtype
+        return of_ml_dtypes(self.name)
 
     @property
     def made(self) -> Dtype:
@@ -88,6 +83,16 @@ class Dtype(NamedTuple):
         if array.dtype.name == self.name and array.dtype.isnative:
             return array.view(self.storage)
         raise TypeError(f"array has dtype {array.dtype}, but {self.name} is wanted")
+
+
+def of_ml_dtypes(name: str) -> np.dtype[Any]:
+    """Return a dtype of ``ml_dtypes``. Raise ImportError if that is not installed."""
+    try:
+        import ml_dtypes
+    except ImportError:
+        raise ImportError(f"{name} arrays need ml_dtypes: pip install ml_dtypes") from None
+    dtype: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
+    return dtype
 
 
 def _to_odd(values: Array) -> npt.NDArray[np.uint32]:

@@ -74,11 +74,7 @@ class StoredDtype(NamedTuple):
             return words.view(self.floating.numpy)
         if hasattr(np, self.numpy_name):
             return words
-        try:
-            import ml_dtypes
-        except ImportError:
-            raise ImportError(f"{self.numpy_name} arrays need ml_dtypes: pip install ml_dtypes") from None
-        return self.elements(words).view(getattr(ml_dtypes, self.numpy_name))
+        return self.elements(words).view(_dtypes.of_ml_dtypes(self.numpy_name))
 
 
 def _float(dtype: Dtype) -> StoredDtype:
