@@ -23,19 +23,22 @@ class Dtype(NamedTuple):
     name : str
         The name in NumPy and the frameworks.
     tag : str
-        The name in the C core (FI_EACH_DTYPE).
+        The name in the C core (FI_EACH_DTYPE). A dtype that the core lacks has that of the dtype in which its
+        values are made.
     stored_as : str
         The name in safetensors.
     storage : numpy.dtype
-        The dtype of arrays for kernels and files. bfloat16 is uint16 here, so that only arrays for users need
-        ml_dtypes.
+        The dtype of arrays for kernels and files. bfloat16 is uint16 here, and float8 is uint8, so that only
+        arrays for users need ml_dtypes.
     max : float
         The largest finite value.
     epsilon : float
         The distance from 1 to the next value.
+    tiny : float
+        The smallest value above 0.
     narrow, widen : callable
-        From float64 values to its storage, rounded once, and from its storage to a dtype that NumPy computes
-        with, exact.
+        From float64 values, or those of the dtype in which its values are made, to its storage, rounded once;
+        and from its storage to a dtype that NumPy computes with, exact.
     """
 
     name: str
@@ -44,20 +47,21 @@ class Dtype(NamedTuple):
     storage: np.dtype[Any]
     max: float
     epsilon: float
+    tiny: float
     narrow: Callable[[Array], Array]
     widen: Callable[[Array], Array]
 
     @property
     def numpy(self) -> np.dtype[Any]:
-        """The NumPy dtype of users' arrays. That of bfloat16 comes from ``ml_dtypes``."""
+        """The NumPy dtype of users' arrays. Those of bfloat16 and float8 come from ``ml_dtypes``."""
         if self.name == self.storage.name:
             return self.storage
-        try:
-            import ml_dtypes
-        except ImportError:
-            raise ImportError(f"{self.name} arrays need ml_dtypes: pip install ml_dtypes") from None
-        dtype: np.dtype[Any] = np.dtype(getattr(ml_dtypes, self.name))
-        return dtype
+        return of_ml_dtypes(self.name)
+
+    @property
+    def made(self) -> Dtype:
+        """The dtype in which its values are made: itself, if the C core has it."""
+        return DTYPES[self.tag]
 
     @property
     def working_max(self) -> float:
@@ -73,15 +77,32 @@ class Dtype(NamedTuple):
         raise TypeError(f"array has dtype {array.dtype}, but {self.name} is wanted")
 
 
-def _narrow_bfloat16(values: Array) -> Array:
+def of_ml_dtypes(name: str) -> np.dtype[Any]:
+    """Return a dtype of ``ml_dtypes``. Raise ImportError if that is not installed."""
+    try:
+        import ml_dtypes
+    except ImportError:
+        raise ImportError(f"{name} arrays need ml_dtypes: pip install ml_dtypes") from None
+    dtype: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
+    return dtype
+
+
+def _to_odd(values: Array) -> npt.NDArray[np.uint32]:
     """Round to float32, to odd: its last bit is set if inexact. So the second rounding decides ties right."""
-    single = np.atleast_1d(values.astype(np.float32))
     exact = np.atleast_1d(values)
+    if exact.dtype == np.float32:
+        return exact.view(np.uint32)
+    single = exact.astype(np.float32)
     bits = single.view(np.uint32)
     bits -= (np.abs(single) > np.abs(exact)).astype(np.uint32)
     bits |= (bits.view(np.float32) != exact).astype(np.uint32)
+    return bits
+
+
+def _narrow_bfloat16(values: Array) -> Array:
+    bits = _to_odd(values)
     half = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
-    half[np.isnan(exact)] = 0x7FC0
+    half[np.isnan(np.atleast_1d(values))] = 0x7FC0
     return half.reshape(values.shape)
 
 
@@ -100,8 +121,66 @@ def _native(name: str, tag: str, working: type[np.floating[Any]]) -> Dtype:
         storage,
         float(limits.max),
         float(limits.eps),
+        float(limits.smallest_subnormal),
         narrow=lambda values: np.asarray(values).astype(storage),
         widen=lambda stored: stored.astype(working, copy=False),
+    )
+
+
+#: Values whose temporary arrays fit in the L2 cache. It is even, so that no pair of normals is drawn twice.
+CHUNK = 1 << 15
+
+
+def _float8(name: str, stored_as: str, exponent_bits: int, nan: int, infinity: int | None) -> Dtype:
+    """A dtype of 8 bits, whose values are made in float32, with the codes of a NaN and of infinity, if any.
+
+    A finite value that is too large becomes the largest finite value. So does infinity if it has no code.
+    """
+    digits = 7 - exponent_bits
+    exponents, fractions = np.divmod(np.arange(128), 1 << digits)
+    significands = np.where(exponents == 0, fractions, fractions + (1 << digits))
+    places = np.maximum(exponents, 1) - (1 << (exponent_bits - 1)) + 1 - digits
+    values = np.ldexp(significands, places).astype(np.float32)
+    finite = values[: nan if infinity is None else infinity]
+    values[len(finite) :] = np.nan
+    if infinity is not None:
+        values[infinity] = np.inf
+    signed = np.concatenate([values, -values])
+
+    @functools.cache
+    def table() -> npt.NDArray[np.uint8]:
+        """Return the code of each bfloat16 that was rounded to odd, which keeps its side of a tie."""
+        magnitudes = _widen_bfloat16(np.arange(1 << 15))
+        ties = (finite[1:] + finite[:-1]) / 2  # exact
+        codes = np.searchsorted(ties, magnitudes)
+        codes += np.isin(magnitudes, ties) & (codes % 2 == 1)
+        if infinity is not None:
+            codes[np.isinf(magnitudes)] = infinity
+        codes[np.isnan(magnitudes)] = nan
+        return np.concatenate([codes, codes | 0x80]).astype(np.uint8)
+
+    def narrow(values: Array) -> Array:
+        flat = values.reshape(-1)
+        out = np.empty(flat.size, np.uint8)
+        for start in range(0, flat.size, CHUNK):
+            bits = _to_odd(flat[start : start + CHUNK])
+            # The lower half, if it is not 0, sets the last bit of the upper half.
+            halves = ((bits & np.uint32(0xFFFF)) + np.uint32(0xFFFF) | bits) >> np.uint32(16)
+            table().take(
+                halves.astype(np.intp), out=out[start : start + CHUNK], mode="clip"
+            )  # "raise" would buffer
+        return out.reshape(values.shape)
+
+    return Dtype(
+        name,
+        "f32",
+        stored_as,
+        np.dtype(np.uint8),
+        float(finite[-1]),
+        2.0**-digits,
+        float(finite[1]),
+        narrow=narrow,
+        widen=signed.take,
     )
 
 
@@ -112,6 +191,7 @@ _BFLOAT16 = Dtype(
     np.dtype(np.uint16),
     float.fromhex("0x1.fep127"),
     2.0**-7,
+    2.0**-133,
     narrow=_narrow_bfloat16,
     widen=_widen_bfloat16,
 )
@@ -124,6 +204,11 @@ DTYPES = {
         _native("float64", "f64", np.float64),
     )
 }
+#: The dtypes that only checkpoints have.
+FLOAT8 = (
+    _float8("float8_e4m3fn", "F8_E4M3", 4, nan=0x7F, infinity=None),
+    _float8("float8_e5m2", "F8_E5M2", 5, nan=0x7E, infinity=0x7C),
+)
 if DTYPES.keys() != _dispatch.DTYPES.keys():
     raise ImportError(f"the C core has dtypes {[*_dispatch.DTYPES]}, but fastinit._dtypes has {[*DTYPES]}")
 _BY_NAME = {dtype.name: dtype for dtype in DTYPES.values()}

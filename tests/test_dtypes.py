@@ -106,3 +106,63 @@ def test_limits_are_those_of_the_dtype(tag):
     limits = ml_dtypes.finfo(TAGS[tag])
     assert _dtypes.DTYPES[tag].max == float(limits.max)
     assert _dtypes.DTYPES[tag].epsilon == float(limits.eps)
+
+
+FLOAT8 = {"F8_E4M3": ml_dtypes.float8_e4m3fn, "F8_E5M2": ml_dtypes.float8_e5m2}
+each_float8 = pytest.mark.parametrize("dtype", _dtypes.FLOAT8, ids=lambda dtype: dtype.name)
+
+
+def saturated(values, dtype):
+    """Round by ml_dtypes, and let the finite values that it takes to infinity or NaN be the largest."""
+    largest = float(ml_dtypes.finfo(dtype).max)
+    return np.clip(values, -largest, largest).astype(dtype).view(np.uint8)
+
+
+@each_float8
+def test_float8_is_that_of_ml_dtypes(dtype):
+    theirs = FLOAT8[dtype.stored_as]
+    limits = ml_dtypes.finfo(theirs)
+    assert dtype.numpy == np.dtype(theirs)
+    assert (dtype.max, dtype.epsilon, dtype.tiny) == (limits.max, limits.eps, limits.smallest_subnormal)
+    codes = np.arange(256, dtype=np.uint8)
+    np.testing.assert_array_equal(dtype.widen(codes), codes.view(theirs).astype(np.float32))
+
+
+@each_float8
+def test_float32_values_are_rounded_to_float8_as_by_ml_dtypes_but_saturate(dtype):
+    bits = np.arange(0, 2**32, 4093, dtype=np.uint32)
+    # All that rounding can tell apart: around every value and every tie.
+    codes = np.arange(256, dtype=np.uint8)
+    exact = np.sort(dtype.widen(codes)[np.isfinite(dtype.widen(codes))])
+    ties = np.concatenate([exact, (exact[1:] + exact[:-1]) / 2])
+    beside = [np.nextafter(ties, np.float32(way)) for way in (-np.inf, np.inf)]
+    values = np.concatenate([bits.view(np.float32), ties, *beside, [-0.0, 3.4e38, -3.4e38]], dtype=np.float32)
+    values = values[np.isfinite(values)]
+    np.testing.assert_array_equal(dtype.narrow(values), saturated(values, FLOAT8[dtype.stored_as]))
+    assert dtype.narrow(values[:6].reshape(2, 3)).shape == (2, 3)
+
+
+def nearest_even(value, dtype):
+    """Find the nearest value of float8 by exact comparison, and the even code of two that are as near."""
+    codes = [code for code in range(128) if np.isfinite(dtype.widen([code])[0])]
+    distance = {code: abs(Fraction(float(dtype.widen([code])[0])) - Fraction(abs(value))) for code in codes}
+    return min(codes, key=lambda code: (distance[code], code % 2)) + 128 * bool(np.signbit(value))
+
+
+@each_float8
+def test_float8_is_rounded_once(dtype):
+    """A rounding to float32 or float16 on the way would make ties of these. ml_dtypes has one for E5M2."""
+    exact = dtype.widen(np.arange(4, 100, 7, dtype=np.uint8)).astype(np.float64)
+    ties = (exact + dtype.widen(np.arange(5, 101, 7, dtype=np.uint8))) / 2
+    values = np.concatenate([ties, ties * (1 + 2.0**-40), ties * (1 - 2.0**-40), [1e-300, 1e300, 5e-324]])
+    values = np.concatenate([values, -values])
+    assert _dtypes.rounded(values, dtype).tolist() == [nearest_even(value, dtype) for value in values]
+
+
+@each_float8
+def test_infinity_and_nan_in_float8(dtype):
+    """Infinity saturates if the dtype has none."""
+    for kind in (np.float32, np.float64):
+        got = dtype.widen(dtype.narrow(np.array([np.inf, -np.inf, np.nan], kind)))
+        largest = dtype.max if dtype.stored_as == "F8_E4M3" else np.inf
+        np.testing.assert_array_equal(got, [largest, -largest, np.nan])

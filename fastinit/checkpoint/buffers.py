@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from fastinit import _dtypes, init
 
-from .spec import DTYPES, TensorSpec, dtype_name
+from .spec import TensorSpec
+from .storage import DTYPES, dtype_name
 
 Shape = tuple[int, ...]
 Indices = npt.NDArray[np.int64]
@@ -76,7 +77,7 @@ def unpacked(text: str) -> npt.NDArray[Any]:
     """Return the elements of a text from `packed`, 1-D. ValueError if it is malformed."""
     name, _, data = text.partition(":")
     try:
-        return np.frombuffer(zlib.decompress(base64.b64decode(data, validate=True)), DTYPES[name])
+        return np.frombuffer(zlib.decompress(base64.b64decode(data, validate=True)), DTYPES[name].storage)
     except (KeyError, ValueError, zlib.error) as error:
         raise ValueError(f"data is malformed: {error}") from None
 
@@ -85,21 +86,26 @@ def plan(text: str, tensor: TensorSpec, data: str | None = None) -> BufferPlan |
     """Return the plan of a buffer, or None if `text` must be an initialiser of floats.
 
     ``data`` takes the elements from `data`, a text from `packed`. ``arange`` counts along the last axis,
-    ``tril`` is 1 on and below the diagonal of the last two axes, and
-    ``inv_freq(base=10000)`` holds the inverse frequencies of rotary embeddings, ``base ** (-i / n)``.
-    Integers and BOOL also take ``zeros``, ``ones`` and ``constant``.
+    ``tril`` is 1 on and below the diagonal of the last two axes, and ``inv_freq(base=10000)`` holds the
+    inverse frequencies of rotary embeddings, ``base ** (-i / n)``.
+    Integers and BOOL also take ``zeros``, ``ones`` and ``constant``; C64, F8_E8M0 and F4 take only these.
 
     Raises
     ------
     ValueError
         The shape or the dtype does not fit the buffer.
     """
+    if not tensor.size:  # as in torch, nothing is done and nothing is wrong
+        return BufferPlan(tensor, lambda index, shape: index)
+    stored = tensor.stored
     base = _INV_FREQ.fullmatch(text)
     if text == "data":
         elements = unpacked(data or "")
         if elements.size != tensor.size:
             raise ValueError(f"data has {elements.size} elements, but shape {tensor.shape} has {tensor.size}")
         return BufferPlan(tensor, lambda index, shape: elements[index], *_moments(elements))
+    if is_buffer(text) and stored.floating is None and not stored.counts:
+        raise ValueError(f"{text} cannot make {tensor.dtype}, which can be zeros, ones or constant")
     if text == "arange":
         _require_axes(text, tensor, 1)
         return BufferPlan(tensor, lambda index, shape: index % shape[-1])
@@ -110,18 +116,17 @@ def plan(text: str, tensor: TensorSpec, data: str | None = None) -> BufferPlan |
         _require_axes(text, tensor, 1)
         frequencies = _inverse_frequencies(Decimal(base[1]), tensor.shape[-1])
         return BufferPlan(tensor, lambda index, shape: frequencies[index % shape[-1]])
-    if tensor.floating is not None:
+    if stored.floating is not None:
         return None
     constant = init.get(text).plan((1, 1), dtype="float64")
     if constant.distribution != "constant":
-        raise ValueError(f"{text} makes floats; {tensor.dtype} can be zeros, ones, constant, arange or tril")
+        buffers = ", constant, arange or tril" if stored.counts else " or constant"
+        raise ValueError(f"{text} makes floats; {tensor.dtype} can be zeros, ones{buffers}")
     (value,) = constant.parameters
-    least, most = (
-        (0, 1) if tensor.dtype == "BOOL" else (np.iinfo(tensor.storage).min, np.iinfo(tensor.storage).max)
-    )
-    if not (least <= value <= most and value == int(value)):
-        raise ValueError(f"{tensor.dtype} cannot hold {value}")
-    return BufferPlan(tensor, lambda index, shape: np.full(index.shape, value), mean=value, std=0.0)
+    word = stored.word(value)
+    std = 0.0 if stored.parts == 1 else None
+    mean = value if stored.parts == 1 else None
+    return BufferPlan(tensor, lambda index, shape: np.full(index.shape, word), mean=mean, std=std)
 
 
 def is_buffer(text: str) -> bool:

@@ -36,7 +36,7 @@ class Files(contextlib.ExitStack):
             raise
 
     def read(self, tensor: Stored, start: int, stop: int) -> npt.NDArray[Any]:
-        """Return elements ``[start, stop)`` of a tensor in storage dtype. Any thread may call."""
+        """Return words ``[start, stop)`` of a tensor in storage dtype. Any thread may call."""
         storage = tensor.spec.storage
         size, offset = (stop - start) * storage.itemsize, tensor.offset + start * storage.itemsize
         data = read_at(tensor.path, self._descriptors[tensor.path], size, offset)

@@ -84,7 +84,8 @@ def generate(
     threads : int, optional
         The number of threads; by default `fastinit.get_num_threads`.
     force : bool, optional
-        Replace existing files.
+        Replace existing files, and remove those of the old checkpoint that are not replaced, unless `only` is
+        given and the list is in the same folder.
     resume : bool, optional
         Keep existing shards whose bytes, all compared, are right.
     digest : bool, optional
@@ -115,7 +116,8 @@ def generate(
     options = {"seed": seed, "init": init, "dtype": dtype, "max_shard_size": max_shard_size, "only": only}
     planned = plan(manifest, checked_target(target), **options)
     job = _Job(planned, number_of_threads(threads), DataDigest() if digest else None, progress)
-    kept = _write(planned, job, force=force, resume=resume)
+    spare = bool(only) and _is_in(manifest, planned.folder)
+    kept = _write(planned, job, force=force, resume=resume, spare=spare)
     return Summary(**planned.facts(), kept=kept, seconds=time.perf_counter() - began, **job.digests())
 
 
@@ -139,7 +141,7 @@ def tensors(
     name : str
         In the order of the manifest.
     array : ndarray
-        The tensor. A BF16 tensor has the dtype of ``ml_dtypes``.
+        The tensor. BF16 and the floats of 8 or 4 bits have the dtype of ``ml_dtypes``.
 
     Raises
     ------
@@ -159,14 +161,13 @@ def tensors(
 
 
 def _array(recipe: Recipe, choice: Choice) -> npt.NDArray[Any]:
-    flat = np.empty(choice.spec.size, choice.spec.storage)
+    flat = np.empty(choice.spec.words, choice.spec.storage)
 
     def copy(_: Choice, start: int, values: npt.NDArray[Any]) -> None:
         flat[start : start + values.size] = values
 
     recipe.produce([choice], copy)
-    dtype = choice.spec.storage if choice.spec.floating is None else choice.spec.floating.numpy
-    return flat.view(dtype).reshape(choice.spec.shape)
+    return choice.spec.stored.array(flat).reshape(choice.spec.shape)
 
 
 class _Job:
@@ -185,7 +186,7 @@ class _Job:
         self._produce(shard, output.write)
 
     def holds(self, path: Path, shard: Shard) -> bool:
-        """Whether a file has exactly the bytes that would be written."""
+        """Whether a file has exactly the bytes of a layout."""
         try:
             fd = os.open(path, os.O_RDONLY)
         except OSError:
@@ -232,8 +233,16 @@ class _Different(Exception):
     """A file has other bytes than it should."""
 
 
-def _write(planned: CheckpointPlan, job: _Job, *, force: bool, resume: bool) -> list[Path]:
-    """Write the files of a plan. Return those that were kept."""
+def _is_in(manifest: Manifest, folder: Path) -> bool:
+    """Whether the list is in a folder, or is the folder."""
+    if not isinstance(manifest, (str, os.PathLike)) or manifest == "-":
+        return False
+    source = Path(manifest)
+    return folder.exists() and (source if source.is_dir() else source.parent).samefile(folder)
+
+
+def _write(planned: CheckpointPlan, job: _Job, *, force: bool, resume: bool, spare: bool) -> list[Path]:
+    """Write the files of a plan, and `spare` those that they do not replace. Return those that were kept."""
     folder, stem, format = planned.folder, planned.stem, planned.format
     metadata = planned.recipe.metadata()
     shards = [format.lay_out(file, specs, metadata) for file, specs in planned.shards.items()]
@@ -245,13 +254,18 @@ def _write(planned: CheckpointPlan, job: _Job, *, force: bool, resume: bool) -> 
         old = format.family(folder, stem)
         if old and not (force or resume):
             raise BadInput(f"{old[0]}: exists; --force replaces it, --resume keeps what is right")
+        if spare:
+            old = [path for path in old if path.name in content]
         check_names(old)
         _check_room(folder, planned.bytes, [*old, output.part])
-        if not force:
-            _check_written_by_us(old, content)
+        if old and not force:
+            beginnings = {file: [data] for file, data in content.items()}
+            for shard in shards:
+                beginnings[shard.file] = [layout.header for layout in format.layouts(shard)]
+            _check_written_by_us(old, beginnings)
         for shard in shards:
             path = folder / shard.file
-            if path in old and resume and job.holds(path, shard):
+            if path in old and resume and any(job.holds(path, layout) for layout in format.layouts(shard)):
                 kept.append(path)
                 continue
             output.begin(path)
@@ -281,13 +295,14 @@ def _check_room(folder: Path, needed: int, old: Iterable[Path]) -> None:
         raise BadInput(f"{folder}: needs {sizes.shown(needed)}, {sizes.shown(free)} are free")
 
 
-def _check_written_by_us(old: Iterable[Path], content: Mapping[str, bytes]) -> None:
-    """Raise BadInput if a file begins unlike the new one of its name. It may be shorter."""
+def _check_written_by_us(old: Iterable[Path], beginnings: Mapping[str, Sequence[bytes]]) -> None:
+    """Raise BadInput if a file has none of the beginnings of its name. It may be shorter."""
     for path in old:
-        expected = content.get(path.name, b"")
+        expected = beginnings.get(path.name, [])
         try:
             with open(path, "rb") as file:
-                ours = expected and expected.startswith(file.read(len(expected)))
+                found = file.read(max(map(len, expected), default=0))
+            ours = any(each.startswith(found[: len(each)]) for each in expected)
         except OSError as error:
             raise BadInput(f"{path}: {error.strerror}") from None
         if not ours:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from .errors import BadInput
 from .files import Files
 from .formats import Stored
 from .matching import Model
-from .pieces import Progress, Report, number_of_threads, ranges
+from .pieces import PIECE, Progress, Report, number_of_threads, ranges
 from .spec import TensorSpec
 
 #: A tensor is marked if a moment is off by more standard errors than this: by chance, one in 10^9 is.
@@ -35,7 +35,7 @@ class Statistics(NamedTuple):
     name, dtype, shape
         The tensor.
     mean, std, min, max : float or None
-        Of the finite elements; None if there are none.
+        Of the finite elements; None if there are none. Each part of a complex element counts as one.
     zeros : float
         The share of elements that are zero, from 0 to 1.
     nan, inf : int
@@ -98,28 +98,50 @@ def inspect(
     (0.051, 0.051, False)
     """
     stored, metadata = formats.read(path)
-    pieces: dict[str, dict[int, _Moments]] = {tensor.spec.name: {} for tensor in stored}
+    pieces: dict[str, list[tuple[int, _Moments]]] = {tensor.spec.name: [] for tensor in stored}
     reported = Progress(sum(tensor.spec.nbytes for tensor in stored), progress)
 
     with Files(stored) as files:
 
-        def measure(job: tuple[Stored, int, int]) -> None:
-            tensor, start, stop = job
-            values = files.read(tensor, start, stop)
-            pieces[tensor.spec.name][start] = _Moments.of(tensor.spec.as_numbers(values))
-            reported.add(values.nbytes)
+        def measure(job: tuple[Sequence[Stored], int, int]) -> None:
+            tensors, start, stop = job
+            words = files.read(tensors[0], start, stop)
+            numbers = tensors[0].spec.as_numbers(words).reshape(len(tensors), -1)
+            for tensor, moments in zip(tensors, _Moments.of(numbers), strict=True):
+                pieces[tensor.spec.name].append((start, moments))
+            reported.add(words.nbytes)
 
-        jobs = ((tensor, *piece) for tensor in stored for piece in ranges(tensor.spec))
-        _threads.run(measure, jobs, number_of_threads(threads))
+        _threads.run(measure, _jobs(stored), number_of_threads(threads))
 
     expected = _expected([tensor.spec for tensor in stored], metadata, str(path))
     statistics = []
     for tensor in stored:
         # Merge in order, so that rounding does not depend on the threads.
-        of_tensor = pieces[tensor.spec.name]
-        moments = reduce(_Moments.merged, (of_tensor[start] for start in sorted(of_tensor)), _Moments())
+        moments = reduce(_Moments.merged, (each for _, each in sorted(pieces[tensor.spec.name])), _NOTHING)
         statistics.append(_statistics(tensor.spec, moments, expected.get(tensor.spec.name)))
     return statistics
+
+
+def _jobs(stored: Sequence[Stored]) -> Iterator[tuple[Sequence[Stored], int, int]]:
+    """Yield the pieces of tensors. Small neighbours of one dtype and size share a piece."""
+    row: list[Stored] = []
+    for tensor in sorted(stored, key=lambda tensor: (os.fspath(tensor.path), tensor.offset)):
+        size = tensor.spec.nbytes
+        if row and (
+            tensor.offset != row[0].offset + len(row) * size
+            or tensor.spec.dtype != row[0].spec.dtype
+            or row[0].spec.nbytes != size
+            or (len(row) + 1) * size > PIECE
+            or tensor.path != row[0].path
+        ):
+            yield row, 0, len(row) * row[0].spec.words
+            row = []
+        if 0 < size <= PIECE:
+            row.append(tensor)
+        else:
+            yield from (([tensor], *piece) for piece in ranges(tensor.spec))
+    if row:
+        yield row, 0, len(row) * row[0].spec.words
 
 
 def _expected(specs: Sequence[TensorSpec], metadata: Mapping[str, str], where: str) -> dict[str, Choice]:
@@ -145,38 +167,58 @@ class _Moments(NamedTuple):
     inf: int = 0
 
     @classmethod
-    def of(cls, values: npt.NDArray[Any]) -> _Moments:
-        """Return the moments of one value or more."""
-        size = values.size
-        zeros = int(np.count_nonzero(values == 0))
-        nan = inf = 0
-        if values.dtype.kind == "f" and not (finite := np.isfinite(values)).all():
-            nan = int(np.count_nonzero(np.isnan(values)))
-            inf = size - int(np.count_nonzero(finite)) - nan
-            values = values[finite]
-            if not values.size:
-                return cls(zeros=zeros, nan=nan, inf=inf)
+    def of(cls, rows: npt.NDArray[Any]) -> Iterator[_Moments]:
+        """Yield the moments of each row, which has one value or more."""
+        if rows.dtype.kind == "f" and not np.isfinite(rows).all():
+            yield from map(cls._of_any, rows)
+            return
+        size = rows.shape[1]
         # Distances from the first value give a constant a deviation of exactly 0.
-        origin = float(values[0])
+        origins = rows[:, :1].astype(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
-            distances = values.astype(np.float64)
-            distances -= origin
-            mean = float(distances.mean())
+            distances = rows.astype(np.float64)
+            distances -= origins
+            means = distances.mean(axis=1)
             # A dot product would depend on the number of BLAS threads.
-            squares = float(np.square(distances, out=distances).sum()) - mean * mean * values.size
-        least, most = values.min().item(), values.max().item()
-        return cls(values.size, origin + mean, max(squares, 0.0), least, most, zeros, nan, inf)
+            squares = np.square(distances, out=distances).sum(axis=1) - means * means * size
+            means += origins[:, 0]
+        columns = (
+            means,
+            np.maximum(squares, 0.0),
+            rows.min(axis=1),
+            rows.max(axis=1),
+            np.count_nonzero(rows == 0, axis=1),
+        )
+        yield from map(cls, [size] * len(rows), *(column.tolist() for column in columns))
+
+    @classmethod
+    def _of_any(cls, values: npt.NDArray[Any]) -> _Moments:
+        """Return the moments of values that may be NaN or infinite."""
+        finite = values[np.isfinite(values)]
+        nan = int(np.count_nonzero(np.isnan(values)))
+        (moments,) = cls.of(finite[None]) if finite.size else [cls()]
+        return moments._replace(nan=nan, inf=values.size - finite.size - nan)
 
     def merged(self, other: _Moments) -> _Moments:
         """Return the moments of both parts together (Chan, Golub and LeVeque 1979)."""
+        if self == _NOTHING:
+            return other
         finite = self.finite + other.finite
         share = other.finite / finite if finite else 0.0
         gap = other.mean - self.mean
-        mean = self.mean + gap * share if self.finite else other.mean
-        squares = self.squares + other.squares + (gap * gap * self.finite * share if self.finite else 0.0)
-        least, most = min(self.min, other.min), max(self.max, other.max)
-        zeros, nan, inf = self.zeros + other.zeros, self.nan + other.nan, self.inf + other.inf
-        return _Moments(finite, mean, squares, least, most, zeros, nan, inf)
+        return _Moments(
+            finite,
+            self.mean + gap * share if self.finite else other.mean,
+            self.squares + other.squares + (gap * gap * self.finite * share if self.finite else 0.0),
+            min(self.min, other.min),
+            max(self.max, other.max),
+            self.zeros + other.zeros,
+            self.nan + other.nan,
+            self.inf + other.inf,
+        )
+
+
+_NOTHING = _Moments()
 
 
 def _statistics(spec: TensorSpec, moments: _Moments, choice: Choice | None) -> Statistics:
@@ -190,7 +232,7 @@ def _statistics(spec: TensorSpec, moments: _Moments, choice: Choice | None) -> S
         std=std,
         min=moments.min if measured else None,
         max=moments.max if measured else None,
-        zeros=moments.zeros / spec.size if spec.size else 0.0,
+        zeros=moments.zeros / (spec.size * spec.stored.parts) if spec.size else 0.0,
         nan=moments.nan,
         inf=moments.inf,
         expected_mean=None if choice is None else choice.mean,
@@ -200,17 +242,17 @@ def _statistics(spec: TensorSpec, moments: _Moments, choice: Choice | None) -> S
 
 
 def _is_off(moments: _Moments, std: float | None, choice: Choice | None) -> bool:
-    infinite = choice is not None and choice.mean is not None and math.isinf(choice.mean)
-    if moments.nan or (moments.inf and not infinite):
+    mean, spread = (None, None) if choice is None else (choice.mean, choice.std)
+    if moments.nan or (moments.inf and not (mean is not None and math.isinf(mean))):
         return True
-    if std is None or choice is None or choice.mean is None or choice.std is None:
+    if std is None or choice is None or mean is None or spread is None:
         return False
     n = moments.finite
     # In a structured tensor, such as a sparse one, zeros are not drawn and carry no information on the scale.
     draws = n - moments.zeros if choice.plan.distribution == "structured" else n
     # The standard error of a normal's std. The other distributions have lower kurtosis, so smaller errors.
     error = SIGMAS / math.sqrt(2.0 * draws) if draws else 0.0
-    rounding = choice.spec.floating.epsilon if choice.spec.floating else 0.0
-    of_std = choice.std * (error + rounding)
-    of_mean = choice.std * SIGMAS / math.sqrt(n) + abs(choice.mean) * rounding
-    return not (abs(std - choice.std) <= of_std and abs(moments.mean - choice.mean) <= of_mean)
+    rounding, step = (dtype.epsilon, dtype.tiny) if (dtype := choice.spec.floating) else (0.0, 0.0)
+    of_std = spread * (error + rounding) + step / 2
+    of_mean = spread * SIGMAS / math.sqrt(n) + abs(mean) * rounding + step / 2
+    return not (abs(std - spread) <= of_std and abs(moments.mean - mean) <= of_mean)

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from . import formats
 from .errors import BadInput
-from .spec import DTYPES, MAX_BYTES, MAX_HEADER, TensorSpec, checked, dtype_name, parse_json, read_bytes
+from .spec import MAX_BYTES, MAX_HEADER, TensorSpec, checked, parse_json, read_bytes
+from .storage import DTYPES, dtype_name
 
 __all__ = ["DTYPES", "GPT2", "TensorSpec", "read", "select"]
 
@@ -31,11 +32,12 @@ def read(
     ----------
     source : path, ``"-"`` or mapping
         A mapping ``{name: {"dtype": ..., "shape": [...]}}``; the same as JSON, in a file or on standard input
-        (``"-"``); or a checkpoint, whose headers are read: a ``.safetensors`` file, the ``.index.json`` of a
-        sharded one, or a folder with either. In a mapping, dtypes of NumPy and torch are valid, and so is a
-        `TensorSpec` in place of the inner mapping.
+        (``"-"``), or the JSON of a safetensors header; or a checkpoint, whose headers are read: a
+        ``.safetensors`` file, the ``.index.json`` of a sharded one, or a folder with either. dtypes have the
+        names of safetensors, NumPy or torch. In a mapping, they may be those of NumPy and torch themselves,
+        and a `TensorSpec` may stand in place of the inner mapping.
     dtype : str or dtype, optional
-        The dtype that all floating-point tensors get: F64, F32, F16 or BF16.
+        The dtype that all floating-point tensors get: F64, F32, F16, BF16, F8_E4M3 or F8_E5M2.
 
     Returns
     -------
@@ -78,7 +80,7 @@ def select(specs: Sequence[TensorSpec], only: str | Sequence[str]) -> list[Tenso
 
 def _float_name(dtype: Any) -> str:
     name = dtype_name(dtype)
-    floats = [name for name in DTYPES if TensorSpec("any", name, ()).floating is not None]
+    floats = [name for name, dtype in DTYPES.items() if dtype.floating is not None]
     if name not in floats:
         raise BadInput(f"dtype {dtype!r} is none of {', '.join(floats)}")
     return str(name)
@@ -86,8 +88,7 @@ def _float_name(dtype: Any) -> str:
 
 def _read(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[list[TensorSpec], str]:
     if isinstance(source, Mapping):
-        entries = {name: _as_listed(entry) for name, entry in source.items()}
-        return _listed(entries, "the manifest")
+        return _listed(source, "the manifest")
     if source == "-":
         if sys.stdin is None:
             raise BadInput("standard input: is closed")
@@ -105,25 +106,24 @@ def _read(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[list[Tens
 
 
 def _listed(entries: Mapping[str, Any], where: str) -> tuple[list[TensorSpec], str]:
-    specs = []
-    for name, entry in entries.items():
-        if not isinstance(entry, Mapping) or set(entry) != {"dtype", "shape"}:
-            raise BadInput(
-                f'{where}: tensor {name!r} must be {{"dtype": ..., "shape": [...]}}, not {entry!r:.200}'
-            )
-        shape = entry["shape"]
-        shape = tuple(shape) if isinstance(shape, (list, tuple)) else shape
-        specs.append(checked(name, entry["dtype"], shape, where))
-    return specs, where
+    return [_spec(name, each, where) for name, each in entries.items() if not _is_metadata(name, each)], where
 
 
-def _as_listed(entry: Any) -> Any:
-    """Return a mapping's entry in the form of JSON, from a TensorSpec or types of NumPy or torch."""
+def _is_metadata(name: str, entry: Any) -> bool:
+    """Whether an entry is the metadata of a header."""
+    strings = isinstance(entry, Mapping) and all(isinstance(value, str) for value in entry.values())
+    return name == "__metadata__" and (entry is None or strings)
+
+
+def _spec(name: str, entry: Any, where: str) -> TensorSpec:
     if isinstance(entry, TensorSpec):
-        return {"dtype": entry.dtype, "shape": entry.shape}
-    if not isinstance(entry, Mapping) or set(entry) != {"dtype", "shape"}:
-        return entry
+        return checked(name, entry.dtype, entry.shape, where)
+    # An entry of a header also has the offsets of its data.
+    if not isinstance(entry, Mapping) or entry.keys() - {"data_offsets"} != {"dtype", "shape"}:
+        raise BadInput(
+            f'{where}: tensor {name!r} must be {{"dtype": ..., "shape": [...]}}, not {entry!r:.200}'
+        )
     shape = entry["shape"]
     if isinstance(shape, (list, tuple)):
-        shape = [int(n) if hasattr(n, "__index__") and not isinstance(n, bool) else n for n in shape]
-    return {"dtype": dtype_name(entry["dtype"]), "shape": shape}
+        shape = tuple(int(n) if hasattr(n, "__index__") and not isinstance(n, bool) else n for n in shape)
+    return checked(name, dtype_name(entry["dtype"]), shape, where)

@@ -137,8 +137,10 @@ def _full_plan(rule: Rule, spec: TensorSpec, shape: tuple[int, ...]) -> TensorPl
     if plan is None:
         layout = rule.layout or "oi"
         plan = initializer(rule.init).plan(shape, layout=layout, dtype=spec.floating or spec.storage)
-    steps = [Step.parse(text, shape) for text in rule.then]
-    if rule.padding_idx is not None:
+    steps = [Step.parse(text, shape) for text in rule.then if spec.size]
+    if rule.padding_idx is not None and spec.size:
+        if spec.floating is None and not spec.stored.counts:
+            raise ValueError(f"{spec.dtype} takes no padding_idx")
         if not (shape and rule.padding_idx < shape[0]):
             raise ValueError(f"padding_idx {rule.padding_idx} is no row of shape {shape}")
         steps.append(Step.parse(f"[{rule.padding_idx}] = zeros", shape))

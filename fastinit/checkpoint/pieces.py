@@ -19,7 +19,7 @@ Report = Callable[[int, int], object]
 
 
 def ranges(spec: TensorSpec) -> Iterator[tuple[int, int]]:
-    """Yield the pieces of a tensor as ``(start, stop)`` of its elements.
+    """Yield the pieces of a tensor as ``(start, stop)`` of its stored words.
 
     Examples
     --------
@@ -27,8 +27,9 @@ def ranges(spec: TensorSpec) -> Iterator[tuple[int, int]]:
     [(0, 262144), (262144, 300000)]
     """
     step = PIECE // spec.itemsize
-    for start in range(0, spec.size, step):
-        yield start, min(start + step, spec.size)
+    words = spec.words
+    for start in range(0, words, step):
+        yield start, min(start + step, words)
 
 
 def number_of_threads(threads: int | None) -> int:

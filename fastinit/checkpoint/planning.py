@@ -107,7 +107,7 @@ def plan(
     init : str, path or list of Rule, optional
         The rules for filling tensors: a preset's name, ``"auto"``, a TOML file, or the rules.
     dtype : str or dtype, optional
-        The dtype that all floating-point tensors get: F64, F32, F16 or BF16.
+        The dtype that all floating-point tensors get: F64, F32, F16, BF16, F8_E4M3 or F8_E5M2.
     max_shard_size : int or str, optional
         The most bytes of data in a file, such as ``"500MB"``. A larger tensor gets its own file. The default
         is 5GB for a folder, and no limit for a single file.

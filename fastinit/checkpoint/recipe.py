@@ -96,7 +96,7 @@ class Recipe:
         choices : iterable of Choice
             The tensors.
         sink : callable
-            Called as ``sink(choice, start, values)`` with elements ``[start, start + values.size)`` of a
+            Called as ``sink(choice, start, values)`` with words ``[start, start + values.size)`` of a
             tensor, one of its `ranges`, from any thread and in any order. The memory of `values` is reused
             afterwards.
         threads : int, optional

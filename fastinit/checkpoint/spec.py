@@ -12,22 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastinit import _dtypes
 from fastinit._dtypes import Dtype
 
 from .errors import BadInput
-
-_FLOATS = {dtype.stored_as: dtype for dtype in _dtypes.DTYPES.values()}
-
-#: safetensors' name of a dtype -> NumPy's dtype of its storage.
-DTYPES: dict[str, np.dtype[Any]] = {
-    **{
-        name: _FLOATS[name].storage.newbyteorder("<")
-        for name in sorted(_FLOATS, key=lambda name: (_FLOATS[name].storage.itemsize, name), reverse=True)
-    },
-    **{f"{kind}{8 * n}": np.dtype(f"<{kind.lower()}{n}") for kind in "IU" for n in (8, 4, 2, 1)},
-    "BOOL": np.dtype("|b1"),
-}
+from .storage import DTYPES, StoredDtype
 
 #: The largest header (the format's limit) or list, and the largest sum of all tensors, in bytes.
 MAX_HEADER = 100_000_000
@@ -80,8 +68,19 @@ class TensorSpec:
             shown = list(shape) if isinstance(shape, tuple) else shape
             raise BadInput(f"tensor {name!r} has shape {shown!r:.200}; it must be a list of integers >= 0")
         # As in NumPy, zeros are left out: the other axes of an empty array must be addressable.
-        if len(shape) > _MAX_DIMENSIONS or math.prod(filter(None, shape)) * self.itemsize > MAX_BYTES:
+        stored = DTYPES[dtype]
+        nbytes = math.prod(filter(None, shape)) * stored.storage.itemsize
+        if len(shape) > _MAX_DIMENSIONS or nbytes > MAX_BYTES:
             raise BadInput(f"tensor {name!r} is too large: {len(shape)} dimensions, {list(shape)!r:.200}")
+        if (packed := stored.packed) > 1 and self.size % packed:
+            raise BadInput(
+                f"tensor {name!r} has shape {list(shape)!r:.200}; {dtype} has {packed} elements in a byte"
+            )
+
+    @property
+    def stored(self) -> StoredDtype:
+        """The record of its dtype."""
+        return DTYPES[self.dtype]
 
     @property
     def size(self) -> int:
@@ -89,53 +88,41 @@ class TensorSpec:
         return math.prod(self.shape)
 
     @property
+    def words(self) -> int:
+        """Number of stored words: of elements, unless the dtype is packed."""
+        return self.size // DTYPES[self.dtype].packed
+
+    @property
     def nbytes(self) -> int:
         """Number of bytes."""
-        return self.size * self.itemsize
+        return self.words * self.itemsize
 
     @property
     def itemsize(self) -> int:
-        """Number of bytes of an element."""
-        return DTYPES[self.dtype].itemsize
+        """Number of bytes of a word."""
+        return DTYPES[self.dtype].storage.itemsize
 
     @property
     def storage(self) -> np.dtype[Any]:
-        """NumPy's dtype of the stored elements. That of BF16 is uint16."""
-        return DTYPES[self.dtype]
+        """NumPy's dtype of the stored words. That of BF16 is uint16."""
+        return DTYPES[self.dtype].storage
 
     @property
     def floating(self) -> Dtype | None:
-        """The dtype's record, or None for integers and BOOL."""
-        return _FLOATS.get(self.dtype)
+        """The record of a dtype that initialisers fill, or None."""
+        return DTYPES[self.dtype].floating
 
-    def as_numbers(self, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return stored elements in a dtype that NumPy computes with and that holds each exactly.
+    def as_numbers(self, words: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return stored words as numbers of a dtype that NumPy computes with and that holds each exactly.
 
         Examples
         --------
         >>> TensorSpec("head.weight", "BF16", (2,)).as_numbers(np.array([0x3F80, 0xC040], np.uint16))
         array([ 1., -3.], dtype=float32)
+        >>> TensorSpec("head.weight", "F4", (2,)).as_numbers(np.array([0x72], np.uint8))
+        array([1., 6.], dtype=float32)
         """
-        if self.floating is not None:
-            return self.floating.widen(stored)
-        return stored.view(np.uint8) if self.dtype == "BOOL" else stored
-
-
-def dtype_name(dtype: Any) -> Any:
-    """Return safetensors' name of a dtype of NumPy or torch, or of its name. Return anything else itself.
-
-    Unlike in NumPy, the string F8 does not mean float64.
-
-    Examples
-    --------
-    >>> dtype_name("bfloat16"), dtype_name("F32"), dtype_name("f8")
-    ('BF16', 'F32', 'f8')
-    """
-    text = dtype if isinstance(dtype, str) else getattr(dtype, "name", getattr(dtype, "__name__", str(dtype)))
-    short = str(text).removeprefix("torch.").lower()
-    for word, letter in (("float", "f"), ("uint", "u"), ("int", "i")):
-        short = short.replace(word, letter)
-    return short.upper() if short.upper() in DTYPES else dtype
+        return DTYPES[self.dtype].numbers(words)
 
 
 def checked(name: Any, dtype: Any, shape: Any, where: str) -> TensorSpec:

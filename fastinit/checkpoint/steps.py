@@ -177,9 +177,12 @@ class Stepped:
 
     def _operation(self, step: Step) -> tuple[Callable[[Array], Array] | None, Any]:
         """Return the function of stored values that does a step, or None and the plan that fills."""
-        if step.kind == "=":
+        dtype: Dtype | None = self.dtype
+        if step.kind == "=" and dtype is not None:
             return None, self._assigned(step)
-        dtype: Dtype = self.dtype
+        if step.kind == "=" and step.operands[0].name in ("zeros", "ones"):
+            value = float(step.operands[0].name == "ones")
+            return lambda values: np.full_like(values, value), None
         if not isinstance(dtype, Dtype):
             raise ValueError(f"step {step.kind!r} is for floating-point tensors")
         if step.kind == "clamp":

@@ -42,7 +42,7 @@ class Difference:
         The number of elements that differ, and of all elements.
     index : tuple of int
         The index of the first element that differs.
-    expected, actual : float or int
+    expected, actual : float, int or complex
         The value made again, and the value in the file.
     """
 
@@ -50,8 +50,8 @@ class Difference:
     count: int
     size: int
     index: tuple[int, ...]
-    expected: float
-    actual: float
+    expected: complex
+    actual: complex
 
 
 @dataclass(frozen=True)
@@ -134,9 +134,10 @@ def verify(
     """
     began = time.perf_counter()
     stored, metadata = formats.read(path)
-    recipe = _recipe([tensor.spec for tensor in stored], metadata, seed, init, str(path))
+    is_shard = formats.of(Path(path)).is_shard(Path(path))
+    recipe = _recipe([tensor.spec for tensor in stored], metadata, seed, init, Path(path), is_shard)
     # The digest in the metadata is of all shards, with the seed and the rules in the metadata.
-    recorded = seed is None and init is None and not formats.of(Path(path)).is_shard(Path(path))
+    recorded = seed is None and init is None and not is_shard
     with Files(stored) as files:
         comparison = _Comparison(stored, files, progress)
         recipe.produce(recipe.choices, comparison.compare, threads)
@@ -161,23 +162,46 @@ def _other_seeds(paths: Iterable[Path], seed: int) -> dict[str, str]:
 
 
 def _recipe(
-    specs: Sequence[TensorSpec], metadata: Mapping[str, str], seed: int | None, init: Any, where: str
+    specs: Sequence[TensorSpec],
+    metadata: Mapping[str, str],
+    seed: int | None,
+    init: Any,
+    where: Path,
+    is_shard: bool,
 ) -> Recipe:
     if seed is None:
         seed = _recorded_seed(metadata, where)
-    recorded = rules.of_metadata(metadata, where) if init is None else None
+    recorded = rules.of_metadata(metadata, str(where)) if init is None else None
     if init is None and recorded is None:
         raise BadInput(f"{where}: has no rules in its metadata: say with --init how it was made")
     ours = str(fastinit.CONTRACT)
     contract = metadata.get("fastinit.contract", ours)
     if contract != ours:
         raise BadInput(f"{where}: was made under stream contract {contract}; this fastinit has {ours}")
+    if recorded is None and is_shard:
+        return _of_model(specs, seed, init, where)
     if recorded is None:
         return resolve(specs, init, seed)
     return replace(resolve(specs, recorded, seed), rules_from="as recorded")
 
 
-def _recorded_seed(metadata: Mapping[str, str], where: str) -> int:
+def _of_model(specs: Sequence[TensorSpec], seed: int, init: Any, shard: Path) -> Recipe:
+    """Return the recipe of a shard. Its rules see the whole model, if the index beside the shard lists it."""
+    model = {spec.name: spec for spec in specs}
+    index, problem = formats.of(shard).index_beside(shard), "no index beside it lists it"
+    if index is not None:
+        try:
+            model |= {tensor.spec.name: tensor.spec for tensor in formats.read(index)[0]}
+            problem = ""
+        except BadInput as error:
+            problem = str(error)
+    recipe = resolve([*model.values()], init, seed).of(specs)
+    if problem and recipe.layers is not None:
+        raise BadInput(f"{shard}: is one shard, and its rules use layers, which cannot be counted: {problem}")
+    return recipe
+
+
+def _recorded_seed(metadata: Mapping[str, str], where: Path) -> int:
     text = metadata.get("fastinit.seed")
     if text is None:
         raise BadInput(f"{where}: has no seed in its metadata: say with --seed how it was made")
@@ -197,15 +221,16 @@ class _Comparison:
         self._lock = threading.Lock()
 
     def compare(self, choice: Choice, start: int, expected: Array) -> None:
-        """Compare elements from `start` on with the file. Any thread may call."""
+        """Compare words from `start` on with the file. Any thread may call."""
         actual = self._files.read(self._stored[choice.spec.name], start, start + expected.size)
         # Compare bytes: a NaN equals itself, and zeros have signs.
-        differing = np.zeros(0, np.intp)
         if not np.array_equal(actual.view(np.uint8), expected.view(np.uint8)):
-            differing = _differing(choice, actual, expected)
-        if differing.size:
-            with self._lock:
-                self._record(choice, start, actual, expected, differing)
+            stored = choice.spec.stored
+            elements = stored.elements(actual), stored.elements(expected)
+            differing = _differing(choice, *elements)
+            if differing.size:
+                with self._lock:
+                    self._record(choice, start * stored.packed, *elements, differing)
         self.progress.add(expected.nbytes)
 
     def _record(
@@ -219,7 +244,8 @@ class _Comparison:
         if earlier and earlier.index < index:
             self.found[spec.name] = replace(earlier, count=count)
             return
-        pair = (spec.as_numbers(values[at : at + 1])[0].item() for values in (expected, actual))
+        parts = (spec.stored.widen(values[at : at + 1]).tolist() for values in (expected, actual))
+        pair = (each[0] if len(each) == 1 else complex(*each) for each in parts)
         self.found[spec.name] = Difference(spec.name, count, spec.size, index, *pair)
 
 

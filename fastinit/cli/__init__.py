@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import gc
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 import fastinit
@@ -38,7 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _signals.handled():
             args = _parser(argv).parse_args(argv)
-            status: int = args.run(args)
+            # The records of a million tensors have no cycles. Walking them takes a third more.
+            with _without_collector():
+                status: int = args.run(args)
             sys.stdout.flush()
             return status
     except BadInput as error:
@@ -53,6 +57,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(1, error)
     except KeyboardInterrupt:
         return _fail(130, "interrupted")
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _mend_streams() -> None:

@@ -53,7 +53,7 @@ def add_parser(verbs: Any) -> None:
         metavar="PRESET_OR_TOML",
         help="the rules; auto, if left out, recognises the model by its names",
     )
-    add("--dtype", metavar="D", help="make floating-point tensors F64, F32, F16 or BF16")
+    add("--dtype", metavar="D", help="make floating-point tensors F64, F32, F16, BF16, F8_E4M3 or F8_E5M2")
     add("--threads", type=int, metavar="N", help="the number of threads; one for each CPU if left out")
     add(
         "--max-shard-size",

@@ -23,6 +23,8 @@ def printable(text: str) -> str:
     >>> print(printable("fc\\n\\x1b[2J"))
     fc\\n\\x1b[2J
     """
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 

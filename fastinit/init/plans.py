@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from fastinit import _sampling
 from fastinit._distributions import Parameters, named
-from fastinit._dtypes import Dtype, rounded
+from fastinit._dtypes import CHUNK, Dtype, rounded
 
 Array = npt.NDArray[Any]
 Float64s = npt.NDArray[np.float64]
@@ -120,14 +121,24 @@ class Sampled(Plan):
             raise ValueError(f"{distribution} parameters {parameters} are too large for {dtype.name}")
 
     def _range(self, out: Array, rng: Any, start: int) -> None:
-        _sampling.fill_at(rng, out, start, self.distribution, self.dtype.tag, *self.parameters)
+        # Other values than those of the core are made in pieces that stay in the cache.
+        step = out.size if self.dtype.made is self.dtype else CHUNK
+        for at in range(0, out.size, step):
+            self._draw(_sampling.fill_at, rng, out[at : at + step], start + at)
 
     def fill_all(self, out: Array, rng: Any) -> None:
-        _sampling.fill(rng, out, self.distribution, self.dtype.tag, *self.parameters)
+        self._draw(_sampling.fill, rng, out)
 
     def fill_block(self, out: Array, rng: Any, block: Block) -> None:
         axes = [(axis.start, axis.stop, axis.step) for axis in block]
-        _sampling.fill_block(rng, out, self.shape, axes, self.distribution, self.dtype.tag, *self.parameters)
+        self._draw(_sampling.fill_block, rng, out, self.shape, axes)
+
+    def _draw(self, fill: Callable[..., object], rng: Any, out: Array, *place: Any) -> None:
+        made = self.dtype.made
+        values = out if made is self.dtype else np.empty(out.shape, made.storage)
+        fill(rng, values, *place, self.distribution, made.tag, *self.parameters)
+        if values is not out:
+            out[...] = self.dtype.narrow(values)
 
     def consume(self, rng: Any) -> None:
         _sampling.consume(rng, self.size, self.distribution, self.dtype.tag)
@@ -172,7 +183,7 @@ class Constant(Plan):
     def _value(self) -> Array:
         value = self.parameters[0]
         stored = rounded(np.float64(value), self.dtype)
-        if math.isfinite(value) and stored == rounded(np.copysign(np.inf, value), self.dtype):
+        if math.isfinite(value) and not np.isfinite(self.dtype.widen(stored)):
             raise ValueError(f"{value} is too large for {self.dtype.name}")
         return stored
 

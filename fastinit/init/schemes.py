@@ -41,10 +41,9 @@ def scaled(scale: float, mode: str, distribution: str) -> Scheme:
     not_negative("scale", scale)
 
     def plan(shape: Shape, dtype: Dtype, axes: Axes) -> Plan:
-        fans = compute_fans(shape, **axes)
-        fan = _MODES[mode](*fans)
-        if fan == 0:
-            raise ValueError(f"{mode} of shape {shape} is 0, so no variance can make up for it")
+        # A fan is 0 only if there are no elements, and then any will do. As in torch, one axis will do, too.
+        fans = None if shape == (0,) else compute_fans(shape, **axes)
+        fan = (_MODES[mode](*fans) if fans else 0) or 1
         return Sampled(shape, dtype, distribution, centred(scale, fan), fans=fans)
 
     return plan

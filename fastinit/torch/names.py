@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from fastinit.checkpoint import TensorSpec
-from fastinit.checkpoint.spec import dtype_name
+from fastinit.checkpoint.storage import dtype_name
 
 __all__ = ["Named", "check_parameters", "clean", "manifest", "named_tensors", "spec_of"]
 

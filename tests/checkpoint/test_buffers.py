@@ -7,7 +7,7 @@ import pytest
 import torch
 from specs import choose, f32, made
 
-from fastinit.checkpoint import BadInput, Rule, TensorSpec
+from fastinit.checkpoint import BadInput, Rule, TensorSpec, generate, inspect, tensors, verify
 
 
 @pytest.mark.parametrize("dtype", ["I64", "U8", "BOOL", "F32", "BF16"])
@@ -66,3 +66,21 @@ def test_inverse_frequencies_are_the_models():
 def test_what_a_buffer_cannot_be(dtype, shape, text, message):
     with pytest.raises(BadInput, match=rf"tensor 'b', matched by '\*': .*{message}"):
         choose([TensorSpec("b", dtype, shape)], [Rule("*", text)])
+
+
+EMPTY = [(0,), (0, 5), (5, 0), (0, 0), (3, 4, 0)]
+SPECS = ["xavier_uniform", "kaiming_normal", "orthogonal", "eye", "dirac", "sparse(sparsity=0.5)", "tril"]
+
+
+@pytest.mark.parametrize("dtype", ["F32", "I64", "F8_E4M3", "C64", "F4"])
+@pytest.mark.parametrize("init", [*SPECS, "arange", "inv_freq(base=100)", "zeros", "normal"])
+def test_a_tensor_without_elements_is_no_error_for_any_rule(tmp_path, init, dtype):
+    model = {str(shape): TensorSpec("x", dtype, shape) for shape in EMPTY}
+    rules = [Rule("*", init, padding_idx=0)]
+    summary = generate(model, tmp_path, init=rules, digest=True)
+    assert (summary.tensors, summary.bytes) == (len(EMPTY), 0)
+    assert len(summary.tensor_digests) == len(EMPTY)
+    assert verify(tmp_path).same
+    assert not any(each.marked for each in inspect(tmp_path))
+    assert [array.shape for _, array in tensors(tmp_path, init=rules)] == EMPTY
+    assert generate(tmp_path, tmp_path, init=rules, resume=True).kept == summary.files

@@ -186,3 +186,48 @@ def test_progress_counts_every_byte(tmp_path, rules):
     )
     assert told == sorted(told)
     assert told[-1] == (summary.bytes, summary.bytes)
+
+
+def as_earlier(path):
+    """Rewrite a file as earlier versions did: data began at a multiple of 8 bytes."""
+    data = path.read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    text = data[8:end].rstrip()
+    text += b" " * (-len(text) % 8)
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data[end:])
+    return path.stat().st_size < len(data)
+
+
+def test_files_of_earlier_versions_are_kept_and_verified(tmp_path, rules):
+    options = {"seed": 5, "init": rules, "max_shard_size": "1MB"}
+    summary = generate(MODEL, tmp_path, **options)
+    new = {path: path.read_bytes() for path in summary.files}
+    shards = summary.files[:-1]
+    assert any([as_earlier(path) for path in shards])
+    earlier = {path: path.read_bytes() for path in summary.files}
+    assert checkpoint.verify(tmp_path).same
+    assert generate(MODEL, tmp_path, **options, resume=True).kept == shards
+    assert {path: path.read_bytes() for path in summary.files} == earlier
+    shards[0].write_bytes(earlier[shards[0]][:-1] + b"?")
+    assert generate(MODEL, tmp_path, **options, resume=True).kept == shards[1:]
+    assert shards[0].read_bytes() == new[shards[0]]
+
+
+@pytest.mark.parametrize("source", ["folder", "index", "shard"])
+def test_only_in_the_folder_that_was_read_removes_no_shard(tmp_path, rules, source):
+    summary = generate(MODEL, tmp_path, init=rules, max_shard_size="1MB")
+    before = {path: path.read_bytes() for path in summary.files}
+    source = {"folder": tmp_path, "index": summary.files[-1], "shard": summary.files[0]}[source]
+    made = generate(source, tmp_path, init=OTHER, only="embed.weight", force=True)
+    assert made.files == [tmp_path / "model.safetensors"]
+    assert {path: path.read_bytes() for path in summary.files} == before
+    # Without --only, the new checkpoint replaces the old one.
+    generate(MODEL, tmp_path, init=OTHER, force=True)
+    assert names(tmp_path) == ["model.safetensors"]
+
+
+def test_only_in_another_folder_replaces_what_is_there(tmp_path, rules):
+    for target in ("a", "b"):
+        generate(MODEL, tmp_path / target, init=rules, max_shard_size="1MB")
+    generate(tmp_path / "a", tmp_path / "b", init=OTHER, only="embed.weight", force=True)
+    assert names(tmp_path / "b") == ["model.safetensors"]

@@ -205,3 +205,24 @@ def test_infinities_are_marked_unless_a_rule_gives_them(tmp_path):
 
     found = changed(tmp_path / "a.safetensors", tmp_path / "b.safetensors", spoil)
     assert {name: each.marked for name, each in found.items()} == {"mask": False, "other": True}
+
+
+@pytest.mark.parametrize("damage", [None, np.nan, np.inf])
+def test_small_neighbours_have_their_own_statistics(tmp_path, damage):
+    """They share a piece if their dtypes and sizes are equal. Some runs are longer than a piece."""
+    rng = np.random.default_rng(3)
+    sizes = [*[3] * 500, 7, 1, 1, 0, *[100_000] * 4, *[3] * 2]
+    arrays = {f"{i:04}": rng.random(size, np.float32) for i, size in enumerate(sizes)}
+    if damage is not None:
+        arrays["0007"][1] = damage
+    save_file(arrays, tmp_path / "x.safetensors")
+    for each in inspect(tmp_path / "x.safetensors", threads=2):
+        values = arrays[each.name].astype(np.float64)
+        finite = values[np.isfinite(values)]
+        assert each.nan + each.inf == values.size - finite.size
+        if finite.size:
+            assert (each.min, each.max) == (finite.min(), finite.max())
+            assert each.mean == pytest.approx(finite.mean(), rel=1e-12)
+            assert each.std == pytest.approx(finite.std(), rel=1e-9)
+        else:
+            assert each.mean is None

@@ -36,7 +36,7 @@ def test_published_parameter_counts(path):
 
 
 def test_a_spec_counts_as_numpy_does():
-    for dtype in manifest.DTYPES:
+    for dtype in manifest.DTYPES.keys() - {"F4"}:
         for shape in [(), (0,), (3,), (2, 0, 5), (2, 3, 4)]:
             spec = TensorSpec("x", dtype, shape)
             array = np.empty(shape, spec.storage)
@@ -84,13 +84,18 @@ def test_a_mapping_may_hold_what_python_has(dtype):
         (torch.uint8, "U8"),
         (torch.bfloat16, "BF16"),
         (ml_dtypes.bfloat16, "BF16"),
+        (torch.float8_e4m3fn, "F8_E4M3"),
+        (ml_dtypes.float8_e5m2, "F8_E5M2"),
+        ("torch.float8_e8m0fnu", "F8_E8M0"),
+        (ml_dtypes.float4_e2m1fn, "F4"),
+        (np.complex64, "C64"),
     ],
 )
 def test_names_of_dtypes(dtype, name):
     assert manifest.read({"x": {"dtype": dtype, "shape": [2]}})[0].dtype == name
 
 
-@pytest.mark.parametrize("dtype", [None, "F8", "f8", np.complex64, torch.float8_e4m3fn, float, 3])
+@pytest.mark.parametrize("dtype", [None, "F8", "f8", "i8", np.complex128, torch.float8_e4m3fnuz, float, 3])
 def test_dtypes_that_no_checkpoint_has(dtype):
     with pytest.raises(BadInput, match="has dtype"):
         manifest.read({"x": {"dtype": dtype, "shape": [2]}})
@@ -164,11 +169,69 @@ def test_a_sharded_index_that_is_wrong(sharded, weight_map, message):
         manifest.read(sharded)
 
 
-def test_a_shard_with_a_tensor_that_the_index_does_not_list(sharded):
-    extra = {"layer.1.weight": np.zeros((1, 5), np.float32), "extra": np.zeros(1, np.float32)}
+def test_a_shard_with_tensors_that_the_index_does_not_list(sharded):
+    """Among them one that is listed in the other shard, with another shape."""
+    extra = {
+        "layer.1.weight": np.zeros((1, 5), np.float32),
+        "layer.2.weight": np.zeros((7, 7), np.float32),
+        "extra": np.zeros(1, np.float32),
+    }
     safetensors.numpy.save_file(extra, sharded.parent / "model-00001-of-00002.safetensors")
-    with pytest.raises(BadInput, match=r"'extra' of model-00001-of-00002\.safetensors is not listed"):
-        manifest.read(sharded)
+    expected = [TensorSpec("layer.2.weight", "F32", (2, 5)), TensorSpec("layer.1.weight", "F32", (1, 5))]
+    assert manifest.read(sharded) == expected
+
+
+def test_an_index_without_its_shards_has_no_shapes(sharded):
+    for shard in sharded.parent.glob("*.safetensors"):
+        shard.unlink()
+    for source in (sharded, sharded.parent):
+        with pytest.raises(BadInput, match=r"00002-of-00002.*shapes are missing.*index\.json has only names"):
+            manifest.read(source)
+
+
+@pytest.mark.parametrize("stem", ["model", "diffusion_pytorch_model", "adapter_model"])
+def test_the_names_that_libraries_give_a_checkpoint_in_a_folder(tmp_path, sharded, stem):
+    """A variant is taken only if there is no other."""
+    expected = manifest.read(sharded)
+    variant = sharded.rename(sharded.with_name(f"{stem}.safetensors.index.fp16.json"))
+    assert manifest.read(tmp_path) == expected
+    variant.rename(tmp_path / f"{stem}.safetensors.index.json")
+    assert manifest.read(tmp_path) == expected
+    variant.with_name(f"{stem}.safetensors.index.json").unlink()
+    for name, size in ((f"{stem}.fp16.safetensors", 3), (f"{stem}.safetensors", 4)):
+        safetensors.numpy.save_file({"x": np.zeros(size, np.float32)}, tmp_path / name)
+        assert manifest.read(tmp_path) == [TensorSpec("x", "F32", (size,))]
+
+
+def test_a_folder_with_two_checkpoints(tmp_path):
+    for stem in ("model", "adapter_model"):
+        safetensors.numpy.save_file({"x": np.zeros(1)}, tmp_path / f"{stem}.safetensors")
+    with pytest.raises(BadInput, match=r"both adapter_model\.safetensors and model\.safetensors"):
+        manifest.read(tmp_path)
+
+
+@pytest.mark.parametrize("metadata", [None, {}, {"format": "pt"}])
+def test_a_header_as_json_is_a_list(tmp_path, metadata):
+    header = {
+        "__metadata__": metadata,
+        "b": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]},
+        "a": {"dtype": "F32", "shape": [], "data_offsets": [12, 16]},
+    }
+    path = tmp_path / "header.json"
+    path.write_text(json.dumps(header))
+    expected = [TensorSpec("b", "BF16", (2, 3)), TensorSpec("a", "F32", ())]
+    assert manifest.read(path) == manifest.read(header) == expected
+    text = path.read_bytes()
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(16))
+    assert manifest.read(path) == expected
+
+
+@pytest.mark.parametrize("dtype", ["float8_e4m3fn", "torch.float8_e4m3fn", "F8_E4M3", "f8_e4m3"])
+def test_spellings_of_dtypes_in_a_list(tmp_path, dtype):
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps({"x": {"dtype": dtype, "shape": [2]}}))
+    assert manifest.read(path) == [TensorSpec("x", "F8_E4M3", (2,))]
 
 
 def entry(dtype="F32", shape="[1]", name='"x"'):
@@ -190,11 +253,13 @@ BAD = {
     "no name": (entry(name='""'), "name"),
     "a reserved name": (entry(name='"__metadata__"'), "__metadata__"),
     "half a surrogate pair": (entry(name='"\\ud800"'), "Unicode"),
+    "metadata that is no text": ('{"__metadata__": {"a": 1}}', "__metadata__"),
     "an entry that is a list": ('{"x": ["F32", [1]]}', "'x' must be"),
     "no dtype": ('{"x": {"shape": [1]}}', "'x' must be"),
     "an unknown key": ('{"x": {"dtype": "F32", "shape": [1], "shapes": [1]}}', "'x' must be"),
-    "a dtype of 8 bits": (entry(dtype="F8_E4M3"), "'F8_E4M3'; known are F64, F32, F16, BF16"),
-    "a lower-case dtype": (entry(dtype="f32"), "'f32'"),
+    "a dtype of 8 bits": (entry(dtype="F8_E3M4"), "'F8_E3M4'; known are F64, F32, F16, BF16"),
+    "half a byte": (entry(dtype="F4", shape="[3, 1]"), r"shape \[3, 1\]; F4 has 2 elements in a byte"),
+    "NumPy's code of a dtype": (entry(dtype="f4"), "'f4'"),
     "a shape that is a number": (entry(shape="3"), "shape 3"),
     "a negative shape": (entry(shape="[2, -1]"), r"\[2, -1\]"),
     "a fractional shape": (entry(shape="[2.0]"), r"\[2.0\]"),

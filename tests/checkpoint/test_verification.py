@@ -156,3 +156,33 @@ def test_orthogonal_is_compared_to_rounding(tmp_path, dtype):
     assert verify(altered(path, tmp_path / "more.safetensors", {"q": {(3, 4): more}})).differences[
         0
     ].index == (3, 4)
+
+
+@pytest.fixture
+def deep(tmp_path):
+    """Two layers in two shards with an index, made by rules that count layers."""
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[[rule]]\nmatch = "*"\ninit = "normal(std={1 / layers})"\n')
+    model = {f"layers.{n}.weight": {"dtype": "F32", "shape": [20, 20]} for n in range(2)}
+    generate(model, tmp_path / "deep", init=rules, max_shard_size=1600)
+    return tmp_path / "deep", rules
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_layers_of_a_shard_are_counted_in_the_index_beside_it(deep, number):
+    folder, rules = deep
+    shard = folder / f"model-0000{number}-of-00002.safetensors"
+    assert verify(shard, init=rules).same
+    assert verify(shard, init=rules).tensors == 1
+
+
+@pytest.mark.parametrize("missing", ["model.safetensors.index.json", "model-00002-of-00002.safetensors"])
+def test_layers_of_a_shard_that_cannot_be_counted(deep, missing):
+    folder, rules = deep
+    (folder / missing).unlink()
+    shard = folder / "model-00001-of-00002.safetensors"
+    with pytest.raises(BadInput, match=r"layers, which cannot be counted: .*index") as error:
+        verify(shard, init=rules)
+    assert "\n" not in str(error.value)
+    assert verify(shard).same  # by the rules in its metadata
+    assert len(verify(shard, init=[Rule("*", "zeros")]).differences) == 1  # which count nothing

@@ -186,3 +186,41 @@ def test_out():
         init.normal((4, 3), dtype=np.float64, out=out, rng=1, block=(slice(2),))
     with pytest.raises(TypeError, match="not list"):
         init.normal((1,), out=[0.0])
+
+
+EMPTY = [(0,), (0, 5), (5, 0), (0, 0), (4, 0, 3), (0, 4, 3), (3, 4, 0)]
+ON_EMPTY = {
+    "xavier_uniform_": {},
+    "xavier_normal_": {},
+    "kaiming_uniform_": {},
+    "kaiming_normal_": {"mode": "fan_out"},
+    "uniform_": {},
+    "normal_": {},
+    "trunc_normal_": {},
+    "constant_": {"val": 3.0},
+    "zeros_": {},
+    "orthogonal_": {},
+    "eye_": {},
+    "dirac_": {},
+    "sparse_": {"sparsity": 0.5},
+}
+
+
+@pytest.mark.parametrize("shape", EMPTY)
+@pytest.mark.parametrize("name", ON_EMPTY)
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_a_tensor_without_elements_is_no_error_where_it_is_none_in_torch(name, shape):
+    """It isn't where torch divides by a fan of 0, either."""
+    tensor, arguments, rng = torch.empty(shape), ON_EMPTY[name], random.default_rng(1)
+    try:
+        getattr(torch.nn.init, name)(tensor, **arguments)
+    except ValueError:
+        return
+    except (ZeroDivisionError, IndexError):
+        pass
+    before = rng.bit_generator.state
+    draws = {} if name in ("constant_", "zeros_", "eye_", "dirac_") else {"generator": rng}
+    assert getattr(init, name)(tensor, **arguments, **draws) is tensor
+    if not arguments and draws and name != "trunc_normal_":
+        assert getattr(init, name.removesuffix("_"))(shape, rng=rng).shape == shape
+    assert rng.bit_generator.state == before

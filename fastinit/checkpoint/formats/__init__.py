@@ -12,12 +12,16 @@ below. Its functions raise `BadInput` for what the format cannot hold; `safetens
     Whether a JSON object is an index of shards, and ``read`` for an index of any name.
 ``is_shard(path)``
     Whether a file's name is that of a shard.
+``index_beside(path)``
+    The index in a shard's folder that lists it, or None.
 ``family(folder, stem)``
     The files in a folder that may belong to a checkpoint, its index first.
 ``split(specs, stem, max_bytes)``
     The tensors of each file.
 ``lay_out(file, specs, metadata)``
     The header of a file, and each tensor's offset.
+``layouts(shard)``
+    That layout, and others in which earlier versions wrote the same tensors.
 ``index_name(stem)``, ``index(specs, shards)``
     The name and the bytes of the index. Only a checkpoint of several files has one. It is written last.
 """

@@ -15,6 +15,13 @@ from .layout import Shard, Stored
 
 SUFFIX = ".safetensors"
 _INDEX_SUFFIX = ".safetensors.index.json"
+# Data begins at a multiple of a cache line, so that a reader can map tensors into memory and use them there.
+_ALIGNMENT = 64
+# fastinit's first files, like those of the safetensors package, begin their data at a multiple of 8 bytes.
+_OLD_ALIGNMENT = 8
+# The libraries' names of a checkpoint in a folder, and the variants that they insert, such as fp16.
+_STEMS = ("model", "diffusion_pytorch_model", "adapter_model")
+_VARIANT = re.compile(rf"({'|'.join(_STEMS)})(\.\w+)?\.safetensors(\.index(\.\w+)?\.json)?")
 
 
 def read(path: Path) -> tuple[list[Stored], dict[str, str]]:
@@ -23,8 +30,9 @@ def read(path: Path) -> tuple[list[Stored], dict[str, str]]:
     Parameters
     ----------
     path : path
-        A ``.safetensors`` file, the ``.index.json`` of a sharded checkpoint, or a folder that holds
-        ``model.safetensors`` or ``model.safetensors.index.json``.
+        A ``.safetensors`` file, the ``.index.json`` of a sharded checkpoint, or a folder that holds one of
+        them: ``model``, ``diffusion_pytorch_model`` or ``adapter_model``, or else a variant such as
+        ``model.fp16``.
 
     Returns
     -------
@@ -39,18 +47,27 @@ def read(path: Path) -> tuple[list[Stored], dict[str, str]]:
         A file cannot be read, or violates the format.
     """
     if os.path.isdir(path):
-        choices = [path / f"model{suffix}" for suffix in (SUFFIX, _INDEX_SUFFIX)]
-        found = [choice for choice in choices if choice.exists()]
-        if found[1:]:
-            raise BadInput(f"{path}: holds both model{SUFFIX} and model{_INDEX_SUFFIX}")
-        if not found and family(path, "model"):
-            raise BadInput(f"{path}: holds shards and no index: unfinished; generate --resume continues")
-        if not found:
-            raise BadInput(f"{path}: holds neither model{SUFFIX} nor model{_INDEX_SUFFIX}")
-        path = found[0]
+        path = _in_folder(path)
     if path.suffix == ".json":
         return read_index(path)
     return _read_header(path)
+
+
+def _in_folder(folder: Path) -> Path:
+    """Return the file or the index of the checkpoint in a folder."""
+    try:
+        matches = [match for name in sorted(os.listdir(folder)) if (match := _VARIANT.fullmatch(name))]
+    except OSError as error:
+        raise BadInput(f"{folder}: cannot be read: {error.strerror}") from None
+    plain = [match[0] for match in matches if not match[2] and not match[4]]
+    found = plain or [match[0] for match in matches]
+    if found[1:]:
+        raise BadInput(f"{folder}: holds both {found[0]} and {found[1]}")
+    if not found and any(family(folder, stem) for stem in _STEMS):
+        raise BadInput(f"{folder}: holds shards and no index: unfinished; generate --resume continues")
+    if not found:
+        raise BadInput(f"{folder}: holds neither model{SUFFIX} nor model{_INDEX_SUFFIX}")
+    return folder / found[0]
 
 
 def is_index(entries: Mapping[str, Any]) -> bool:
@@ -71,15 +88,17 @@ def read_index(path: Path) -> tuple[list[Stored], dict[str, str]]:
         if os.path.basename(file) != file:
             raise BadInput(f"{path}: tensor {name!r} is said to be in {file!r}, which is no file beside it")
         if file not in shards:
-            tensors, of_shard = _read_header(path.parent / file)
+            shard = path.parent / file
+            if not shard.exists():
+                raise BadInput(
+                    f"{shard}: No such file or directory; shapes are missing, as {path.name} has only names"
+                )
+            tensors, of_shard = _read_header(shard)
             shards[file] = {stored.spec.name: stored for stored in tensors}
             metadata = of_shard if metadata is None else metadata
         if name not in shards[file]:
             raise BadInput(f"{path}: tensor {name!r} is not in {file}, where it is said to be")
-    for file, tensors_of in shards.items():
-        for name in tensors_of:
-            if weight_map.get(name) != file:
-                raise BadInput(f"{path}: tensor {name!r} of {file} is not listed")
+    # The index says what the model has. A shard may hold more.
     return [shards[file][name] for name, file in weight_map.items()], metadata or {}
 
 
@@ -99,13 +118,14 @@ def _read_header(path: Path) -> tuple[list[Stored], dict[str, str]]:
     if data < 0 or not text.startswith(b"{"):
         raise BadInput(f"{path}: is not a safetensors file, or is cut short")
     entries = parse_json(text, str(path))
-    metadata = entries.pop("__metadata__", {})
+    metadata = entries.pop("__metadata__", None) or {}
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise BadInput(f"{path}: its __metadata__ must hold strings")
     ranges = []
     tensors = []
+    where = str(path)
     for name, entry in entries.items():
-        tensor, begin, end = _entry(name, entry, str(path))
+        tensor, begin, end = _entry(name, entry, where)
         ranges.append((begin, end, name))
         tensors.append(Stored(tensor, path, 8 + length + begin))
     position = 0
@@ -119,7 +139,7 @@ def _read_header(path: Path) -> tuple[list[Stored], dict[str, str]]:
 
 
 def _entry(name: str, entry: Any, where: str) -> tuple[TensorSpec, int, int]:
-    if not isinstance(entry, Mapping) or not {"dtype", "shape", "data_offsets"} <= set(entry):
+    if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= entry.keys():
         raise BadInput(f"{where}: tensor {name!r} lacks its dtype, shape or data_offsets")
     shape, offsets = entry["shape"], entry["data_offsets"]
     tensor = checked(name, entry["dtype"], tuple(shape) if isinstance(shape, list) else shape, where)
@@ -167,13 +187,27 @@ def lay_out(file: str, specs: Iterable[TensorSpec], metadata: Mapping[str, str])
         header += f",{encode(tensor.name)}:{encode(entry)}".encode()
         position = end
     header += b"}"
-    header += b" " * (-len(header) % 8)
+    _pad(header, _ALIGNMENT)
     length = len(header) - 8
     if length > MAX_HEADER:
         raise BadInput(f"{file}: its header would be {length} bytes, over the format's limit of {MAX_HEADER}")
-    header[:8] = length.to_bytes(8, "little")
     offsets = {name: len(header) + begin for name, begin in begins.items()}
     return Shard(file, bytes(header), offsets, len(header) + position)
+
+
+def _pad(header: bytearray, alignment: int) -> None:
+    """Pad a header with spaces to a multiple of `alignment` bytes, and write its length."""
+    header += b" " * (-len(header) % alignment)
+    header[:8] = (len(header) - 8).to_bytes(8, "little")
+
+
+def layouts(shard: Shard) -> list[Shard]:
+    """Return the layouts of a file: its own, and that of earlier versions, whose header is shorter."""
+    header = bytearray(shard.header.rstrip(b" "))
+    _pad(header, _OLD_ALIGNMENT)
+    shift = len(header) - len(shard.header)
+    offsets = {name: offset + shift for name, offset in shard.offsets.items()}
+    return [shard, Shard(shard.file, bytes(header), offsets, shard.nbytes + shift)] if shift else [shard]
 
 
 def index_name(stem: str) -> str:
@@ -194,6 +228,15 @@ def index(specs: Sequence[TensorSpec], shards: Sequence[Shard]) -> bytes:
 def is_shard(path: Path) -> bool:
     """Whether a file's name is that of a shard."""
     return re.search(r"-\d{5}-of-\d{5}\.safetensors$", path.name) is not None
+
+
+def index_beside(path: Path) -> Path | None:
+    """Return the index that lists a shard, from its folder, or None."""
+    for index in sorted(path.parent.glob("*.json")):
+        entries = parse_json(read_bytes(index), str(index)) if ".safetensors.index." in index.name else {}
+        if is_index(entries) and path.name in entries["weight_map"].values():
+            return index
+    return None
 
 
 def family(folder: Path, stem: str) -> list[Path]:

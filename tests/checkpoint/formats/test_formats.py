@@ -45,9 +45,11 @@ def toy():
         is_index=lambda entries: False,
         read_index=pytest.fail,
         is_shard=lambda path: False,
+        index_beside=pytest.fail,
         family=lambda folder, stem: [*folder.glob(f"{stem}.toy")],
         split=lambda specs, stem, max_bytes: {f"{stem}.toy": [*specs]},
         lay_out=lay_out,
+        layouts=lambda shard: [shard],
         index_name=pytest.fail,
         index=pytest.fail,
     )
