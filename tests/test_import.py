@@ -30,11 +30,12 @@ LAYERS = [
     {"fastinit.nn"},
     {"fastinit.init"},
     {"fastinit.checkpoint"},
+    {"fastinit.torch"},
     {"fastinit.cli", "fastinit.__main__"},
 ]
 
 # What is imported from elsewhere besides the standard library and NumPy.
-OUTSIDE = {"fastinit._dtypes": {"ml_dtypes"}, "fastinit.cli": {"rich"}}
+OUTSIDE = {"fastinit._dtypes": {"ml_dtypes"}, "fastinit.cli": {"rich"}, "fastinit.torch": {"torch"}}
 
 C_HEADERS = {
     *("fenv.h", "stddef.h", "stdint.h", "string.h"),

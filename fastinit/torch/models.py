@@ -218,7 +218,6 @@ _LIBRARIES: dict[str, Callable[[Any, Mapping[str, Any]], Model]] = {
 }
 _EXTRAS = {
     "diffusers": "diffusers",
-    "safetensors": "models",
     "timm": "timm",
     "torchvision": "torchvision",
     "transformers": "transformers",
