@@ -71,7 +71,7 @@ def model_of(source: str | os.PathLike[str], arguments: Mapping[str, Any]) -> Mo
         library = (error.name or "").partition(".")[0]
         if library not in _EXTRAS:
             raise
-        raise BadInput(f"{source}: needs {library}: pip install 'fastinit[{_EXTRAS[library]}]'") from None
+        raise BadInput(f"{source}: needs {library}: pip install 'fastinit[{library}]'") from None
 
 
 def saved_by(model: Model, module: nn.Module) -> Saved | None:
@@ -129,7 +129,8 @@ def _transformers(source: str | os.PathLike[str], arguments: Mapping[str, Any]) 
     if not hasattr(transformers, architectures[0]):
         raise BadInput(f"{path}: transformers {transformers.__version__} has no class {architectures[0]}")
     try:
-        config = transformers.AutoConfig.from_pretrained(str(path), **arguments)
+        with quiet():
+            config = transformers.AutoConfig.from_pretrained(str(path), **arguments)
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise BadInput(f"{path}: {error}") from None
     chosen = getattr(transformers, architectures[0])
@@ -216,12 +217,8 @@ _LIBRARIES: dict[str, Callable[[Any, Mapping[str, Any]], Model]] = {
     "timm": _timm,
     "torchvision": _torchvision,
 }
-_EXTRAS = {
-    "diffusers": "diffusers",
-    "timm": "timm",
-    "torchvision": "torchvision",
-    "transformers": "transformers",
-}
+# Each has an extra of its name.
+_EXTRAS = ("diffusers", "timm", "torchvision", "transformers")
 
 
 @contextlib.contextmanager

@@ -1,0 +1,259 @@
+"""``fastinit generate`` of other libraries' models."""
+
+import importlib
+import json
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from models import MODELS
+from safetensors.numpy import load_file
+
+from fastinit.checkpoint import Recording
+from fastinit.torch import initialize, record
+
+WITHOUT = (
+    "import sys; sys.modules.update(dict.fromkeys({blocked!r})); from fastinit.__main__ import run; run()"
+)
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    """Libraries warn of what they will do away with."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def command(*argv, blocked=()):
+    """Run the command in a process that lacks some modules."""
+    code = WITHOUT.format(blocked=list(blocked))
+    return subprocess.run([sys.executable, "-c", code, *map(str, argv)], capture_output=True, text=True)
+
+
+def tensors_in(folder):
+    return {k: v for path in sorted(folder.glob("*.safetensors")) for k, v in load_file(path).items()}
+
+
+def config_of(name, folder):
+    """Write the config of a small model of transformers, and return its module."""
+    module = MODELS["transformers", name]()
+    module.config.architectures = [type(module).__name__]
+    module.config.save_pretrained(folder)
+    return module
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Bert:ForMaskedLM",
+        "DeepseekV3:ForCausalLM",
+        "GPT2:LMHeadModel",
+        "Llama:ForCausalLM",
+        "Mixtral:ForCausalLM",
+        "OPT:ForCausalLM",
+        "Qwen2Moe:ForCausalLM",
+        "T5:ForConditionalGeneration",
+        "Whisper:ForConditionalGeneration",
+    ],
+)
+def test_a_config_gives_what_save_pretrained_gives(run, tmp_path, name):
+    module = config_of(name, tmp_path / "config")
+    status, _, err = run("generate", tmp_path / "config/config.json", "-o", tmp_path / "ours", "--seed", 5)
+    assert (status, err) == (0, "")
+    module.save_pretrained(tmp_path / "theirs")
+    ours, theirs = tensors_in(tmp_path / "ours"), tensors_in(tmp_path / "theirs")
+    assert {k: (v.shape, v.dtype) for k, v in ours.items()} == {
+        k: (v.shape, v.dtype) for k, v in theirs.items()
+    }
+    files = [sorted(path.name for path in (tmp_path / each).iterdir()) for each in ("ours", "theirs")]
+    assert files[0] == files[1]
+    assert (tmp_path / "ours/config.json").read_text() == (tmp_path / "theirs/config.json").read_text()
+
+    loaded, info = type(module).from_pretrained(tmp_path / "ours", output_loading_info=True)
+    assert not any(info.values()), info
+    with torch.device("meta"):
+        filled = MODELS["transformers", name]()
+    initialize(filled, 5, record(MODELS["transformers", name]))
+    expected = filled.state_dict()
+    assert [key for key, value in loaded.state_dict().items() if not torch.equal(value, expected[key])] == []
+
+    verified = command("verify", tmp_path / "ours", blocked=["torch", "transformers"])
+    assert verified.returncode == 0, verified.stderr
+    assert run("inspect", tmp_path / "ours", "--json")[0] == 0
+
+
+def test_a_folder_with_a_config_and_no_weights(run, tmp_path):
+    config_of("GPT2:LMHeadModel", tmp_path)
+    before = (tmp_path / "config.json").read_text()
+    assert run("generate", tmp_path, "-o", tmp_path, "--quiet") == (0, "", "")
+    assert (tmp_path / "config.json").read_text() == before
+    # Now it has weights, so it is a list of tensors.
+    status, _, err = run("generate", tmp_path, "-o", tmp_path / "again", "--arg", "n_layer=3")
+    assert (status, "need a model" in err) == (2, True)
+
+
+def test_the_dtype_of_the_config_and_of_the_option(run, tmp_path):
+    module = MODELS["transformers", "Llama:ForCausalLM"]()
+    module.config.architectures, module.config.dtype = ["LlamaForCausalLM"], "bfloat16"
+    module.config.save_pretrained(tmp_path / "config")
+    run("generate", tmp_path / "config", "-o", tmp_path / "bf16")
+    header = (tmp_path / "bf16/model.safetensors").read_bytes()[:3000]
+    assert b'"BF16"' in header
+    assert b'"F32"' not in header
+    run("generate", tmp_path / "config", "-o", tmp_path / "f32", "--dtype", "F32")
+    assert b'"BF16"' not in (tmp_path / "f32/model.safetensors").read_bytes()[:3000]
+
+
+def test_a_recording_is_written_alone_and_generates_without_torch(run, tmp_path):
+    config_of("Qwen3Moe:ForCausalLM", tmp_path / "config")
+    status, out, _ = run("generate", tmp_path / "config", "--record", tmp_path / "model.toml")
+    assert status == 0
+    assert "rules for" in out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config", "model.toml"]
+    assert len(Recording.load(tmp_path / "model.toml").rules) < 40  # though there are 53 tensors
+    run("generate", tmp_path / "config", "-o", tmp_path / "direct", "--seed", 2)
+    process = command(
+        "generate", tmp_path / "model.toml", "-o", tmp_path / "out", "--seed", 2, blocked=["torch"]
+    )
+    assert process.returncode == 0, process.stderr
+    direct, out = tensors_in(tmp_path / "direct"), tensors_in(tmp_path / "out")
+    assert all(np.array_equal(direct[name], out[name]) for name in direct)
+    assert (tmp_path / "out/config.json").exists()
+
+
+@pytest.mark.parametrize("limit", ["20KB", "1MB"])
+def test_shards_and_resume(run, tmp_path, limit):
+    config_of("Mixtral:ForCausalLM", tmp_path / "config")
+    options = ["-o", tmp_path / "out", "--max-shard-size", limit]
+    assert run("generate", tmp_path / "config", *options)[0] == 0
+    some = min((tmp_path / "out").glob("*.safetensors"))
+    expected = some.read_bytes()
+    some.write_bytes(expected[:-1])
+    assert run("generate", tmp_path / "config", *options, "--resume")[0] == 0
+    assert some.read_bytes() == expected
+
+
+def test_timm(run, tmp_path):
+    timm = importlib.import_module("timm")
+    status, _, err = run("generate", "timm:resnet10t", "-o", tmp_path, "--arg", "num_classes=7")
+    assert (status, err) == (0, "")
+    module = timm.create_model("resnet10t", num_classes=7)
+    module.load_state_dict({k: torch.from_numpy(v) for k, v in tensors_in(tmp_path).items()}, strict=True)
+    assert json.loads((tmp_path / "config.json").read_text())["architecture"] == "resnet10t"
+
+
+def test_torchvision(run, tmp_path):
+    models = importlib.import_module("torchvision.models")
+    assert run("generate", "torchvision:squeezenet1_1", "-o", tmp_path / "x.safetensors", "--quiet") == (
+        0,
+        "",
+        "",
+    )
+    module = models.squeezenet1_1()
+    module.load_state_dict({k: torch.from_numpy(v) for k, v in tensors_in(tmp_path).items()}, strict=True)
+
+
+def test_diffusers(run, tmp_path):
+    module = MODELS["diffusers", "UNet2DModel"]()
+    module.save_config(tmp_path / "config")
+    status, _, err = run("generate", f"diffusers:{tmp_path / 'config'}", "-o", tmp_path / "out")
+    assert (status, err) == (0, "")
+    assert (tmp_path / "out/diffusion_pytorch_model.safetensors").exists()
+    loaded, info = type(module).from_pretrained(tmp_path / "out", output_loading_info=True)
+    assert not any(info.values()), info
+    assert loaded.state_dict().keys() == module.state_dict().keys()
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    (tmp_path / "own_models.py").write_text(
+        "from torch import nn\n"
+        "def build(width=4, bias=True):\n    return nn.Linear(3, width, bias=bias)\n"
+        "class Nested:\n    build = staticmethod(lambda: nn.Linear(1, 1))\n"
+        "number = 3\n"
+        "def wrong():\n    return 3\n"
+        "def failing():\n    raise ValueError('mine')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    yield tmp_path
+    sys.modules.pop("own_models", None)
+
+
+def test_a_callable_of_python(run, own):
+    options = ["-o", "out", "--arg", "width=6", "--arg", "bias=false", "--quiet"]
+    assert run("generate", "py:own_models:build", *options) == (0, "", "")
+    assert {k: v.shape for k, v in tensors_in(own / "out").items()} == {"weight": (6, 3)}
+    assert run("generate", "py:own_models:Nested.build", "--dry-run", "--quiet")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["py:own_models"], "give py:package.module:callable"),
+        (["py:nowhere:build"], "No module named 'nowhere'"),
+        (["py:own_models:nothing"], "has no attribute 'nothing'"),
+        (["py:own_models:number"], "is no callable, but int"),
+        (["py:own_models:wrong"], "returned no torch.nn.Module, but int"),
+        (["py:own_models:failing"], "py:own_models:failing: mine"),
+        (["py:own_models:build", "--arg", "heigth=3"], "unexpected keyword argument 'heigth'"),
+        (["py:own_models:build", "--arg", "width"], "--arg width: give KEY=VALUE"),
+        (["timm:resnet99999"], "has no model 'resnet99999'"),
+        (["torchvision:resnet99999"], "has no model 'resnet99999'"),
+        (["diffusers:nowhere"], "nowhere: No such file"),
+        (["x.json", "--record", "y.json"], "--arg and --record need a model"),
+    ],
+)
+def test_bad_models_are_one_line_and_write_nothing(run, own, arguments, error):
+    before = sorted(own.iterdir())
+    status, out, err = run("generate", *arguments, "-o", "out")
+    assert (status, out) == (2, "")
+    assert error in err
+    assert err.count("\n") == 1
+    assert sorted(path for path in own.iterdir() if path.name != "__pycache__") == before
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (
+            {"model_type": "x", "auto_map": {"AutoModel": "m.M"}, "architectures": ["M"]},
+            "never run: give it as py:",
+        ),
+        ({"model_type": "llama"}, "names no class under architectures"),
+        ({"model_type": "llama", "architectures": ["NoSuchModel"]}, "has no class NoSuchModel"),
+        ({"model_type": "nosuch", "architectures": ["LlamaForCausalLM"]}, "nosuch"),
+    ],
+)
+def test_bad_configs(run, tmp_path, content, error):
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    status, _, err = run("generate", tmp_path, "-o", tmp_path / "out")
+    assert status == 2
+    assert error in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "missing"),
+    [("timm:resnet18", "timm"), ("torchvision:resnet18", "torchvision"), ("timm:resnet18", "torch")],
+)
+def test_a_missing_library_names_its_extra(tmp_path, source, missing):
+    process = command("generate", source, "-o", tmp_path / "out", blocked=[missing])
+    assert process.returncode == 2
+    assert f"pip install 'fastinit[{missing}]'" in process.stderr
+    assert process.stderr.count("\n") == 1
+
+
+def test_what_cannot_be_recorded_is_one_line(run, own):
+    (own / "own_models.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "def build():\n    m = nn.Linear(3, 2)\n    m.weight.data.exponential_()\n    return m\n"
+    )
+    status, _, err = run("generate", "py:own_models:build", "-o", "out")
+    assert status == 2
+    assert "py:own_models:build: weight: cannot be recorded: exponential_" in err
