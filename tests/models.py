@@ -84,7 +84,11 @@ _TRANSFORMERS = {
     "T5:ForConditionalGeneration": {},
     "ViT:ForImageClassification": _IMAGE,
     "Wav2Vec2:ForCTC": _AUDIO,
-    "Whisper:ForConditionalGeneration": {"max_source_positions": 20, "max_target_positions": 20},
+    "Whisper:ForConditionalGeneration": {
+        "max_source_positions": 20,
+        "max_target_positions": 20,
+        "decoder_start_token_id": 0,
+    },
     "XLMRoberta:ForMaskedLM": {},
 }
 
