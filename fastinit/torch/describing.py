@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from fastinit import init
 
-from .hooks import spec_of
-from .tracker import Call, Geometry, NoValue, Ref, covers, name_of, value_of
+from .hooks import HOOKED, spec_of
+from .tracker import Call, Geometry, Ref, covers, name_of
+from .values import NoValue, value_of
 
 __all__ = ["Described", "Event", "Unclear", "describe", "events_of", "truncated"]
 
@@ -75,6 +76,8 @@ def events_of(history: Sequence[Call]) -> Iterator[Event]:
     """Yield the events of each call in turn."""
     for call in history:
         name = name_of(call.function)
+        if call.dtype != history[0].dtype:
+            raise Unclear(f"{name} of elements of another dtype")
         if call.target is None:
             yield from _made(name, call)
         else:
@@ -115,6 +118,8 @@ def _written(name: str, call: Call) -> Iterator[Event]:
     """Yield the events of an operation in place."""
     _, *args = call.args or (None,)
     values = call.kwargs
+    if isinstance(call.function, str) and name not in HOOKED:
+        raise Unclear(f"{name}, which may write unseen")
     if isinstance(call.function, str):
         draws = None if name in ("eye_", "dirac_") else call
         yield Event(None, "=", (spec_of(name, values),), draws)

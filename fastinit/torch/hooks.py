@@ -17,12 +17,13 @@ import torch
 from fastinit import init
 from fastinit.init.schemes import standard_bounds
 
-__all__ = ["RANDOM", "install", "original", "own_arguments", "remove", "spec_of"]
+__all__ = ["HOOKED", "RANDOM", "install", "original", "own_arguments", "remove", "spec_of"]
 
 #: The functions that draw.
 RANDOM = ("trunc_normal_", "orthogonal_", "sparse_")
 
-_HOOKED = (*RANDOM, "eye_", "dirac_")
+#: The functions that a tracker sees.
+HOOKED = (*RANDOM, "eye_", "dirac_")
 _lock = threading.Lock()
 _originals: dict[str, FunctionType] = {}
 _active: list[Any] = []
@@ -36,7 +37,7 @@ def install(tracker: Any) -> None:
     with _lock:
         _active.append(tracker)
         if len(_active) == 1:
-            for name in _HOOKED:
+            for name in HOOKED:
                 _hook(name, getattr(torch.nn.init, name))
 
 

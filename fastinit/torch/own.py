@@ -91,7 +91,9 @@ def parametrized(module: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
 
 
 def without_parametrizations(
-    module: nn.Module, run_code: Callable[[], object], name: Callable[[str, torch.Tensor], None]
+    module: nn.Module,
+    run_code: Callable[[], object],
+    name: Callable[[str, torch.Tensor], object] = lambda name, tensor: None,
 ) -> None:
     """Run code that sees a plain tensor for each parametrized one, then set the originals to match.
 

@@ -24,7 +24,8 @@ from .hooks import own_arguments
 from .models import Model, Saved, quiet, saved_by
 from .names import Named, check_parameters, named_tensors, spec_of
 from .rules import rule_of, view_of
-from .tracker import Call, Geometry, NoValue, Readable, Ref, Tracker, covers, name_of, refs_in, value_of
+from .tracker import Call, Geometry, Ref, Tracker, covers, name_of
+from .values import NoValue, Readable, refs_in, value_of
 
 __all__ = ["CannotRecord", "record", "record_model"]
 
@@ -76,7 +77,7 @@ def record(source: nn.Module | Callable[[], nn.Module], *, device: str = "meta")
         check_parameters(named_tensors(module))
         recorder = _Recorder(device)
         with recorder.recording():
-            own.without_parametrizations(module, lambda: own.run(module), recorder.plain)
+            own.without_parametrizations(module, lambda: own.run(module))
         return recorder.result(module)
     return record_model(Model(source, _nothing), device=device)
 
@@ -87,16 +88,20 @@ def record_model(model: Model, *, device: str = "meta") -> Recording:
     `model.save` may save nothing. The names are then those of the module.
     """
     first, outside = _recorded(model, device)
-    if outside and _recorded(model, device)[0] != first:
-        raise CannotRecord(
-            f"{min(outside)}: an array from outside torch differs from one construction to the next"
-            " (numpy.random?)"
-        )
+    if not outside and device == "meta":
+        return first
+    # What does not come from torch, and numbers that code has read, show when all is drawn otherwise.
+    again, _ = _recorded(model, device, seed=1)
+    rules = {rule.match: rule for rule in again.rules}
+    for rule in first.rules:
+        name = rule.match
+        if rules.get(name) != rule and not any(note.startswith(f"{name}: stored") for note in first.notes):
+            raise CannotRecord(f"{name}: differs from one construction to the next (numpy.random?)")
     return first
 
 
-def _recorded(model: Model, device: str) -> tuple[Recording, set[str]]:
-    recorder = _Recorder(device)
+def _recorded(model: Model, device: str, seed: int = 0) -> tuple[Recording, set[str]]:
+    recorder = _Recorder(device, seed)
     with recorder.recording(), quiet():
         module = model.build()
         if callable(getattr(module, "initialize_weights", None)):
@@ -132,10 +137,11 @@ class _Tracker(Tracker):
 
 
 class _Recorder:
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, seed: int = 0) -> None:
         if device not in ("meta", "cpu"):
             raise ValueError(f'device must be "meta" or "cpu", not {device!r}')
         self._device = device
+        self._seed = seed
         self._tracker = _Tracker()
         self._names: dict[int, tuple[str, tuple[int, ...]]] = {}
         self._owners: dict[int, str] = {}  # the id of a draw -> the first tensor that it is in
@@ -152,15 +158,13 @@ class _Recorder:
                 self._tracker,
                 contextlib.ExitStack() as stack,
             ):
+                torch.default_generator.manual_seed(self._seed)
                 if self._device == "meta":
                     stack.enter_context(torch.device("meta"))
-                    stack.enter_context(Readable(self._tracker))
+                stack.enter_context(Readable(self._tracker))
                 yield
         except NoValue as error:
             raise CannotRecord(f'{error}; device="cpu" records while the model is really built') from None
-
-    def plain(self, name: str, tensor: torch.Tensor) -> None:
-        """Let a plain tensor stand for a parametrized one."""
 
     def result(self, module: nn.Module, saved: Saved | None = None) -> Recording:
         """Return the recording of a module that was built or initialised, and perhaps saved."""
@@ -196,7 +200,7 @@ class _Recorder:
             if (rule := self._of_another(spec, ref)) is not None:
                 return rule
             if not ref.full:
-                raise Unclear("memory that is shared or in another order")
+                raise Unclear("memory that is shared, or in another order or dtype")
             found = describe(ref.history)
             own_name, _ = self._names.get(ref.key, (name, ()))
             same_as = self._same_as(own_name, found.draws) or own_name

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from . import hooks
 
-__all__ = ["Call", "Geometry", "Ref", "Tracker", "key_of", "name_of", "value_of", "written_by"]
+__all__ = [
+    "Call",
+    "Geometry",
+    "Ref",
+    "Tracker",
+    "covers",
+    "elements",
+    "key_of",
+    "name_of",
+    "written_argument",
+    "written_by",
+]
 
 
 class Geometry(NamedTuple):
@@ -52,8 +61,9 @@ class Ref(NamedTuple):
 
     @property
     def full(self) -> bool:
-        """Whether the tensor lists all elements of the storage, in order."""
-        return bool(self.history) and covers(self.geometry, self.history[0].size)
+        """Whether the tensor lists all elements of the storage, in order and as they were written."""
+        same = all(call.dtype == self.dtype for call in self.history)
+        return bool(self.history) and same and covers(self.geometry, self.history[0].size)
 
 
 class Call(NamedTuple):
@@ -73,6 +83,8 @@ class Call(NamedTuple):
         The number of elements of the storage.
     random : bool
         Whether it, or what it reads, draws.
+    dtype : torch.dtype
+        That of the elements that it writes.
     """
 
     function: Any
@@ -82,6 +94,7 @@ class Call(NamedTuple):
     output: int
     size: int
     random: bool
+    dtype: torch.dtype
 
 
 class _Operator(NamedTuple):
@@ -104,9 +117,14 @@ def _operator(function: Any) -> _Operator:
     return _Operator(name, torch.Tag.nondeterministic_seeded in function.tags, written, views)
 
 
+def written_argument(function: Any) -> int | str | None:
+    """Return the number or the name of the argument that an operator writes to, or None."""
+    return _operator(function).written
+
+
 def written_by(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Return the argument that an operator writes to, or None."""
-    written = _operator(function).written
+    written = written_argument(function)
     return None if written is None else kwargs.get(written) if isinstance(written, str) else args[written]
 
 
@@ -184,12 +202,15 @@ class Tracker(TorchDispatchMode):
         target = written_by(function, args, kwargs)
         if isinstance(target, torch.Tensor):
             return self.write(function, target, args, kwargs)
+        for each in target or ():  # a list, as of torch._foreach_mul_
+            self.unseen(each, operator.name)
         call = self._call(function, args, kwargs)
         result = function(*args, **kwargs)
         if call.random or not self.live:
             for number, output in enumerate(tree_leaves(result)):
                 if isinstance(output, torch.Tensor):
-                    self._begin(output, call._replace(output=number, size=_elements(output)))
+                    made = call._replace(output=number, size=elements(output), dtype=output.dtype)
+                    self._begin(output, made)
         if operator.random:
             self.draws.append(self.history(tree_leaves(result)[0])[0])
         return result
@@ -223,7 +244,13 @@ class Tracker(TorchDispatchMode):
     def constant(self, tensor: torch.Tensor, value: torch.Tensor) -> None:
         """Remember the value of a tensor on the meta device that is made from Python's numbers."""
         ref = Ref((), Geometry.of(value), value.dtype, 0, value)
-        self._begin(tensor, Call(torch.ops.aten.clone.default, (ref,), {}, None, 0, _elements(tensor), False))
+        clone, size = torch.ops.aten.clone.default, elements(tensor)
+        self._begin(tensor, Call(clone, (ref,), {}, None, 0, size, False, tensor.dtype))
+
+    def unseen(self, tensor: torch.Tensor, name: str) -> None:
+        """Remember that a tensor may be written to unseen, in a way that has a name."""
+        history = self._histories.get(key_of(tensor), [])
+        history.append(Call(name, (), {}, Geometry.of(tensor), 0, elements(tensor), True, tensor.dtype))
 
     def _begin(self, tensor: torch.Tensor, call: Call) -> None:
         key = key_of(tensor)
@@ -251,127 +278,11 @@ class Tracker(TorchDispatchMode):
         random = function in hooks.RANDOM if isinstance(function, str) else _operator(function).random
         random = random or any(call.random for ref in refs for call in ref.history)
         if written is None:
-            return Call(function, args, kwargs, None, 0, 0, random)
-        return Call(function, args, kwargs, Geometry.of(written), 0, _elements(written), random)
+            return Call(function, args, kwargs, None, 0, 0, random, torch.float32)
+        where, size = Geometry.of(written), elements(written)
+        return Call(function, args, kwargs, where, 0, size, random, written.dtype)
 
 
-def _elements(tensor: torch.Tensor) -> int:
+def elements(tensor: torch.Tensor) -> int:
+    """Return the number of elements of a tensor's storage."""
     return int(tensor.untyped_storage().nbytes() // tensor.element_size())
-
-
-class Readable(TorchFunctionMode):
-    """Makes numbers of tensors on the meta device readable, if they don't depend on draws."""
-
-    _MAKERS = frozenset({torch.tensor, torch.as_tensor, torch.asarray})
-    _READERS = frozenset(
-        {
-            torch.Tensor.item,
-            torch.Tensor.tolist,
-            torch.Tensor.numpy,
-            torch.Tensor.cpu,
-            torch.Tensor.__bool__,
-            torch.Tensor.__float__,
-            torch.Tensor.__int__,
-            torch.Tensor.__index__,
-        }
-    )
-
-    def __init__(self, tracker: Tracker) -> None:
-        super().__init__()
-        self._tracker = tracker
-
-    def __torch_function__(
-        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if function in self._READERS and args[0].is_meta:
-            return function(
-                value_of(self._tracker.ref(args[0]), name_of_reader(function)), *args[1:], **kwargs
-            )
-        result = function(*args, **kwargs)
-        if function in self._MAKERS and result.is_meta and not (args and isinstance(args[0], torch.Tensor)):
-            self._tracker.constant(result, function(*args, **{**kwargs, "device": "cpu"}))
-        return result
-
-
-def name_of_reader(function: Callable[..., Any]) -> str:
-    """Return the name of a method as users write it."""
-    return f"Tensor.{getattr(function, '__name__', function)}()"
-
-
-class NoValue(Exception):
-    """A tensor's value depends on draws, or on what was not seen."""
-
-
-def value_of(ref: Ref, reader: str = "") -> torch.Tensor:
-    """Return the value of a tensor, computed on the CPU. NoValue if it depends on draws."""
-    if not ref.history:
-        if ref.tensor is None or ref.tensor.is_meta:
-            raise NoValue(f"{reader or 'a tensor'} needs a value on the meta device that no operation made")
-        return ref.tensor.detach()
-    flat = _replayed(ref.history, reader, {})
-    return torch.as_strided(flat, *ref.geometry)
-
-
-def _replayed(
-    history: tuple[Call, ...], reader: str, made: dict[tuple[int, ...], torch.Tensor]
-) -> torch.Tensor:
-    """Return the elements of a storage after some calls."""
-    key = tuple(map(id, history))
-    if key in made:
-        return made[key]
-
-    def real(value: Any) -> Any:
-        if isinstance(value, torch.device):
-            return torch.device("cpu")
-        if not isinstance(value, Ref):
-            return value
-        if not value.history:
-            return value_of(value, reader)
-        return torch.as_strided(_replayed(value.history, reader, made), *value.geometry)
-
-    *before, call = history
-    if call.random:
-        raise NoValue(f"{reader or 'a value'} depends on {_draw_in(history)}, which draws")
-    if call.target is None:
-        args, kwargs = tree_map(real, (call.args, call.kwargs), is_leaf=_is_ref)
-        flat = _flat(tree_leaves(call.function(*args, **kwargs))[call.output])
-    else:
-        written = 0 if isinstance(call.function, str) else _operator(call.function).written or 0
-        given = dict(enumerate(call.args)) | call.kwargs
-        flat = _replayed(tuple(before), reader, made).clone() if before else _empty(call, given[written])
-        given = {key: tree_map(real, each, is_leaf=_is_ref) for key, each in given.items() if key != written}
-        given[written] = torch.as_strided(flat, *call.target)
-        function = hooks.original(call.function) if isinstance(call.function, str) else call.function
-        function(
-            *(given[number] for number in range(len(call.args))), **{key: given[key] for key in call.kwargs}
-        )
-    made[key] = flat
-    return flat
-
-
-def _draw_in(history: tuple[Call, ...]) -> str:
-    """Return the name of the first operation that draws."""
-    call = next(call for call in history if call.random)
-    deeper = [ref.history for ref in refs_in(call) if any(each.random for each in ref.history)]
-    return _draw_in(deeper[0]) if deeper else name_of(call.function)
-
-
-def _is_ref(value: Any) -> bool:
-    return isinstance(value, Ref)
-
-
-def _empty(call: Call, ref: Ref) -> torch.Tensor:
-    if call.target is None or not covers(call.target, call.size):
-        raise NoValue("a value depends on memory that no operation wrote")
-    return torch.empty(call.size, dtype=ref.dtype)
-
-
-def _flat(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a tensor's storage as one axis."""
-    return torch.as_strided(tensor, (_elements(tensor),), (1,), 0)
-
-
-def refs_in(call: Call) -> Iterator[Ref]:
-    """Yield the tensors that a call reads or writes."""
-    yield from (leaf for leaf in tree_leaves((call.args, call.kwargs), is_leaf=_is_ref) if _is_ref(leaf))

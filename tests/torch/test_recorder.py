@@ -169,12 +169,14 @@ def code(function, *shape):
 @pytest.mark.parametrize(
     ("make", "error"),
     [
-        (numpy_noise, r"weight: an array from outside torch differs .* \(numpy.random\?\)"),
+        (numpy_noise, r"weight: differs from one construction to the next \(numpy.random\?\)"),
         (code(lambda w: w.exponential_()), "weight: .*exponential_"),
         (code(lambda w: w.normal_().cumsum_(0)), "weight: .*cumsum"),
         (code(lambda w: w.normal_().erfinv_()), "weight: .*erfinv_"),
         (code(lambda w: w[:2].normal_()), "weight: .*nothing that fills all"),
         (code(lambda w: None), "weight: "),
+        (code(lambda w: torch._foreach_mul_([w.normal_()], 0.5)), "weight: .*_foreach_mul_"),
+        (code(lambda w: w.normal_().view(torch.int32).add_(1)), "weight: .*another order or dtype"),
         (code(lambda w: w.fill_(torch.rand(3).sum().item())), r"Tensor.item\(\) depends on rand"),
         (code(lambda w: w.normal_().copy_(torch.eye(3) + w), 3, 3), "weight: .*table of values"),
         (lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(3, 4)), "_[uv]: "),
@@ -192,6 +194,38 @@ def test_on_the_cpu_such_a_tensor_is_stored_as_it_was_made():
     recording = record(make, device="cpu")
     assert [rule.init for rule in recording.rules] == ["data", "normal"]
     assert recording.notes[0].startswith("weight: stored as torch made it (exponential_")
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int16])
+def test_bits_that_are_written_as_another_dtype(dtype):
+    expected = torch.zeros(3)
+    expected.view(dtype).fill_(17000)
+    ((_, array),) = checkpoint.tensors(record(code(lambda w: w.zero_().view(dtype).fill_(17000))))
+    assert (array == expected.numpy()).all()
+
+
+def test_numpy_may_not_write_to_a_meta_tensor():
+    def write(weight):
+        weight.zero_().numpy()[...] = 1
+
+    with pytest.raises(ValueError, match="read-only"):
+        record(code(write))
+
+
+def by_item():
+    return Model(weight=lambda: torch.full((3,), torch.rand(1).item()))
+
+
+def by_numpy():
+    weight = torch.zeros(3)
+    weight.numpy()[...] = np.random.default_rng().random(3)
+    return Model(weight=lambda: weight)
+
+
+def test_on_the_cpu_numbers_that_were_read_show_in_a_second_construction():
+    with pytest.raises(CannotRecord, match="weight: differs from one construction to the next"):
+        record(by_item, device="cpu")
+    assert record(by_numpy, device="cpu").notes[0].startswith("weight: stored as torch made it (numpy")
 
 
 def test_a_table_that_is_too_large(monkeypatch):
