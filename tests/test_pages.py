@@ -4,6 +4,7 @@ Blocks of Python share one namespace. A block after the line "`NAME`:" is a file
 all of a block are fastinit's: `make` and the others need what lies outside.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -20,6 +21,10 @@ PAGES = {
 }
 
 
+# Stands for the config of any model of transformers.
+CONFIG = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_layer": 1, "n_embd": 8, "n_head": 2}
+
+
 def runs(block):
     name, language, code = block.groups()
     commands = language == "sh" and all(line.startswith("fastinit ") for line in code.splitlines())
@@ -31,7 +36,17 @@ def folder(tmp_path, monkeypatch):
     """The folder of the code, whose commands are this interpreter's."""
     command = tmp_path / "bin" / "fastinit"
     command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m fastinit "$@"\n')
+    # models.py lets transformers import beside a torchvision that is built for another torch.
+    with_models = f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r}); import models"
+    command.write_text(
+        f"""#!/bin/sh
+case "$*" in
+    *config.json*) exec "{sys.executable}" -c "{with_models}; from fastinit.__main__ import run; run()" "$@" ;;
+esac
+exec "{sys.executable}" -m fastinit "$@"
+"""
+    )
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
     command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{command.parent}:{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
