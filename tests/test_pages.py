@@ -38,10 +38,11 @@ def folder(tmp_path, monkeypatch):
     command.parent.mkdir()
     # models.py lets transformers import beside a torchvision that is built for another torch.
     with_models = f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r}); import models"
+    with_models += "; from fastinit.__main__ import run; run()"
     command.write_text(
         f"""#!/bin/sh
 case "$*" in
-    *config.json*) exec "{sys.executable}" -c "{with_models}; from fastinit.__main__ import run; run()" "$@" ;;
+    *config.json*) exec "{sys.executable}" -c "{with_models}" "$@" ;;
 esac
 exec "{sys.executable}" -m fastinit "$@"
 """

@@ -25,6 +25,7 @@ RANDOM = ("trunc_normal_", "orthogonal_", "sparse_")
 #: The functions that a tracker sees.
 HOOKED = (*RANDOM, "eye_", "dirac_")
 _lock = threading.Lock()
+_hooked: list[FunctionType] = []
 _originals: dict[str, FunctionType] = {}
 _active: list[Any] = []
 _of_thread = threading.local()
@@ -46,19 +47,18 @@ def remove(tracker: Any) -> None:
     _of_thread.trackers.remove(tracker)
     with _lock:
         _active.remove(tracker)
-        if not _active:
-            for name, original in _originals.items():
-                function = getattr(torch.nn.init, name)
-                function.__code__, function.__defaults__ = original.__code__, original.__defaults__
+        while _hooked and not _active:
+            function = _hooked.pop()
+            function.__code__ = _originals[function.__name__].__code__
 
 
 def _hook(name: str, function: FunctionType) -> None:
-    original = FunctionType(
+    _originals[name] = FunctionType(
         function.__code__, function.__globals__, name, function.__defaults__, function.__closure__
     )
-    _originals[name] = original
-    function.__defaults__ = None
+    # The code takes any arguments, so the defaults stay unread, and each thread sees one code or the other.
     function.__code__ = _code(name)
+    _hooked.append(function)
 
 
 def _code(name: str) -> CodeType:
