@@ -100,7 +100,7 @@ def with_bias(int op, x, bias, out, double slope=0.0):
     """Run an operation on x + bias, for x of shape (..., n) and a bias of shape (n,)."""
     cdef Job job = Job.__new__(Job)
     cdef size_t n, size
-    expect(op, FI_BIAS, 0)
+    expect(op, 2, FI_BIAS, 0)
     [array], dtype = checked((x,))
     row = check_bias(array, bias, dtype)
     job.op, job.dtype = <fi_activation_op>op, <fi_dtype><int>DTYPES[dtype.tag]
@@ -189,7 +189,7 @@ def with_bias_backward(int op, grad, y, bias, out, double slope=0.0):
     """
     cdef RowsJob job = RowsJob.__new__(RowsJob)
     cdef size_t columns, size, together
-    expect(op, FI_NOTHING, 1)
+    expect(op, 2 + (bias is not None), FI_NOTHING, 1)
     operands, dtype = checked((grad, y))
     array = operands[0]
     if array.ndim < 1:
