@@ -204,3 +204,11 @@ def test_infinities_are_marked_unless_a_rule_gives_them(tmp_path):
 
     found = changed(tmp_path / "a.safetensors", tmp_path / "b.safetensors", spoil)
     assert {name: each.marked for name, each in found.items()} == {"mask": False, "other": True}
+
+
+def test_draws_far_in_a_tail_are_not_marked(tmp_path):
+    """Their kurtosis is about 9, so their std has twice the standard error of a normal's."""
+    path = tmp_path / "tails.safetensors"
+    model = {str(i): {"dtype": "F64", "shape": [10, 10]} for i in range(2000)}
+    generate(model, path, init=[Rule("*", "truncated_normal(low=20, high=inf)")], seed=1)
+    assert [each.name for each in inspect(path) if each.marked] == []
