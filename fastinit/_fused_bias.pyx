@@ -51,7 +51,7 @@ cdef class RowsJob(Job):
         cdef const void *operands[3]
         cdef double *sums = self.sums + row // ROW_BLOCK * self.stride + column
         for i in range(3):
-            moved = offset if i < 2 else column * self.itemsize  # operand 2 is the bias
+            moved = offset if i < 2 else column * self.itemsize  # the third is the bias
             operands[i] = <const char *>self.operands[i] + moved if i < self.count else NULL
         activate_rows(self.op, self.dtype, &self.params, self.out + offset, operands, sums, rows, columns,
                       self.stride, self.nontemporal)
