@@ -10,8 +10,8 @@ from libc.string cimport memcmp
 
 from fastinit._dispatch cimport activate, consume, set_alpha_dropout
 from fastinit._kernels cimport (
-    FI_DTYPES, FI_F32, FI_F64, FI_NOTHING, FI_UNIFORM, FI_WORDS, fi_activation_info, fi_activation_op,
-    fi_dtype, fi_itemsize,
+    FI_DTYPES, FI_F32, FI_NOTHING, FI_UNIFORM, FI_WORDS, fi_activation_info, fi_activation_op,
+    fi_dtype, fi_is_wide, fi_itemsize,
 )
 from fastinit._sampling cimport Source
 
@@ -63,7 +63,7 @@ cdef class Job:
 
     cdef int set_slope(self, double slope) except -1:
         """Refuse a finite slope that float32 can't hold, as torch does: infinity would turn 0 into NaN."""
-        if self.dtype != FI_F64 and FLT_MAX < fabs(slope) < INFINITY:
+        if not fi_is_wide(self.dtype) and FLT_MAX < fabs(slope) < INFINITY:
             raise OverflowError(f"negative_slope {slope} overflows float32")
         self.params.slope = slope
         return 0
