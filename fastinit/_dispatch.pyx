@@ -23,8 +23,7 @@ cdef extern from *:
 
 cdef const fi_kernels *kernels = fi_select(NULL)
 
-# The lists of the C core: the enum value of each name, each distribution's number of parameters, and the enum
-# value, operands, extra and sums of each activation.
+# The lists of the C core: the enum value of each name; and what else a row of a .def file says.
 DTYPES = {fi_dtype_info[i].tag.decode(): i for i in range(FI_DTYPES)}
 DISTRIBUTIONS = {fi_dist_info[i].name.decode(): i for i in range(FI_DISTS)}
 PARAMETERS = {fi_dist_info[i].name.decode(): fi_dist_info[i].parameters for i in range(FI_DISTS)}

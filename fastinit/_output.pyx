@@ -3,7 +3,8 @@
 import numpy as np
 
 cimport numpy as cnp
-from libc.stdint cimport uint32_t
+from libc.float cimport FLT_MIN
+from libc.math cimport fabs
 from libc.string cimport memcpy
 
 from fastinit._kernels cimport FI_F32, FI_F64, fi_dist, fi_dtype, fi_itemsize, fi_params
@@ -72,15 +73,13 @@ cdef int check_out(out, fi_dtype code, size, bint fortran) except -1:
 
 cdef object as_float(const void *value, fi_dtype dtype):
     """Return a stored value as a Python float."""
-    cdef uint32_t bits
     cdef float single
     cdef double wide
     if dtype == FI_F64:
         memcpy(&wide, value, sizeof(wide))
         return wide
-    memcpy(&bits, value, sizeof(bits))
-    if dtype == FI_F32 and bits & 0x7fffffff >= 0x800000:
-        memcpy(&single, value, sizeof(single))
+    memcpy(&single, value, sizeof(single))
+    if dtype == FI_F32 and fabs(single) >= FLT_MIN:
         return single
     with default_fp():  # the caller's modes may flush a subnormal
         return float(np.frombuffer((<const char *>value)[:fi_itemsize(dtype)], dtypes[dtype])[0])

@@ -25,9 +25,8 @@ INLINE F N(expm1)(F x, int halves) {
     F p = N(reduce)(x, &k), s = N(power)(k - (U)halves);
     return N(fma)(s, p, s - N(power)(-(U)halves));
 }
-/* b / (1 + b). Valid range: b >= 0. Corrects the quotient q for the sum's rounding error `rest`, which is
- * exact if b < 2^24 (2^53 for double), else 0; and if of_quotient, for its own: b - q sum is `left`. The
- * correction is (left - q rest) / sum, and 1 / sum is about 1 - q. */
+/* b / (1 + b). Valid range: b >= 0. q is corrected by (left - q rest) / sum; 1 / sum is 1 - q. `rest` is
+ * the sum's rounding error (exact if b < 2^24, for double 2^53; else 0), `left` q's own, if of_quotient. */
 INLINE F N(share)(F b, int of_quotient) {
     F sum = 1 + b, rest = b - (sum - 1), q = b / sum;
     F left = of_quotient ? N(fma)(-q, sum, b) : 0;

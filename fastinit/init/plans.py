@@ -36,7 +36,7 @@ class Plan:
     mean, std : float or None
         Expected mean and standard deviation of the elements, before they are rounded to the dtype.
     kurtosis : float
-        That of the distribution. If the elements are not draws of one, 3, as of a normal.
+        The distribution's, or 3, a normal's, if the elements are not draws of one.
     distribution : str
         One that can be sampled, such as ``"normal"``; or ``"constant"`` or ``"structured"``.
     parameters : tuple of float
