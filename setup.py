@@ -43,6 +43,7 @@ class BuildExt(build_ext):
         if extension.name == "fastinit._dispatch":
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 extension.extra_objects = [*pool.map(self.compile_core, CORE)]
+            extension.depends = [*extension.depends, *extension.extra_objects]
         super().build_extension(extension)
 
     def compile_core(self, source):

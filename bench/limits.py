@@ -27,8 +27,8 @@ def memset(out: np.ndarray) -> None:
 
 def copy(out: np.ndarray, source: np.ndarray) -> None:
     """Copy an array as STREAM does: for 8 MB or more it bypasses the cache, if there is a compiler."""
-    streamed = _streamed_copy() if out.nbytes >= 8 << 20 else None
-    (streamed or _libc.memcpy)(out.ctypes.data, source.ctypes.data, out.nbytes)
+    nontemporal = _nontemporal_copy() if out.nbytes >= 8 << 20 else None
+    (nontemporal or _libc.memcpy)(out.ctypes.data, source.ctypes.data, out.nbytes)
 
 
 def memset_by(pool: ThreadPoolExecutor, out: np.ndarray, threads: int) -> None:
@@ -82,7 +82,7 @@ def clock() -> Callable[[], object] | None:
 
 
 @cache
-def _streamed_copy() -> Callable[[int, int, int], object] | None:
+def _nontemporal_copy() -> Callable[[int, int, int], object] | None:
     library = _compiled(_COPY)
     if library is None:
         return None

@@ -1,4 +1,4 @@
-"""Random numbers and initial weights at the speed of memory, the same on every machine.
+"""Fast random numbers and initial weights, the same on every machine.
 
 `fastinit.random` replaces ``numpy.random``; `fastinit.init` has fans, gains and initialisers; `fastinit.nn`
 has activations and their gradients; `fastinit.checkpoint` writes models. Each is imported on first use.

@@ -22,7 +22,7 @@ cdef class Job:
     cdef int bind(self, cnp.ndarray out, tuple operands) except -1
 
 
-cdef int expect(int op, int extra, int sums) except -1
+cdef int expect(int op, int operands, int extra, int sums) except -1
 cdef bint disjoint(cnp.ndarray out, cnp.ndarray x) noexcept
 cdef bint same_or_disjoint(cnp.ndarray out, cnp.ndarray x) noexcept
 cdef bint is_contiguous(array, bint fortran)

@@ -10,8 +10,8 @@ from libc.string cimport memcmp
 
 from fastinit._dispatch cimport activate, consume, set_alpha_dropout
 from fastinit._kernels cimport (
-    FI_DTYPES, FI_F32, FI_F64, FI_NOTHING, FI_UNIFORM, FI_WORDS, fi_activation_info, fi_activation_op,
-    fi_dtype, fi_itemsize,
+    FI_DTYPES, FI_F32, FI_NOTHING, FI_UNIFORM, FI_WORDS, fi_activation_info, fi_activation_op,
+    fi_dtype, fi_is_wide, fi_itemsize,
 )
 from fastinit._sampling cimport Source
 
@@ -22,7 +22,7 @@ from fastinit._threads import get_num_threads, run
 
 cnp.import_array()
 
-globals().update({name.upper(): op for name, op in ACTIVATIONS.items()})  # RELU and so on
+globals().update({name.upper(): op for name, (op, *_) in ACTIVATIONS.items()})  # RELU and so on
 
 cdef list RECORDS = [_dtypes.DTYPES[tag] for tag in DTYPES]  # indexed by fi_dtype
 cdef int numbers[FI_DTYPES]  # NumPy's type numbers, indexed by fi_dtype; -1: no bfloat16 of ml_dtypes seen
@@ -46,9 +46,10 @@ cdef int code_of(cnp.ndarray array) noexcept:
     return -1
 
 
-cdef int expect(int op, int extra, int sums) except -1:
+cdef int expect(int op, int operands, int extra, int sums) except -1:
     """Refuse an operation of another kind: it would read operands that the caller does not pass."""
-    if fi_activation_info[op].extra != extra or fi_activation_info[op].sums != sums:
+    if (fi_activation_info[op].operands != operands or fi_activation_info[op].extra != extra
+            or fi_activation_info[op].sums != sums):
         name = fi_activation_info[op].name.decode()
         raise SystemError(f"{name} is another kind of operation in src_c/activations.def")
     return 0
@@ -62,7 +63,7 @@ cdef class Job:
 
     cdef int set_slope(self, double slope) except -1:
         """Refuse a finite slope that float32 can't hold, as torch does: infinity would turn 0 into NaN."""
-        if self.dtype != FI_F64 and FLT_MAX < fabs(slope) < INFINITY:
+        if not fi_is_wide(self.dtype) and FLT_MAX < fabs(slope) < INFINITY:
             raise OverflowError(f"negative_slope {slope} overflows float32")
         self.params.slope = slope
         return 0
@@ -159,7 +160,7 @@ cdef object fast(fi_activation_op op, x, y, out, double slope):
 
 def elementwise(int op, x, y=None, out=None, double slope=0.0):
     """Run an operation without words and without a bias."""
-    expect(op, FI_NOTHING, 0)
+    expect(op, 1 + (y is not None), FI_NOTHING, 0)
     result = fast(<fi_activation_op>op, x, y, out, slope)
     if result is not None:
         return result
@@ -169,7 +170,7 @@ def elementwise(int op, x, y=None, out=None, double slope=0.0):
 def dropout(int op, x, y, out, double p, generator, bint moves):
     """Run an operation with alpha dropout. Element i, in C order, takes word i of the stream."""
     cdef Job job = Job.__new__(Job)
-    expect(op, FI_WORDS, 0)
+    expect(op, 1 + (y is not None), FI_WORDS, 0)
     set_alpha_dropout(&job.params, p)
     job.draws = True
     return general(job, op, (x,) if y is None else (x, y), out, 0, generator._source, moves)

@@ -156,7 +156,7 @@ cdef class PCG64(LCG128):
     """PCG64(seed=None)
 
     The PCG64 bit generator (XSL-RR 128/64, O'Neill 2014), with the seeding, draws and `state` of
-    `numpy.random.PCG64`. A `fastinit.random.Generator` over it fills arrays at the speed of memory.
+    `numpy.random.PCG64`. A `fastinit.random.Generator` over it fills arrays fast.
 
     Parameters
     ----------

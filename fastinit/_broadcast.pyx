@@ -7,7 +7,7 @@ from cpython.float cimport PyFloat_Check
 from cpython.long cimport PyLong_Check
 from libc.math cimport INFINITY, NAN, isfinite, isnan, signbit
 
-from fastinit._kernels cimport FI_F64, FI_TRUNCATED_NORMAL, fi_dist, fi_dtype, fi_params
+from fastinit._kernels cimport FI_F64, FI_PARAMETERS, FI_TRUNCATED_NORMAL, fi_dist, fi_dtype, fi_params
 from fastinit._output cimport check_out, dtype_of
 from fastinit._sampling cimport Source, set_params
 
@@ -43,12 +43,12 @@ cdef tuple broadcast(arguments, size, out, fi_dtype code):
 
 cdef object sample_each(Source source, fi_dist dist, fi_dtype code, arguments, shape, out):
     """Return a sample whose elements each have their own parameters."""
-    cdef const double *columns[4]
+    cdef const double *columns[FI_PARAMETERS]
     if out is None:
         out = np.empty(shape, dtype_of(code))
     flat = [np.ascontiguousarray(np.broadcast_to(x, shape)) for x in arguments]
-    for i in range(4):
-        columns[i] = <const double *>cnp.PyArray_DATA(flat[min(i, len(flat) - 1)])
+    for i in range(len(flat)):
+        columns[i] = <const double *>cnp.PyArray_DATA(flat[i])
     source.fill_each(cnp.PyArray_DATA(out), cnp.PyArray_SIZE(out), dist, code, columns)
     return out
 

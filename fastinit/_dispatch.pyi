@@ -10,4 +10,4 @@ def select(name: str) -> str: ...
 DTYPES: dict[str, int]
 DISTRIBUTIONS: dict[str, int]
 PARAMETERS: dict[str, int]
-ACTIVATIONS: dict[str, int]
+ACTIVATIONS: dict[str, tuple[int, int, int, int]]

@@ -23,11 +23,15 @@ cdef extern from *:
 
 cdef const fi_kernels *kernels = fi_select(NULL)
 
-# The lists of the C core: the enum value of each name, and each distribution's number of parameters.
+# The lists of the C core: the enum value of each name; and what else a row of a .def file says.
 DTYPES = {fi_dtype_info[i].tag.decode(): i for i in range(FI_DTYPES)}
 DISTRIBUTIONS = {fi_dist_info[i].name.decode(): i for i in range(FI_DISTS)}
 PARAMETERS = {fi_dist_info[i].name.decode(): fi_dist_info[i].parameters for i in range(FI_DISTS)}
-ACTIVATIONS = {fi_activation_info[i].name.decode(): i for i in range(FI_ACTIVATIONS)}
+ACTIVATIONS = {
+    fi_activation_info[i].name.decode(): (
+        i, fi_activation_info[i].operands, fi_activation_info[i].extra, fi_activation_info[i].sums)
+    for i in range(FI_ACTIVATIONS)
+}
 
 
 cdef void fill(const fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, const fi_params *params,

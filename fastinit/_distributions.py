@@ -21,20 +21,20 @@ class Distribution(NamedTuple):
     parameters : tuple of str
         Their names, in the order of src_c/distributions.def.
     moments : callable
-        (parameters) -> (mean, standard deviation).
+        (parameters) -> (mean, standard deviation, kurtosis, which is 3 for a normal).
     centred : callable
         (scale, fan) -> the parameters that give mean 0 and variance ``scale / fan``.
     reach : callable
         (parameters, mean) -> the numbers that the working precision must hold.
-    refusal : callable or None
+    refusal : callable
         (parameters) -> the error, for parameters that the C core refuses.
     """
 
     parameters: tuple[str, ...]
-    moments: Callable[..., tuple[float, float]]
+    moments: Callable[..., tuple[float, float, float]]
     centred: Callable[[float, float], Parameters]
     reach: Callable[..., Parameters]
-    refusal: Callable[..., Exception] | None = None
+    refusal: Callable[..., Exception] = lambda *parameters: ValueError(f"{parameters} are out of range")
 
 
 # Standard deviation of the standard normal cut at -2 and 2: sqrt(1 - 4 phi(2) / (2 Phi(2) - 1)). JAX and
@@ -42,7 +42,7 @@ class Distribution(NamedTuple):
 _CUT_STD = 0.87962566103423978
 
 
-def _truncated_moments(low: float, high: float, mean: float, std: float) -> tuple[float, float]:
+def _truncated_moments(low: float, high: float, mean: float, std: float) -> tuple[float, float, float]:
     """Integrate by the midpoint rule, to about six digits for any bounds."""
     mode = min(max(0.0, low), high)
     extent = min(12.0, 40.0 / max(abs(mode), 1e-9))  # the density is negligible beyond
@@ -51,8 +51,10 @@ def _truncated_moments(low: float, high: float, mean: float, std: float) -> tupl
     weights = np.exp(-points * (points / 2.0 + mode))
     weights /= weights.sum()
     centre = float(weights @ points)
-    spread = math.sqrt(float(weights @ (points - centre) ** 2))
-    return mean + std * (mode + centre), std * spread
+    squares = (points - centre) ** 2
+    variance = float(weights @ squares)
+    kurtosis = float(weights @ squares**2) / (variance**2 or 1.0)
+    return mean + std * (mode + centre), std * math.sqrt(variance), kurtosis
 
 
 def _no_value_between(low: float, high: float, mean: float, std: float) -> Exception:
@@ -69,14 +71,14 @@ def _bounds(scale: float, fan: float) -> Parameters:
 DISTRIBUTIONS = {
     "uniform": Distribution(
         ("low", "high"),
-        moments=lambda low, high: (low / 2.0 + high / 2.0, (high - low) / math.sqrt(12.0)),
+        moments=lambda low, high: (low / 2.0 + high / 2.0, (high - low) / math.sqrt(12.0), 1.8),
         centred=_bounds,
         reach=lambda low, high, mean: (low, high, high - low),
         refusal=lambda low, high: OverflowError("high - low range exceeds valid bounds"),
     ),
     "normal": Distribution(
         ("mean", "std"),
-        moments=lambda mean, std: (mean, std),
+        moments=lambda mean, std: (mean, std, 3.0),
         centred=lambda scale, fan: (0.0, math.sqrt(scale / fan)),
         reach=lambda mean, std, _: (mean, std),
     ),

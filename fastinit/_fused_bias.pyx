@@ -49,7 +49,7 @@ cdef class RowsJob(Job):
         cdef const void *operands[3]
         cdef double *sums = self.sums + row // ROW_BLOCK * self.stride + column
         for i in range(3):
-            moved = offset if i < 2 else column * self.itemsize  # operand 2 is the bias
+            moved = offset if i < 2 else column * self.itemsize  # the third is the bias
             operands[i] = <const char *>self.operands[i] + moved if i < self.count else NULL
         activate_rows(self.op, self.dtype, &self.params, self.out + offset, operands, sums, rows, columns,
                       self.stride, self.nontemporal)
@@ -98,7 +98,7 @@ def with_bias(int op, x, bias, out, double slope=0.0):
     """Run an operation on x + bias, for x of shape (..., n) and a bias of shape (n,)."""
     cdef Job job = Job.__new__(Job)
     cdef size_t n, size
-    expect(op, FI_BIAS, 0)
+    expect(op, 2, FI_BIAS, 0)
     [array], dtype = checked((x,))
     row = check_bias(array, bias, dtype)
     job.op, job.dtype = <fi_activation_op>op, <fi_dtype><int>DTYPES[dtype.tag]
@@ -187,7 +187,7 @@ def with_bias_backward(int op, grad, y, bias, out, double slope=0.0):
     """
     cdef RowsJob job = RowsJob.__new__(RowsJob)
     cdef size_t columns, size, together
-    expect(op, FI_NOTHING, 1)
+    expect(op, 2 + (bias is not None), FI_NOTHING, 1)
     operands, dtype = checked((grad, y))
     array = operands[0]
     if array.ndim < 1:

@@ -7,7 +7,9 @@ from libc.math cimport isfinite, isnan
 from fastinit._broadcast cimport (
     affine, broadcast, check_bounds, check_scale, check_scales, is_scalar, least, sample_each,
 )
-from fastinit._kernels cimport FI_F64, FI_NORMAL, FI_TRUNCATED_NORMAL, FI_UNIFORM, fi_dtype, fi_params
+from fastinit._kernels cimport (
+    FI_F64, FI_NORMAL, FI_TRUNCATED_NORMAL, FI_UNIFORM, fi_dtype, fi_is_wide, fi_params,
+)
 from fastinit._output cimport code_of, dtype_of, sample
 from fastinit._sampling cimport Source, set_params
 
@@ -22,7 +24,7 @@ cdef object FLOAT64 = np.float64
 class Generator(np.random.Generator):
     """Generator(bit_generator)
 
-    NumPy's `numpy.random.Generator` with the distributions of neural-network weights at the speed of memory.
+    NumPy's `numpy.random.Generator` with the distributions of neural-network weights, made faster.
 
     `random`, `uniform`, `standard_normal`, `normal` and `truncated_normal` are fastinit's own; every other
     method is NumPy's and draws from the same stream. The bits of `random` and `uniform` in float32 and
@@ -137,7 +139,7 @@ class Generator(np.random.Generator):
         (lows, highs), shape = broadcast((low, high), size, out, code)
         with default_fp(), np.errstate(all="ignore"):
             spans = highs - lows
-            a, b = least(lows, code != FI_F64), least(spans, code != FI_F64)
+            a, b = least(lows, not fi_is_wide(code)), least(spans, not fi_is_wide(code))
         if isnan(a) or isnan(b):
             raise OverflowError("Range exceeds valid bounds")
         if b < 0:
@@ -217,7 +219,7 @@ class Generator(np.random.Generator):
             return sample(self._source, FI_NORMAL, code, &params, size, out)
         (locs, scales), shape = broadcast((loc, scale), size, out, code)
         check_scales(scales)
-        units = self.standard_normal(shape, np.float64 if code == FI_F64 else np.float32)
+        units = self.standard_normal(shape, np.float64 if fi_is_wide(code) else np.float32)
         return affine(locs, scales, units, dtype_of(code), out)
 
     def truncated_normal(self, low, high, loc=0.0, scale=1.0, size=None, dtype=np.float64, out=None):

@@ -55,6 +55,7 @@ cdef extern from "fastinit.h" nogil:
     const fi_kernels *fi_select(const char *name) noexcept
     const char *fi_isa(int i, const fi_kernels **built, int *supported) noexcept
     size_t fi_itemsize(fi_dtype dtype) noexcept
+    bint fi_is_wide(fi_dtype dtype) noexcept
     int fi_prepare(fi_params *params, const fi_params *like, fi_dist dist, fi_dtype dtype,
                    const double *arguments) noexcept
     void fi_fill(const fi_kernels *kernels, const fi_pcg64 *generator, fi_dist dist, fi_dtype dtype,

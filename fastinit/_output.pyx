@@ -3,14 +3,15 @@
 import numpy as np
 
 cimport numpy as cnp
-from libc.stdint cimport uint16_t, uint32_t
+from libc.float cimport FLT_MIN
+from libc.math cimport fabs
 from libc.string cimport memcpy
 
-from fastinit._kernels cimport FI_F16, FI_F32, FI_F64, fi_dist, fi_dtype, fi_params
+from fastinit._kernels cimport FI_F32, FI_F64, fi_dist, fi_dtype, fi_itemsize, fi_params
 from fastinit._sampling cimport Source
 
 from fastinit import _dtypes
-from fastinit._dispatch import DTYPES
+from fastinit._dispatch import DTYPES, default_fp
 
 cnp.import_array()
 
@@ -72,25 +73,16 @@ cdef int check_out(out, fi_dtype code, size, bint fortran) except -1:
 
 cdef object as_float(const void *value, fi_dtype dtype):
     """Return a stored value as a Python float."""
-    cdef uint16_t half
-    cdef uint32_t bits
     cdef float single
     cdef double wide
     if dtype == FI_F64:
         memcpy(&wide, value, sizeof(wide))
         return wide
-    if dtype == FI_F32:
-        memcpy(&bits, value, sizeof(bits))
-    else:
-        memcpy(&half, value, sizeof(half))
-        if dtype == FI_F16:
-            return float(np.uint16(half).view(np.float16))
-        bits = <uint32_t>half << 16
-    if bits & 0x7fffffff < 0x800000:  # subnormal: the caller's modes may flush a conversion
-        wide = (bits & 0x7fffffff) * 1.401298464324817e-45  # 2^-149
-        return -wide if bits >> 31 else wide
-    memcpy(&single, &bits, sizeof(single))
-    return single
+    memcpy(&single, value, sizeof(single))
+    if dtype == FI_F32 and fabs(single) >= FLT_MIN:
+        return single
+    with default_fp():  # the caller's modes may flush a subnormal
+        return float(np.frombuffer((<const char *>value)[:fi_itemsize(dtype)], dtypes[dtype])[0])
 
 
 cdef object sample(Source source, fi_dist dist, fi_dtype code, const fi_params *params, size, out):

@@ -226,9 +226,9 @@ cdef class Source:
         cdef size_t start, stop, i, j, count = fi_dist_info[<int>dist].parameters
         cdef size_t itemsize = fi_itemsize(dtype)
         cdef char *target = <char *>out
-        cdef bint anywhere = self.own != NULL or self.numpy_variant >= 0
-        lock = nullcontext() if anywhere else self.lock
-        if anywhere:
+        cdef bint addressable = self.own != NULL or self.numpy_variant >= 0
+        lock = nullcontext() if addressable else self.lock
+        if addressable:
             self.take(dist, dtype, n, &before)
         for start in range(0, n, FEW):
             stop = min(n, start + FEW)
@@ -237,7 +237,7 @@ cdef class Source:
                     for j in range(count):
                         own[j] = arguments[j][i]
                     prepare(&params, &params, dist, dtype, own)
-                    if anywhere:
+                    if addressable:
                         fill_range(&before, dist, dtype, &params, target + i * itemsize, 0, 1)
                         advance(&before, dist, dtype, 1)
                     else:

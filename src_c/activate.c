@@ -75,18 +75,17 @@ FI_NOT_INLINED void tile(fi_elementwise *kernel, enum fi_dtype dtype, const fi_a
         float f32[TILE];
         double f64[TILE];
     } sums;
-    const size_t working_size = fi_dtype_info[dtype].working_size;
+    const int wide = fi_is_wide(dtype);
     o.sums = &sums;
     for (size_t row = 0; row < rows; row += ROWS) {
         const size_t last = rows - row < ROWS ? rows : row + ROWS;
-        memset(&sums, 0, columns * working_size);
+        memset(&sums, 0, columns * fi_dtype_info[dtype].working_size);
         for (size_t r = row; r < last; r++) {
             kernel(&o, columns, params, nontemporal);
             o.out = (char *)o.out + stride[0];
             for (int i = 0; i < 3; i++) o.in[i] = at(o.in[i], stride[i]);
         }
-        for (size_t i = 0; i < columns; i++)
-            total[i] += working_size == sizeof(double) ? sums.f64[i] : (double)sums.f32[i];
+        for (size_t i = 0; i < columns; i++) total[i] += wide ? sums.f64[i] : (double)sums.f32[i];
     }
 }
 

@@ -62,7 +62,7 @@ INLINE void N(run)(N(operation) * op, struct shape shape, const fi_operands *ope
         j = (j + i) % period;
     }
     for (; i + N(PER) <= n; i += N(PER)) {
-        F r[N(PER)]; /* declared outside the loop, each would be stored once more */
+        F r[N(PER)]; /* if declared outside the loop, gcc stores each r once more */
         N(one_vector)(op, shape, to, r, o, i, j, &p);
         if (shape.sums) N(add_up)(sums + i, r, 0, N(PER));
         put(out + i, load(to), nontemporal);

@@ -12,7 +12,8 @@ INLINE F N(selected)(U mask, F x, F y) { return N(of_bits)((N(bits)(x) & mask) |
 INLINE F N(magnitude)(F x) { return N(masked)(x, (U)-1 >> 1); }
 INLINE F N(with_sign)(F x, F of) { return N(selected)((U)-1 >> 1, x, of); }
 
-/* exp(x). Valid range: x <= 0. Multiplies by 2^(k + up), then 2^-up: the last results are subnormal. */
+/* exp(x) = 2^k exp(r). Valid range: x <= 0. 2^k would be subnormal for the smallest results, so the factor is
+ * 2^(k + up), and the product is multiplied by 2^-up, which rounds it to a subnormal once. */
 INLINE F N(exp_negative)(F x) {
     U k;
     F p = N(reduce)(x < -N(exp_end) ? -N(exp_end) : x, &k), s = N(power)(k + N(up));
@@ -24,8 +25,8 @@ INLINE F N(expm1)(F x, int halves) {
     F p = N(reduce)(x, &k), s = N(power)(k - (U)halves);
     return N(fma)(s, p, s - N(power)(-(U)halves));
 }
-/* b / (1 + b). Valid range: b >= 0. `rest` is the rounding error of the sum: exact if b < 2^24 (2^53 for
- * double), else 0. If of_quotient, the rounding error of the quotient is corrected too. 1 / sum is 1 - q. */
+/* b / (1 + b). Valid range: b >= 0. q is corrected by (left - q rest) / sum; 1 / sum is 1 - q. `rest` is
+ * the sum's rounding error (exact if b < 2^24, for double 2^53; else 0), `left` q's own, if of_quotient. */
 INLINE F N(share)(F b, int of_quotient) {
     F sum = 1 + b, rest = b - (sum - 1), q = b / sum;
     F left = of_quotient ? N(fma)(-q, sum, b) : 0;
@@ -49,7 +50,8 @@ INLINE F N(dropped)(F x, uint32_t w, const fi_activation *p) {
     return N(drops)(x, x, w, p) ? (F)p->dropped : kept;
 }
 
-/* Three operands, a word of the stream, and the parameters of the call. */
+/* Three operands, a word of the stream, and the parameters of the call. In a gradient x is the gradient of
+ * the output, y the next operand. With a bias the activation's input is x + y, in a gradient y + z. */
 #define OPERATION(name) INLINE F N(name)(F x, F y, F z, uint32_t w, const fi_activation *p)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"
@@ -84,8 +86,7 @@ OPERATION(selu_backward_x) { return x * N(slope_of_selu)(y); }
 OPERATION(sigmoid_backward) { return x * (1 - y) * y; }
 OPERATION(tanh_backward) { return x * N(fma)(-y, y, 1); }
 OPERATION(alpha_dropout_backward) { return N(drops)(x, x, w, p) ? 0 : x * (F)p->scale; }
-/* y is scale selu(x) + shift. */
-OPERATION(selu_dropout_backward) {
+OPERATION(selu_dropout_backward) { /* y is scale selu(x) + shift */
     F above = y - (F)p->shift, low = N(fma)((F)p->scale, N(lambda_alpha), above);
     F slope = above > 0 ? (F)p->scale * N(lambda) : low;
     return N(drops)(x, y, w, p) ? 0 : x * slope;

@@ -1,8 +1,8 @@
 /* Template: the activations and their gradients (tools/coefficients/activations.py). Errors are relative,
  * before rounding. Uses vmath.inc.h, vector.inc.h and convert.inc.h. */
 
-/* 2^k, exact. Valid range: 2^k is a normal number. Only the low 9 (12 for double) bits of k count, so k may
- * be the bits of the float 1.5 * 2^23 + k (of the double 1.5 * 2^52 + k), with integers added. */
+/* 2^k, exact. Valid range: 2^k is a normal number. Upper bits of k are shifted out: k may be the bits of the
+ * float 1.5 * 2^23 + k (of the double 1.5 * 2^52 + k), whose low bits are those of k, plus an integer. */
 INLINE float power_f32(uint32_t k) { return of_bits_f32((k + 127) << 23); }
 INLINE double power_f64(uint64_t k) { return of_bits_f64((k + 1023) << 52); }
 
@@ -32,8 +32,7 @@ INLINE double reduce_f64(double x, uint64_t *k) {
     return fma_f64(z, fma_f64(odd, r, even), r);
 }
 
-/* lambda and lambda alpha of SELU. exp(-x), selu(-x) and tanh(x) are constant for x past their `end`. 2^up
- * makes the smallest exponentials normal numbers. */
+/* lambda and lambda alpha of SELU. exp(-x), selu(-x) and tanh(x) are constant for x past their `end`. */
 static const float lambda_f32 = 0x1.0cfabep+0f, lambda_alpha_f32 = 0x1.c212ccp+0f;
 static const float exp_end_f32 = 104, selu_end_f32 = 20, tanh_end_f32 = 8.6f;
 static const uint32_t up_f32 = 64;

@@ -40,8 +40,8 @@ INLINE float widen_bf16(uint16_t h) { return of_bits_f32((uint32_t)h << 16); }
 INLINE uint16_t narrow_f16(float x) {
     uint32_t b = bits_f32(x), a = b & 0x7fffffffu;
     uint32_t normal = (a + 0xfffu + (a >> 13 & 1) - (112u << 23)) >> 13;
-    uint32_t small =
-        bits_f32(of_bits_f32(a) + 0.5f) - 0x3f000000u; /* the sum's ulp is a float16 subnormal's */
+    /* The ulp of a number in [0.5, 1) is float16's smallest subnormal, so the sum is rounded to it. */
+    uint32_t small = bits_f32(of_bits_f32(a) + 0.5f) - 0x3f000000u;
     uint32_t h = a < 0x38800000u ? small : normal;
     h = a >= 0x47800000u ? 0x7c00u : h;
     h = a > 0x7f800000u ? 0x7e00u : h;

@@ -44,6 +44,7 @@ static const struct {
 } fi_dtype_info[] = {FI_EACH_DTYPE(FI_DTYPE_INFO, )};
 
 static inline size_t fi_itemsize(enum fi_dtype dtype) { return fi_dtype_info[dtype].itemsize; }
+static inline int fi_is_wide(enum fi_dtype dtype) { return fi_dtype_info[dtype].working_size == 8; }
 
 /* A position in a PCG64 stream. As in NumPy, `uinteger` is the high half of the last draw that was split into
  * 32-bit words; has_uint32 is 1 if that half is the next word, else 0. */
@@ -80,6 +81,8 @@ static const struct {
 #define X(NAME, name, parameters, draws) {#name, parameters, draws},
 #include "distributions.def"
 };
+#define X(NAME, name, parameters, draws) _Static_assert(parameters <= FI_PARAMETERS, #name);
+#include "distributions.def"
 
 /* The parameters of a fill in the form that transforms read. fi_prepare makes them. */
 typedef struct fi_params {

@@ -4,8 +4,7 @@
 #include "pcg64.h"
 
 static fi_group group_of(enum fi_dist dist, enum fi_dtype dtype) {
-    return fi_dtype_info[dtype].working_size == sizeof(double) ? fi_dist_info[dist].wide
-                                                               : fi_dist_info[dist].narrow;
+    return fi_is_wide(dtype) ? fi_dist_info[dist].wide : fi_dist_info[dist].narrow;
 }
 
 /* Reads draws in order, from a generator or a source. Each n but the last is a multiple of FI_LANES. */

@@ -47,7 +47,7 @@ int fi_prepare_uniform(fi_params *params, const fi_params *like, enum fi_dtype d
                        const double *arguments) {
     const double low = arguments[0], high = arguments[1], range = high - low;
     const double finite =
-        dtype == FI_F64 ? range - range : (float)range - (float)range + ((float)low - (float)low);
+        fi_is_wide(dtype) ? range - range : (float)range - (float)range + ((float)low - (float)low);
     (void)like;
     if (!(finite == 0)) return -1;
     *params = (fi_params){.loc = low, .scale = range};

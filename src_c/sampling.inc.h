@@ -53,7 +53,7 @@ static void uniform_f32(void *restrict out, const uint64_t *restrict d, size_t n
         uniform_range_f32(out, d, n, p);
         return;
     }
-    float *restrict v = out; /* the same bits, at the speed of memory */
+    float *restrict v = out; /* the same bits, faster */
     for (size_t i = 0; i < 2 * n; i++) v[i] = unit_f32(word(d, i));
 }
 

@@ -57,6 +57,16 @@ def check_golden(program, isa, runner=(), **kwargs):
         assert hashlib.blake2b(data, digest_size=16).hexdigest() == row["blake2b"], (isa, row)
 
 
+def test_a_row_with_too_many_parameters_is_a_compile_error(tmp_path):
+    for name in ["fastinit.h", "distributions.def", "activations.def"]:
+        shutil.copy(ROOT / "src_c" / name, tmp_path)
+    run("gcc", "-std=c11", "-fsyntax-only", "-x", "c", tmp_path / "fastinit.h")
+    rows = tmp_path / "distributions.def"
+    rows.write_text(rows.read_text().replace("normal, 4,", "normal, 9,"))
+    with pytest.raises(AssertionError, match="truncated_normal"):
+        run("gcc", "-std=c11", "-fsyntax-only", "-x", "c", tmp_path / "fastinit.h")
+
+
 def test_golden_values(built):
     _, folder, runner = built
     isas = run(*runner, folder / "golden", "--list").split()

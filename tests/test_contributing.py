@@ -20,6 +20,10 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 ITEMS = [re.split(r"\n(?!  )", item)[0] for item in re.split(r"(?m)^- (?=`[\w/.]+/|`setup)", PAGE)[1:]]
 
 
+#: A list or table that is written there, not made from others.
+DEFINITION = r"(?m)^(?:#define {0}\(|{0}(?:: [^=]+)? = [\[{{(](?!$)|{0}(?:: [^=]+)? = [\[{{(]\n    [\"(])"
+
+
 def quoted(text):
     return re.findall(r"`([^`]+)`", text)
 
@@ -34,7 +38,9 @@ def test_each_file_of_a_recipe_is_there_and_has_its_names(item):
     assert [str(file) for file in files if not file.is_file()] == []
     text = "".join(file.read_text() for file in files)
     names = [name.rpartition(".")[2] for name in quoted(item) if re.fullmatch(r"(_\w+\.)?\w+", name)]
-    assert [name for name in names if name not in text] == []
+    assert [name for name in names if not re.search(rf"\b{name}", text)] == []
+    tables = re.findall(r"(?:entry|one|row) (?:of|in) `(\w{2,})`", item)
+    assert [name for name in tables if not re.search(DEFINITION.format(name), text)] == []
 
 
 def test_each_target_is_there():

@@ -55,6 +55,14 @@ def test_config_and_select_agree():
     assert CONFIG["isa"] in {*CONFIG["built"]} & {*CONFIG["supported"]}
 
 
+def test_each_instruction_set_of_this_architecture_was_built():
+    """Without its flags in setup.py, a file compiles to no kernels."""
+    files = {path.stem.removeprefix("isa_"): path.read_text() for path in (ROOT / "src_c").glob("isa_*.c")}
+    arm = platform.machine() == "aarch64"
+    here = {name for name, text in files.items() if name == "baseline" or ("__aarch64__" in text) == arm}
+    assert {*CONFIG["built"]} == here
+
+
 def test_select_changes_the_kernels_and_returns_the_name_before(isa):
     assert _dispatch.config()["isa"] == isa
     assert _dispatch.select("baseline") == isa

@@ -7,6 +7,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from fastinit import _sampling
+from fastinit._distributions import DISTRIBUTIONS
 from fastinit.random import default_rng
 
 DTYPES = [np.float16, ml_dtypes.bfloat16, np.float32, np.float64]
@@ -59,6 +61,29 @@ def test_moments_and_distance(law, dtype):
     assert (below >= exact.cdf(points - 2 * half) - distance).all()
     if EPSILON[dtype] * largest < exact.std() * 1e-5:
         assert stats.kstest(values, exact.cdf).pvalue > 1e-4
+
+
+@pytest.mark.parametrize(("scale", "fan"), [(1.0, 1), (2.0, 50), (3.0, 0.25)])
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_moments_of_each_distribution_are_those_of_its_draws(name, scale, fan):
+    """Its centred form has mean 0 and variance scale / fan; moments are within five standard errors."""
+    each = DISTRIBUTIONS[name]
+    parameters = each.centred(scale, fan)
+    values = np.empty(N)
+    _sampling.fill(default_rng(7), values, name, "f64", *parameters)
+    mean, std, kurtosis = each.moments(*parameters)
+    assert mean == pytest.approx(0.0, abs=1e-9)
+    assert std == pytest.approx(np.sqrt(scale / fan), rel=1e-6)
+    units = (values - mean) / std
+    for order, moment in ((1, 0.0), (2, 1.0), (4, kurtosis)):
+        powers = units**order
+        assert powers.mean() == pytest.approx(moment, abs=5 * powers.std() / np.sqrt(N))
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_each_distribution_has_an_error_for_what_the_core_refuses(name):
+    each = DISTRIBUTIONS[name]
+    assert isinstance(each.refusal(*each.centred(1.0, 1)), Exception)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

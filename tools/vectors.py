@@ -1,4 +1,4 @@
-"""Golden values of the stream, written by fastinit itself: ``python tools/vectors.py [--check]``.
+"""Golden values that fastinit itself writes: ``python tools/vectors.py [--check]``.
 
 tests/vectors.json is for whoever implements docs/stream.md; the tests compute it again in other ways.
 ``--check`` writes nothing and fails if the file differs from what fastinit gives now, under the
@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 import fastinit
-from fastinit import _sampling, init, random
+from fastinit import _activations, _fused_bias, _sampling, init, random
+from fastinit._dispatch import ACTIVATIONS
 from fastinit._dtypes import DTYPES
 
 PATH = Path(__file__).parents[1] / "tests" / "vectors.json"
@@ -24,6 +25,7 @@ BIT_GENERATORS = ["PCG64", "PCG64DXSM"]
 TAGS = ["f16", "bf16", "f32", "f64"]
 SHOWN = 12
 LONG = 20_003
+WORDS, BIAS = 1, 2  # of enum fi_extra
 
 HEADER = {
     "what": "Golden values of fastinit's stream; docs/stream.md defines it.",
@@ -39,6 +41,10 @@ HEADER = {
     "broadcasts": "Array parameters: values in C order of the broadcast shape.",
     "fold_in": "Keys folded in one after another, their spawn_key, and the first draws from there.",
     "sparse": "init.sparse(shape, sparsity, std) in float32, values in C order.",
+    "activations": "Each operation of src_c/activations.def, with negative_slope 0.3, or p 0.4 and PCG64(7). "
+    "Operand i has shape (130, 33), a bias (33,). Its values are normals, normal(0, 3) of PCG64(i), or have "
+    "random bits, the low ones of the draws of PCG64(i). values: the first of the result. blake2b: a digest "
+    "of the result, and of the bias's gradient if there is one. The bits of a NaN are all ones.",
 }
 
 
@@ -50,6 +56,10 @@ def bits(values):
     """Hexadecimal digits of each value's bits."""
     values = np.ravel(np.asarray(values))
     return [f"{int(v):0{2 * values.itemsize}x}" for v in values.view(f"u{values.itemsize}")]
+
+
+def digest(values):
+    return hashlib.blake2b(values.astype(values.dtype.newbyteorder("<")), digest_size=16).hexdigest()
 
 
 def position(rng):
@@ -79,7 +89,7 @@ def fill(rng, head, distribution, tag, parameters, start=0, n=SHOWN):
         "start": start,
         "n": n,
         "values": bits(values[:SHOWN]),
-        "blake2b": hashlib.blake2b(values.astype(values.dtype.newbyteorder("<")), digest_size=16).hexdigest(),
+        "blake2b": digest(values),
     }
 
 
@@ -264,6 +274,44 @@ def sparse():
         }
 
 
+def operand(i, shape, tag, kind):
+    rng, dtype = seeded("PCG64", i), DTYPES[tag].numpy
+    if kind == "normals":
+        return rng.normal(0, 3, shape, dtype)
+    return rng.bit_generator.random_raw(shape).astype(f"u{dtype.itemsize}").view(dtype)
+
+
+def operate(name, tag, kind):
+    """Return the results, called by what the row in src_c/activations.def says."""
+    op, count, extra, sums = ACTIVATIONS[name]
+    tall = 1 if extra == BIAS else min(count, 2)
+    operands = [operand(i, (130, 33) if i < tall else (33,), tag, kind) for i in range(count)]
+    x, y, bias = [*operands, None, None][:3]
+    if sums:
+        return _fused_bias.with_bias_backward(op, x, y, bias, None, 0.3)
+    if extra == BIAS:
+        return [_fused_bias.with_bias(op, x, y, None, 0.3)]
+    if extra == WORDS:
+        return [_activations.dropout(op, x, y, None, 0.4, seeded("PCG64", 7), True)]
+    return [_activations.elementwise(op, x, y, None, 0.3)]
+
+
+def activations():
+    for name in ACTIVATIONS:
+        for tag in TAGS:
+            for kind in ["normals", "bits"]:
+                results = np.concatenate([each.ravel() for each in operate(name, tag, kind)])
+                found = results.view(f"u{results.itemsize}").copy()
+                found[np.isnan(results)] = np.iinfo(found.dtype).max
+                yield {
+                    "operation": name,
+                    "dtype": tag,
+                    "operands": kind,
+                    "values": bits(found[:4]),
+                    "blake2b": digest(found),
+                }
+
+
 def text():
     """The file: one row on each line, so that a difference can be read."""
     tables = {
@@ -272,6 +320,7 @@ def text():
         "broadcasts": broadcasts(),
         "fold_in": folds(),
         "sparse": sparse(),
+        "activations": activations(),
     }
     parts = ['"about": ' + json.dumps(HEADER, indent=1)]
     parts += [f'"{name}": [\n' + ",\n".join(map(json.dumps, rows)) + "\n]" for name, rows in tables.items()]

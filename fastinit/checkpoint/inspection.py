@@ -250,8 +250,8 @@ def _is_off(moments: _Moments, std: float | None, choice: Choice | None) -> bool
     n = moments.finite
     # In a structured tensor, such as a sparse one, zeros are not drawn and carry no information on the scale.
     draws = n - moments.zeros if choice.plan.distribution == "structured" else n
-    # The standard error of a normal's std. The other distributions have lower kurtosis, so smaller errors.
-    error = SIGMAS / math.sqrt(2.0 * draws) if draws else 0.0
+    # The standard error of the std, at least a normal's.
+    error = SIGMAS * math.sqrt((max(choice.plan.kurtosis, 3.0) - 1.0) / (4.0 * draws)) if draws else 0.0
     rounding, step = (dtype.epsilon, dtype.tiny) if (dtype := choice.spec.floating) else (0.0, 0.0)
     of_std = spread * (error + rounding) + step / 2
     of_mean = spread * SIGMAS / math.sqrt(n) + abs(mean) * rounding + step / 2

@@ -38,6 +38,8 @@ class TensorPlan(Protocol):
     @property
     def std(self) -> float | None: ...
     @property
+    def kurtosis(self) -> float: ...
+    @property
     def distribution(self) -> str: ...
     @property
     def addressable(self) -> bool: ...
@@ -155,6 +157,10 @@ class Stepped:
         self.addressable = all(each.addressable for each in plans)
         self.exact = all(each.exact for each in plans) and all(step.exact for step in steps)
         self.mean, self.std = self._moments()
+        # Elements that a step sets leave fewer that are drawn.
+        size = math.prod(plan.shape)
+        drawn = math.prod(1 - step.view.size / size for step in steps if step.view and step.kind == "=")
+        self.kurtosis = plan.kurtosis / drawn if drawn else plan.kurtosis
 
     def fill(self, out: Array, rng: Any, start: int = 0) -> None:
         """Write elements ``[start, start + out.size)`` in C order."""
@@ -276,6 +282,7 @@ class Part:
             raise ValueError(f"the view has {view.size} elements, but shape {shape} has {math.prod(shape)}")
         self.shape, self.dtype, self.fans = shape, plan.dtype, None
         self.distribution, self.mean, self.std = plan.distribution, plan.mean, plan.std
+        self.kurtosis = plan.kurtosis
         self.exact = plan.exact
         self._plan, self._view = plan, view
         # Another order would need the full tensor for each piece.
@@ -323,6 +330,7 @@ class Norm:
     distribution = "structured"
     addressable = exact = False
     mean = std = None
+    kurtosis = 3.0
 
     def __init__(self, plan: TensorPlan, axes: tuple[int, ...], shape: tuple[int, ...]) -> None:
         self.shape, self.dtype = shape, plan.dtype

@@ -87,9 +87,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="fastinit", description="Initial weights at the speed of memory, the same on every machine."
-    )
+    parser = _Parser(prog="fastinit", description="Fast initial weights, the same on every machine.")
     parser.add_argument("--version", action="version", version=f"fastinit {fastinit.__version__}")
     verbs = parser.add_subparsers(metavar="COMMAND", required=True)
     # A verb's parser takes 0.7 ms to make, so only the requested one is made.

@@ -35,9 +35,12 @@ class Plan:
         ``(fan_in, fan_out)``, if the initialiser depends on them.
     mean, std : float or None
         Expected mean and standard deviation of the elements, before they are rounded to the dtype.
-    distribution : {"uniform", "normal", "truncated_normal", "constant", "structured"}
+    kurtosis : float
+        The distribution's, or 3, a normal's, if the elements are not draws of one.
+    distribution : str
+        One that can be sampled, such as ``"normal"``; or ``"constant"`` or ``"structured"``.
     parameters : tuple of float
-        (low, high), (mean, std), (low, high, mean, std) or (value,), as the distribution takes.
+        As the distribution takes them, such as (mean, std); the value of a constant.
     addressable : bool
         True if a range of elements costs only itself, False if it costs as much as the full tensor.
     exact : bool
@@ -48,7 +51,7 @@ class Plan:
         True if an element depends on its place in C order alone, not on the shape.
     """
 
-    __slots__ = ("distribution", "dtype", "fans", "mean", "parameters", "shape", "size", "std")
+    __slots__ = ("distribution", "dtype", "fans", "kurtosis", "mean", "parameters", "shape", "size", "std")
     addressable: ClassVar[bool] = True
     exact: ClassVar[bool] = True
     random: ClassVar[bool] = True
@@ -68,7 +71,7 @@ class Plan:
         self.shape, self.dtype = shape, dtype
         self.size = math.prod(shape)
         self.distribution, self.parameters = distribution, parameters
-        self.mean, self.std, self.fans = mean, std, fans
+        self.mean, self.std, self.kurtosis, self.fans = mean, std, 3.0, fans
 
     def fill(self, out: Array, rng: Any, start: int = 0) -> None:
         """Write elements [start, start + out.size) of the tensor in C order. `rng` stays.
@@ -114,9 +117,9 @@ class Sampled(Plan):
     def __init__(
         self, shape: Shape, dtype: Dtype, distribution: str, parameters: Parameters, *, fans: Fans = None
     ) -> None:
-        mean, std = named(distribution).moments(*parameters)
-        super().__init__(shape, dtype, distribution, parameters, mean=mean, std=std, fans=fans)
-        reach = max(map(abs, named(distribution).reach(*parameters, mean)))
+        super().__init__(shape, dtype, distribution, parameters, fans=fans)
+        self.mean, self.std, self.kurtosis = named(distribution).moments(*parameters)
+        reach = max(map(abs, named(distribution).reach(*parameters, self.mean)))
         if reach > dtype.working_max:
             raise ValueError(f"{distribution} parameters {parameters} are too large for {dtype.name}")
 

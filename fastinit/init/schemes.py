@@ -66,9 +66,9 @@ def variance_scaling(
     scale : float
     mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
         Which fan n is. The averages are the arithmetic and the geometric mean of both fans.
-    distribution : {"truncated_normal", "normal", "uniform"}
-        The truncated normal is cut at 2 standard deviations. Its standard deviation is divided by 0.8796...,
-        as in JAX and Keras, so that the variance after the cut is ``scale / n``.
+    distribution : str
+        Any, such as ``"normal"``. The truncated normal is cut at 2 standard deviations, and its own divided
+        by 0.8796..., as in JAX and Keras, so that the variance after the cut is ``scale / n``.
     **options
         See `Initializer.__call__`.
 

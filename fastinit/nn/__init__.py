@@ -1,4 +1,4 @@
-"""Activations and their gradients at the speed of memory, fused with a bias before or a dropout after.
+"""Fast activations and their gradients, fused with a bias before or a dropout after.
 
 Every function takes arrays of float16, bfloat16, float32 or float64, in any layout, from NumPy or any object
 with the buffer protocol or DLPack (a torch tensor on the CPU, a JAX array, an ``array.array``). Half types

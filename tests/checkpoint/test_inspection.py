@@ -226,3 +226,11 @@ def test_small_neighbours_have_their_own_statistics(tmp_path, damage):
             assert each.std == pytest.approx(finite.std(), rel=1e-9)
         else:
             assert each.mean is None
+
+
+def test_draws_far_in_a_tail_are_not_marked(tmp_path):
+    """Their kurtosis is about 9, so their std has twice the standard error of a normal's."""
+    path = tmp_path / "tails.safetensors"
+    model = {str(i): {"dtype": "F64", "shape": [10, 10]} for i in range(2000)}
+    generate(model, path, init=[Rule("*", "truncated_normal(low=20, high=inf)")], seed=1)
+    assert [each.name for each in inspect(path) if each.marked] == []

@@ -93,8 +93,11 @@ def test_truncated_moments_are_their_integrals(low, high):
         moments = [mpmath.quad(lambda z, k=k: z**k * mpmath.npdf(z), cut) for k in range(3)]
         mean, square = moments[1] / moments[0], moments[2] / moments[0]
         std = mpmath.sqrt(square - mean**2)
+        fourth = mpmath.quad(lambda z: (z - mean) ** 4 * mpmath.npdf(z), cut) / moments[0]
+        kurtosis = fourth / std**4
     assert plan.mean == pytest.approx(float(0.5 + 3 * mean), rel=1e-5)
     assert plan.std == pytest.approx(float(3 * std), rel=1e-5)
+    assert plan.kurtosis == pytest.approx(float(kurtosis), rel=1e-4)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

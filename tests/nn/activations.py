@@ -1,10 +1,8 @@
 """Every operation of the C core's list: how tests call it, and the same function of torch and NumPy."""
 
-import re
 from collections.abc import Callable
 from functools import partial
 from math import sqrt
-from pathlib import Path
 from typing import NamedTuple
 
 import ml_dtypes
@@ -24,6 +22,8 @@ DTYPES = {
 }
 EPSILON = {"f16": 2.0**-10, "bf16": 2.0**-7, "f32": 2.0**-23, "f64": 2.0**-52}
 
+NOTHING, WORDS, BIAS = range(3)  # enum fi_extra
+
 SLOPE = 0.3
 P = 0.4
 SEED = 11
@@ -36,7 +36,7 @@ class Function(NamedTuple):
     """Takes `tall` arrays of the result's shape, then a bias if there is one, and out."""
 
     name: str
-    kind: tuple[int, str, bool, bool]  # operands, extra and sums of activations.def; whether it is a gradient
+    kind: tuple[int, int, int, bool]  # operands, extra and sums of activations.def; whether it is a gradient
     both: Callable[..., np.ndarray | tuple[np.ndarray, np.ndarray]]  # the gradient of a bias, too
     torchs: Callable[..., torch.Tensor]
 
@@ -45,7 +45,7 @@ class Function(NamedTuple):
 
     @property
     def tall(self):
-        return 1 if self.kind[1] == "BIAS" else min(self.kind[0], 2)
+        return 1 if self.kind[1] == BIAS else min(self.kind[0], 2)
 
     @property
     def bias(self):
@@ -53,7 +53,7 @@ class Function(NamedTuple):
 
     @property
     def draws(self):
-        return self.kind[1] == "WORDS"
+        return self.kind[1] == WORDS
 
     @property
     def sums(self):
@@ -187,16 +187,9 @@ CALLS = {
     ),
     "bias_selu_backward": (nn.bias_selu_backward, torchs_selu_backward),
 }
-#: name: operands, extra, sums
-ROWS = {
-    name: (int(operands), extra, sums == "1")
-    for name, operands, extra, sums in re.findall(
-        r"^X\(\w+, (\w+), (\d), FI_(\w+), (\d)\)",
-        (Path(__file__).parents[2] / "src_c" / "activations.def").read_text(),
-        re.MULTILINE,
-    )
-}
-FUNCTIONS = [Function(name, (*ROWS[name], "_backward" in name), *CALLS[name]) for name in ACTIVATIONS]
+FUNCTIONS = [
+    Function(name, (*row[1:], "_backward" in name), *CALLS[name]) for name, row in ACTIVATIONS.items()
+]
 BY_NAME = {function.name: function for function in FUNCTIONS}
 #: One of each kind: code above the kernels handles layouts, threads and the caller's modes, equally for all.
 KINDS = [*{function.kind: function for function in FUNCTIONS}.values()]

@@ -4,9 +4,10 @@ import re
 
 import numpy as np
 import pytest
-from activations import DTYPES, FUNCTIONS, P
+from activations import BIAS, DTYPES, FUNCTIONS, NOTHING, WORDS, P
 
-from fastinit import nn
+from fastinit import _activations, _fused_bias, nn
+from fastinit._dispatch import ACTIVATIONS
 from fastinit.random import default_rng
 
 every_function = pytest.mark.parametrize("function", FUNCTIONS, ids=str)
@@ -203,3 +204,27 @@ def test_a_slope_that_overflows_float32(slope):
                     call(layout(x), out)
                 assert (out == 1).all()
     assert nn.leaky_relu(np.float32([-1]), np.float32(-3.4028235e38)) == np.float32(3.4028235e38)
+
+
+#: By operands, extra and sums: what runs such an operation.
+RUNNERS = {
+    (1, NOTHING, 0): lambda op, x, bias: _activations.elementwise(op, x),
+    (2, NOTHING, 0): lambda op, x, bias: _activations.elementwise(op, x, x),
+    (1, WORDS, 0): lambda op, x, bias: _activations.dropout(op, x, None, None, P, default_rng(1), False),
+    (2, WORDS, 0): lambda op, x, bias: _activations.dropout(op, x, x, None, P, default_rng(1), False),
+    (2, BIAS, 0): lambda op, x, bias: _fused_bias.with_bias(op, x, bias, None),
+    (2, NOTHING, 1): lambda op, x, bias: _fused_bias.with_bias_backward(op, x, x, None, None),
+    (3, NOTHING, 1): lambda op, x, bias: _fused_bias.with_bias_backward(op, x, x, bias, None),
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_operation_runs_with_its_own_operands_alone(name):
+    """It would read an operand that is not passed."""
+    op, *kind = ACTIVATIONS[name]
+    x, bias = np.zeros((4, 3), "f4"), np.zeros(3, "f4")
+    RUNNERS[tuple(kind)](op, x, bias)
+    for other, runner in RUNNERS.items():
+        if other != tuple(kind):
+            with pytest.raises(SystemError, match=f"{name} is another kind"):
+                runner(op, x, bias)

@@ -9,6 +9,7 @@ from activations import (
     DTYPES,
     EPSILON,
     FUNCTIONS,
+    NOTHING,
     SLOPE,
     assert_same,
     aten,
@@ -141,9 +142,7 @@ def check_as_torchs(call, torchs, count, tag):
     np.testing.assert_array_equal(np.signbit(got[signs]), np.signbit(wanted[signs]))
 
 
-@pytest.mark.parametrize(
-    "function", [each for each in FUNCTIONS if each.kind[1:3] == ("NOTHING", 0)], ids=str
-)
+@pytest.mark.parametrize("function", [each for each in FUNCTIONS if each.kind[1:3] == (NOTHING, 0)], ids=str)
 @every_tag
 def test_special_values_are_torchs(isa, function, tag):
     check_as_torchs(function.call, function.torchs, function.tall, tag)

@@ -74,11 +74,11 @@ def changes(benchmark: str, points: list[Point]) -> list[Change]:
 def write(path: Path, entries: list[history.Entry], problems: list[str]) -> list[Change]:
     """Write the page. Return the changes in it."""
 
-    def alike(entry):
+    def key(entry):
         return entry.machine, entry.unit, entry.limit is not None
 
     sections, everything = [], []
-    for (machine, unit, limited), group in groupby(sorted(entries, key=alike), key=alike):
+    for (machine, unit, limited), group in groupby(sorted(entries, key=key), key=key):
         figure, found = _chart(list(group), "multiples of the machine's limit" if limited else unit)
         what = "times" if unit == "s" else unit
         heading = f"{machine}: {what}{' over that of the limit' if limited else ''}"
