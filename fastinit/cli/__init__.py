@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
 
 import fastinit
 from fastinit import _signals
 from fastinit.checkpoint import BadInput
+from fastinit.checkpoint.errors import Unmatched
 
 from . import generate, info, inspect, rules, verify
 from .terminal import printable
@@ -36,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     _mend_streams()
     try:
-        with _signals.handled():
+        with _signals.handled(), _warnings_as_lines():
             args = _parser(argv).parse_args(argv)
             status: int = args.run(args)
             sys.stdout.flush()
@@ -53,6 +56,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(1, error)
     except KeyboardInterrupt:
         return _fail(130, "interrupted")
+
+
+@contextlib.contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Context in which fastinit's warnings are lines on standard error."""
+    with warnings.catch_warnings():
+        other = warnings.showwarning
+
+        def show(message: Any, category: type[Warning], *place: Any) -> None:
+            if category is UserWarning:
+                print(f"fastinit: warning: {printable(str(message))}", file=sys.stderr)
+            else:
+                other(message, category, *place)
+
+        warnings.showwarning = show
+        warnings.simplefilter("always", UserWarning)
+        yield
 
 
 def _mend_streams() -> None:
@@ -84,8 +104,16 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _fail(status: int, error: object) -> int:
-    message = " ".join(str(error).split()) or type(error).__name__
+    first, more = (
+        (str(error).split("\n", 1)[0], error.details) if isinstance(error, Unmatched) else (error, "")
+    )
+    message = " ".join(str(first).split()) or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    print(f"fastinit: error: {printable(message)}", file=sys.stderr)
+    print(
+        f"fastinit: error: {printable(message)}",
+        *map(printable, more.splitlines()),
+        sep="\n",
+        file=sys.stderr,
+    )
     return status
