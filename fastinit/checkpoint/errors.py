@@ -12,14 +12,16 @@ class Unmatched(BadInput):
 
     Attributes
     ----------
+    first : str
+        The message's first line.
     choices : list
         The choice of each tensor that a rule matches.
     specs : list
         All tensors, in order.
     details : str
-        Lines that list what is left, and rules to paste.
+        Its other lines, that list what is left, and rules to paste.
     """
 
     def __init__(self, message: str, details: str, choices: Any, specs: Any) -> None:
         super().__init__(f"{message}\n{details}")
-        self.details, self.choices, self.specs = details, choices, specs
+        self.first, self.details, self.choices, self.specs = message, details, choices, specs

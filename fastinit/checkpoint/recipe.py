@@ -158,7 +158,8 @@ def resolve(
         choices.append(model.choose(spec, number))
         won[number][choices[-1].rule] = None
     if left:
-        raise _unmatched(rules_from, left, choices, specs)
+        error = _unmatched(rules_from, left, choices, specs)
+        raise error if isinstance(init, (str, os.PathLike)) else BadInput(error.first)
     if isinstance(init, (str, os.PathLike)):
         sources.warn_untied(specs, {choice.spec.name: choice.stream for choice in choices}, config or {})
     used = [rule for rule, exact in zip(rules, won, strict=True) if exact]
@@ -181,7 +182,8 @@ def _unmatched(
         pattern = r"\d+".join(map(re.escape, re.split(r"(?<!\w)\d+(?!\w)", spec.name)))
         groups.setdefault(f"/^{pattern}$/" if r"\d+" in pattern else glob.escape(spec.name), []).append(spec)
     first = f"{left[0].name!r}, {left[0].dtype} {list(left[0].shape)}"
-    number = f"tensor {first}" if len(left) == 1 else f"{len(left)} tensors, such as {first}"
+    message = f"{rules_from}: no rule matches tensor {first}"
+    message += f" and {len(left) - 1} more" if left[1:] else ""
     lines = []
     for match, group in groups.items():
         init = "normal(std=0.02)" if len(group[0].shape) > 1 and group[0].floating else "zeros"
@@ -192,7 +194,7 @@ def _unmatched(
     if base in sources.PRESETS:
         lines.insert(0, f'extends = "{base}"\n')
     details = "\n".join(["Rules for a TOML file, to be made right:", "", *lines])
-    return Unmatched(f"{rules_from}: no rule matches {number}", details, choices, list(specs))
+    return Unmatched(message, details, choices, list(specs))
 
 
 def checked_seed(seed: Any) -> int:

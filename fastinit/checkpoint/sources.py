@@ -82,8 +82,11 @@ def preset_toml(preset: str) -> str:
     """
     preset = families.by_type().get(preset, preset)
     if preset not in (*PRESETS, "base"):
-        known = ", ".join(sorted({*PRESETS, *families.by_type()}))
-        raise BadInput(f"unknown preset {preset!r}; known are {known}; a file's name ends in .toml")
+        known = ", ".join(PRESETS)
+        raise BadInput(
+            f"unknown preset {preset!r}; known are {known}, and what they are for, such as mistral; a file's name"
+            " ends in .toml"
+        )
     return (families.FOLDER / f"{preset}.toml").read_text(encoding="utf-8")
 
 

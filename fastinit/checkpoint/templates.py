@@ -46,7 +46,7 @@ def filled(
         try:
             result += _filled(dict(table), config, shapes) if isinstance(table, Mapping) else [table]
         except (ValueError, re.error) as error:
-            raise BadInput(f"{where}: rule {number}: {error}") from None
+            raise BadInput(f"{where}: rule {number}: init {table.get('init')!r}: {error}") from None
     return result
 
 

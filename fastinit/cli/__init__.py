@@ -104,9 +104,7 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _fail(status: int, error: object) -> int:
-    first, more = (
-        (str(error).split("\n", 1)[0], error.details) if isinstance(error, Unmatched) else (error, "")
-    )
+    first, more = (error.first, error.details) if isinstance(error, Unmatched) else (error, "")
     message = " ".join(str(first).split()) or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror

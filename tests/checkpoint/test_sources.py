@@ -104,7 +104,7 @@ def test_a_preset_is_a_file_to_start_from(preset, toml):
         ),
         ("[[rule]]\nmatch='*'\ninit='zeros'\nmin_ndim=true", "rule 1: min_ndim must be an integer"),
         ("[[rule]]\nmatch='*'\ninit='zeros'\npadding_idx=-1", "rule 1: padding_idx cannot be negative"),
-        ("extends = 'gpt3'", "unknown preset 'gpt3'; known are bert, gpt2"),
+        ("extends = 'gpt3'", "unknown preset 'gpt3'; known are bert, clip, gemma, gpt2"),
         ("extends = 3", "unknown preset 3"),
     ],
 )
@@ -118,7 +118,7 @@ def test_a_malformed_file_is_one_clear_line(text, message, toml):
 
 def test_unknown_presets_list_the_known(tmp_path):
     with pytest.raises(
-        BadInput, match="unknown preset 'kaiming'; known are bert, gpt2, he, lecun, llama, mistral"
+        BadInput, match="unknown preset 'kaiming'; known are bert, clip, gemma, gpt2, he, lecun, llama"
     ):
         choose([f32("a", 1)], "kaiming")
     with pytest.raises(BadInput, match="No such file"):

@@ -42,8 +42,9 @@ def test_the_summary_as_json(run, model, tmp_path):
 
 
 def test_quiet(run, model, tmp_path):
-    assert run("generate", model, "-o", tmp_path, "--quiet") == (0, "", "")
-    assert run("generate", model, "-o", tmp_path, "--quiet", "--dry-run") == (0, "", "")
+    quiet = "generate", model, "--init", "torch", "-o", tmp_path, "--quiet"
+    assert run(*quiet) == (0, "", "")
+    assert run(*quiet, "--dry-run") == (0, "", "")
 
 
 def test_many_shards_are_one_line(run, model, tmp_path):
@@ -144,9 +145,9 @@ def test_every_list_has_its_preset(run, path):
         ["model.json", "--init", "nonsense"],
         ["model.json", "--dtype", "F8"],
         ["model.json", "--only", "nothing"],
-        ["model.json", "--seed", "-1"],
-        ["model.json", "-o", "missing/folder"],
-        ["model.json", "-o", "model.json"],
+        ["model.json", "--init", "torch", "--seed", "-1"],
+        ["model.json", "--init", "torch", "-o", "missing/folder"],
+        ["model.json", "--init", "torch", "-o", "model.json"],
         ["cut.json"],
     ],
 )
@@ -174,7 +175,7 @@ def test_failures(run, model, tmp_path, monkeypatch, error, status, line):
         raise error
 
     monkeypatch.setattr(os, "pwrite", fail)
-    assert run("generate", model, "-o", tmp_path / "new") == (
+    assert run("generate", model, "--init", "torch", "-o", tmp_path / "new") == (
         status,
         "",
         f"fastinit: error: {line.format(file=tmp_path / 'new' / 'model.safetensors')}\n",
