@@ -29,7 +29,12 @@ _T5 = {"vocab_size": 99, "d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, 
 _PICTURE = {**{k: _SIZES[k] for k in list(_SIZES)[:4]}, "image_size": 32, "patch_size": 8}
 _DEEPSEEK = {
     **{k: v for k, v in _SIZES.items()},
-    **{"num_key_value_heads": 4, "moe_intermediate_size": 16, "n_routed_experts": 4, "num_experts_per_tok": 2},
+    **{
+        "num_key_value_heads": 4,
+        "moe_intermediate_size": 16,
+        "n_routed_experts": 4,
+        "num_experts_per_tok": 2,
+    },
     **{"q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 4, "qk_nope_head_dim": 4, "v_head_dim": 8},
     **{"n_group": 2, "topk_group": 1, "first_k_dense_replace": 1},
 }
@@ -66,7 +71,13 @@ TRANSFORMERS = {
     "GPTBigCode:ForCausalLM": _GPT,
     "GPTJ:ForCausalLM": {**_GPT, "rotary_dim": 4},
     "GPTNeo:ForCausalLM": {
-        **{"vocab_size": 99, "hidden_size": 32, "num_layers": 2, "num_heads": 4, "max_position_embeddings": 40},
+        **{
+            "vocab_size": 99,
+            "hidden_size": 32,
+            "num_layers": 2,
+            "num_heads": 4,
+            "max_position_embeddings": 40,
+        },
         "attention_types": [[["global", "local"], 1]],
     },
     "GPTNeoX:ForCausalLM": _SIZES,
@@ -118,7 +129,13 @@ TRANSFORMERS = {
     "XLMRoberta:ForMaskedLM": _SIZES,
 }
 
-TIMM = ("vit_tiny_patch16_224", "resnet18", "convnext_atto", "efficientnet_b0", "swin_tiny_patch4_window7_224")
+TIMM = (
+    "vit_tiny_patch16_224",
+    "resnet18",
+    "convnext_atto",
+    "efficientnet_b0",
+    "swin_tiny_patch4_window7_224",
+)
 
 TORCH = {
     "Linear": (40, 30),
@@ -146,6 +163,13 @@ def build(name):
     """Return a model. Skip the test if its library is missing."""
     kind, _, name = name.partition(":")
     library = pytest.importorskip(kind)
+    if kind != "torch":
+        try:
+            importlib.import_module("torchvision")
+        except ModuleNotFoundError:
+            pass
+        except RuntimeError as error:  # built for another torch; then neither timm nor transformers works
+            pytest.skip(f"torchvision: {error}")
     if kind == "torch":
         return getattr(library.nn, name)(*TORCH[name])
     if kind == "timm":

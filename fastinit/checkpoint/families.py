@@ -1,4 +1,4 @@
-"""Families: whose names a list has, so that a preset's values are right, or a warning says that they may not be."""
+"""Families of models: whose names a list has, and whether that leaves a doubt."""
 
 from __future__ import annotations
 

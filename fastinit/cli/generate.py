@@ -53,8 +53,8 @@ def add_parser(verbs: Any) -> None:
         default="auto",
         metavar="PRESET_OR_TOML",
         help="the rules: a preset's name, a TOML file, an initialiser for all matrices such as"
-        " 'normal(std=0.02)', or dummy, which makes any tensor; auto, if left out, recognises the model by its"
-        " names",
+        " 'normal(std=0.02)', or dummy, which makes any tensor; auto, if left out, recognises the model by"
+        " its names",
     )
     add("--dtype", metavar="D", help="make floating-point tensors F64, F32, F16 or BF16")
     add("--threads", type=int, metavar="N", help="the number of threads; one for each CPU if left out")

@@ -109,6 +109,7 @@ def test_torch_modules_are_right_in_spite_of_the_doubt():
 
 LLAMA = [
     f32("model.embed_tokens.weight", 50, 8),
+    f32("model.layers.0.input_layernorm.weight", 8),
     f32("model.layers.0.post_attention_layernorm.weight", 8),
     f32("model.layers.0.mlp.gate_proj.weight", 16, 8),
     f32("lm_head.weight", 50, 8),
@@ -119,9 +120,12 @@ def test_a_config_is_surer_than_names():
     names = [spec for spec in LLAMA if spec.name != "lm_head.weight"]
     with pytest.warns(UserWarning, match=r"those of llama and of gemma: preset llama .*config\.json"):
         resolve(names, "auto")
-    recipe = resolve(names, "auto", config={"model_type": "gemma", "initializer_range": 0.5, "pad_token_id": 3})
+    recipe = resolve(
+        names, "auto", config={"model_type": "gemma", "initializer_range": 0.5, "pad_token_id": 3}
+    )
     assert recipe.rules_from == "gemma, picked by model_type gemma"
-    assert [choice.std for choice in recipe.choices[1:]] == [0, 0.5]
+    assert [choice.label for choice in recipe.choices[1:3]] == ["zeros", "zeros"]
+    assert recipe.choices[3].std == 0.5
     assert recipe.choices[0].rule.padding_idx == 3
     with pytest.warns(UserWarning, match="no preset is for model_type 'mine'"):
         resolve(LLAMA, "auto", config={"model_type": "mine"})
@@ -130,17 +134,17 @@ def test_a_config_is_surer_than_names():
 def test_the_config_beside_a_file_is_read(tmp_path):
     from safetensors.numpy import save_file
 
-    save_file({spec.name: np.zeros(spec.shape, np.float32) for spec in LLAMA}, tmp_path / "m.safetensors")
+    save_file({spec.name: np.zeros(spec.shape, np.float32) for spec in LLAMA}, tmp_path / "model.safetensors")
     config = {"model_type": "qwen2", "initializer_range": 0.25, "tie_word_embeddings": True}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    for source in (tmp_path / "m.safetensors", tmp_path):
+    for source in (tmp_path / "model.safetensors", tmp_path):
         recipe = plan(source).recipe
         assert recipe.rules_from == "llama, picked by model_type qwen2"
         by_name = {choice.spec.name: choice for choice in recipe.choices}
         assert by_name["lm_head.weight"].std == 0.25
         assert by_name["lm_head.weight"].stream == "model.embed_tokens.weight"
     (tmp_path / "config.json").write_text('{"initializer_range": "wide"}')
-    assert plan(tmp_path / "m.safetensors").recipe.choices[0].std in (0.02, 1)
+    assert plan(tmp_path / "model.safetensors").recipe.choices[0].std in (0.02, 1)
 
 
 def test_names_that_a_family_lacks_are_told():
@@ -170,7 +174,9 @@ def test_tied_tensors_are_equal():
 
 
 def test_tied_tensors_that_would_differ_are_told():
-    with pytest.warns(UserWarning, match=r"lm_head\.weight and transformer\.wte\.weight are one tensor in gpt2"):
+    with pytest.warns(
+        UserWarning, match=r"lm_head\.weight and transformer\.wte\.weight are one tensor in gpt2"
+    ):
         resolve(GPT2, "he")
 
 
@@ -220,7 +226,12 @@ def test_dummy_makes_any_tensor():
 
     names = ("a.weight", "position_ids", "x.attn.bias", "rotary_emb.inv_freq", "A_log", "bn.running_var", "s")
     shapes = ((), (3,), (0,), (3, 4), (2, 3, 4))
-    specs = [TensorSpec(f"{dtype}{len(s)}{s[:1]}.{name}", dtype, s) for dtype in DTYPES for name in names for s in shapes]
+    specs = [
+        TensorSpec(f"{dtype}{len(s)}{s[:1]}.{name}", dtype, s)
+        for dtype in DTYPES
+        for name in names
+        for s in shapes
+    ]
     recipe = resolve(specs, "dummy")
     for choice in recipe.choices:
         made = np.asarray(values(choice, 1))
