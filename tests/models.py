@@ -1,7 +1,7 @@
 """Small models of libraries, by name: the table of tests that compare with the libraries' own code.
 
-A row has a library, a class, and the arguments of its config or constructor. transformers' classes end their names
-after a colon: ``Llama:ForCausalLM`` is LlamaForCausalLM of a LlamaConfig.
+A row has a class, and the arguments of its config or constructor. Classes of transformers have a colon in their
+names: ``Llama:ForCausalLM`` is LlamaForCausalLM of a LlamaConfig.
 """
 
 import importlib

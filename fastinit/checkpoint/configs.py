@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def beside(source: Any) -> dict[str, Any]:
     if not (path.is_dir() or path.name.endswith((".safetensors", ".safetensors.index.json"))):
         return {}
     content = _content((path if path.is_dir() else path.parent) / "config.json")
-    valid = {
+    valid: dict[str, Callable[[Any], bool]] = {
         "model_type": lambda value: isinstance(value, str),
         "initializer_range": lambda value: type(value) in (int, float) and 0 <= value < 1e6,
         "pad_token_id": lambda value: value is None or type(value) is int,

@@ -108,8 +108,8 @@ def plan(
     init : str, path or list of Rule, optional
         The rules for filling tensors: a preset's name, ``"auto"``, a TOML file, or the rules. An initialiser
         such as ``"normal(std=0.02)"`` makes all matrices. ``"dummy"`` makes any tensor, for load tests.
-        Presets take `initializer_range` and padding from a ``config.json`` beside a checkpoint, and ``"auto"`` its
-        `model_type`. If the family is not known, ``"auto"`` warns.
+        Presets take `initializer_range` and padding from a ``config.json`` beside a checkpoint, and
+        ``"auto"`` takes its `model_type`. If the family is not known, ``"auto"`` warns.
     dtype : str or dtype, optional
         The dtype that all floating-point tensors get: F64, F32, F16 or BF16.
     max_shard_size : int or str, optional

@@ -84,7 +84,7 @@ def preset_toml(preset: str) -> str:
     if preset not in (*PRESETS, "base"):
         known = ", ".join(PRESETS)
         raise BadInput(
-            f"unknown preset {preset!r}; known are {known}, and what they are for, such as mistral; a file's name"
+            f"unknown preset {preset!r}; known are {known}, and model types such as mistral; a file's name"
             " ends in .toml"
         )
     return (families.FOLDER / f"{preset}.toml").read_text(encoding="utf-8")
@@ -182,6 +182,7 @@ def _spec(init: str) -> str | None:
 def _settings(content: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what config.json says, or else what a TOML file takes for that."""
     base = content.get("extends")
+    base = families.by_type().get(base, base) if isinstance(base, str) else None
     below = _settings(families.content(base), {}) if base in (*PRESETS, "base") else {}
     given = {key: config[key] for key in _CONFIG if key in config}
     return {**below, **content.get("config", {}), **given}
@@ -209,6 +210,9 @@ def _parse(
     for key in ("config", "tied"):
         if not isinstance(content.get(key, {}), dict):
             raise BadInput(f"{where}: {key} must be a table")
+    for firsts in content.get("tied", {}).values():
+        if not all(isinstance(first, str) for first in (firsts if isinstance(firsts, list) else [firsts])):
+            raise BadInput(f"{where}: tied must name tensors, not {firsts!r:.200}")
     config = _settings(content, config)
     base = content.get("extends")
     own = from_tables(filled(content.get("rule", []), config, specs, where), where)

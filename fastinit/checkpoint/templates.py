@@ -17,9 +17,7 @@ __all__ = ["filled"]
 _SIZE = re.compile(r"(?P<name>.+)\[(?P<axis>\d+|#)\]")
 
 
-def filled(
-    tables: Any, config: Mapping[str, Any], specs: Sequence[TensorSpec], where: str
-) -> list[Mapping[str, Any]]:
+def filled(tables: Any, config: Mapping[str, Any], specs: Sequence[TensorSpec], where: str) -> Any:
     """Return tables without what only a list of tensors tells.
 
     - In `init`, the names of `config` and those of the table's `sizes` become numbers.
@@ -45,7 +43,7 @@ def filled(
     for number, table in enumerate(tables, 1):
         try:
             result += _filled(dict(table), config, shapes) if isinstance(table, Mapping) else [table]
-        except (ValueError, re.error) as error:
+        except (ValueError, TypeError, re.error) as error:
             raise BadInput(f"{where}: rule {number}: init {table.get('init')!r}: {error}") from None
     return result
 

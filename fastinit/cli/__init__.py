@@ -64,11 +64,11 @@ def _warnings_as_lines() -> Iterator[None]:
     with warnings.catch_warnings():
         other = warnings.showwarning
 
-        def show(message: Any, category: type[Warning], *place: Any) -> None:
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
             if category is UserWarning:
                 print(f"fastinit: warning: {printable(str(message))}", file=sys.stderr)
             else:
-                other(message, category, *place)
+                other(message, category, *place, **more)
 
         warnings.showwarning = show
         warnings.simplefilter("always", UserWarning)
