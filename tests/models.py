@@ -1,7 +1,7 @@
 """Small models of libraries, by name: the table of tests that compare with the libraries' own code.
 
-A row has a class, and the arguments of its config or constructor. Classes of transformers have a colon in their
-names: ``Llama:ForCausalLM`` is LlamaForCausalLM of a LlamaConfig.
+A row has a class, and the arguments of its config or constructor. Classes of transformers have a colon in
+their names: ``Llama:ForCausalLM`` is LlamaForCausalLM of a LlamaConfig.
 """
 
 import importlib
@@ -162,7 +162,6 @@ NAMES = [
 def build(name):
     """Return a model. Skip the test if its library is missing."""
     kind, _, name = name.partition(":")
-    library = pytest.importorskip(kind)
     if kind != "torch":
         try:
             importlib.import_module("torchvision")
@@ -170,6 +169,7 @@ def build(name):
             pass
         except RuntimeError as error:  # built for another torch; then neither timm nor transformers works
             pytest.skip(f"torchvision: {error}")
+    library = pytest.importorskip(kind)
     if kind == "torch":
         return getattr(library.nn, name)(*TORCH[name])
     if kind == "timm":
