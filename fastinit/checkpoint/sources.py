@@ -96,7 +96,7 @@ def warn_untied(specs: Sequence[TensorSpec], streams: Mapping[str, str], config:
         content = families.content(family.preset)
         settings = _settings(content, config)
         for name, first in _ties(specs, content.get("tied", {}), settings).items():
-            if streams[name] != streams[first]:
+            if first in streams and streams[name] != streams[first]:
                 warnings.warn(
                     f"{name} and {first} are one tensor in {family.preset}, but get values of their own, so"
                     f" from_pretrained unties them: give {name} same_as = {first!r}",
@@ -109,8 +109,11 @@ def _ties(specs: Sequence[TensorSpec], tied: Mapping[str, Any], config: Mapping[
     shapes = {spec.name: spec.shape for spec in specs}
     found: dict[str, str] = {}
     for name, firsts in tied.items() if config.get("tie_word_embeddings", True) else ():
-        for first in [firsts] if isinstance(firsts, str) else firsts:
-            if name in shapes and shapes.get(first) == shapes[name]:
+        # A list may have the tied tensor alone: it is made as the other would be.
+        for first in sorted(
+            [firsts] if isinstance(firsts, str) else firsts, key=lambda each: each not in shapes
+        ):
+            if name in shapes and shapes.get(first, shapes[name]) == shapes[name]:
                 found.setdefault(name, first)
     return found
 
@@ -124,7 +127,7 @@ def _tied(rules: Sequence[Rule], ties: Mapping[str, str], specs: Sequence[Tensor
         for rule in [
             rule
             for rule in rules
-            if rule.min_ndim <= ndim[first] <= rule.max_ndim and matcher(rule.match)(first)
+            if rule.min_ndim <= ndim[name] <= rule.max_ndim and matcher(rule.match)(first)
         ][:1]
     ]
 

@@ -238,3 +238,14 @@ def test_dummy_makes_any_tensor():
         assert np.isfinite(made).all()
         assert (np.abs(made) <= 1).all()
     assert (values(next(c for c in recipe.choices if c.spec.name == "F321(3,).bn.running_var"), 1) == 1).all()
+
+
+def test_a_tied_tensor_without_the_other_is_made_as_it_would_be():
+    stem = "roberta.encoder.layer.0.attention.self.query.weight"
+    head = resolve(
+        [f32(stem, 8, 8), f32("lm_head.layer_norm.weight", 8), f32("lm_head.decoder.weight", 9, 8)]
+    )
+    assert (head.choices[2].stream, head.choices[2].rule.padding_idx) == (
+        "roberta.embeddings.word_embeddings.weight",
+        1,
+    )
