@@ -109,11 +109,10 @@ def _ties(specs: Sequence[TensorSpec], tied: Mapping[str, Any], config: Mapping[
     shapes = {spec.name: spec.shape for spec in specs}
     found: dict[str, str] = {}
     for name, firsts in tied.items() if config.get("tie_word_embeddings", True) else ():
-        # A list may have the tied tensor alone: it is made as the other would be.
-        for first in sorted(
-            [firsts] if isinstance(firsts, str) else firsts, key=lambda each: each not in shapes
-        ):
-            if name in shapes and shapes.get(first, shapes[name]) == shapes[name]:
+        # A list may have the tied tensor alone: it is made as the one that it equals would be.
+        absent = shapes.get(name) if isinstance(firsts, str) else None
+        for first in [firsts] if isinstance(firsts, str) else firsts:
+            if name in shapes and shapes.get(first, absent) == shapes[name]:
                 found.setdefault(name, first)
     return found
 

@@ -68,7 +68,7 @@ def _filled(
     if table.get("padding_idx") == "pad_token_id":
         row = config.get("pad_token_id")
         fits = row is not None and 0 <= row < min(
-            (shapes[name][0] for name in found if shapes[name]), default=0
+            (shapes[name][0] for name in found if shapes[name]), default=row + 1
         )
         table = {k: v for k, v in table.items() if k != "padding_idx"} | (
             {"padding_idx": row} if fits else {}
