@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["LIBRARIES", "config_of", "is_model"]
+__all__ = ["LIBRARIES", "beside", "config_of", "is_model"]
 
 #: What comes before the colon in ``timm:NAME`` and so on.
 LIBRARIES = ("diffusers", "py", "timm", "torchvision")
@@ -38,9 +39,34 @@ def config_of(source: str | os.PathLike[str]) -> Path | None:
         path = path / "config.json"
     if path.suffix != ".json" or not path.is_file():
         return None
+    return path if _content(path).keys() & {"model_type", "architectures"} else None
+
+
+def beside(source: Any) -> dict[str, Any]:
+    """Return what the config.json beside a checkpoint's files says: model_type, initializer_range and so on.
+
+    Values that are not of config.json's kind are left out, and so is all if there is no config.json.
+    """
+    if not isinstance(source, (str, os.PathLike)):
+        return {}
+    path = Path(source)
+    if not (path.is_dir() or path.name.endswith((".safetensors", ".safetensors.index.json"))):
+        return {}
+    content = _content((path if path.is_dir() else path.parent) / "config.json")
+    valid: dict[str, Callable[[Any], bool]] = {
+        "model_type": lambda value: isinstance(value, str),
+        "initializer_range": lambda value: type(value) in (int, float) and 0 <= value < 1e6,
+        "pad_token_id": lambda value: value is None or type(value) is int,
+        "tie_word_embeddings": lambda value: type(value) is bool,
+    }
+    return {key: content[key] for key, test in valid.items() if key in content and test(content[key])}
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file, or nothing if there is none."""
     try:
         with open(path, "rb") as file:
             content = json.loads(file.read(1 << 20))
     except (OSError, ValueError, RecursionError):
-        return None
-    return path if isinstance(content, dict) and content.keys() & {"model_type", "architectures"} else None
+        return {}
+    return content if isinstance(content, dict) else {}

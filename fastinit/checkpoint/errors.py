@@ -1,5 +1,27 @@
-"""The error for bad input."""
+"""The errors for bad input."""
+
+from typing import Any
 
 
 class BadInput(ValueError):
     """Input that cannot be used. Its message is one line with the problem and its place."""
+
+
+class Unmatched(BadInput):
+    """Tensors that no rule matches.
+
+    Attributes
+    ----------
+    first : str
+        The message's first line.
+    choices : list
+        The choice of each tensor that a rule matches.
+    specs : list
+        All tensors, in order.
+    details : str
+        Its other lines, that list what is left, and rules to paste.
+    """
+
+    def __init__(self, message: str, details: str, choices: Any, specs: Any) -> None:
+        super().__init__(f"{message}\n{details}")
+        self.first, self.details, self.choices, self.specs = message, details, choices, specs

@@ -50,7 +50,15 @@ class Model:
         self._plans: dict[tuple[Rule, str, tuple[int, ...]], TensorPlan] = {}
 
     def match(self, spec: TensorSpec) -> int:
-        """Return the number of the first rule that matches a tensor."""
+        """Return the number of the first rule that matches a tensor. BadInput if there is none."""
+        number = self.find(spec)
+        if number is None:
+            tensor = f"{spec.name!r}, {spec.dtype} {list(spec.shape)}"
+            raise BadInput(f"{self.rules_from}: no rule matches tensor {tensor}")
+        return number
+
+    def find(self, spec: TensorSpec) -> int | None:
+        """Return the number of the first rule that matches a tensor, or None."""
         numbers: list[int] = sorted([*self._named.get(spec.name, []), *self._matchers])
         for number in numbers:
             rule = self.rules[number]
@@ -60,8 +68,7 @@ class Model:
                 continue
             if "fan_in" not in rule.variables or self.fan_in(spec) is not None:
                 return number
-        tensor = f"{spec.name!r}, {spec.dtype} {list(spec.shape)}"
-        raise BadInput(f"{self.rules_from}: no rule matches tensor {tensor}")
+        return None
 
     def choose(self, spec: TensorSpec, number: int) -> Choice:
         """Return a tensor's choice under a rule that matches it."""
@@ -120,7 +127,8 @@ class Model:
         weight = self.tensors.get(re.sub(r"bias$", "weight", spec.name))
         if weight is None or weight is spec or len(weight.shape) < 2:
             return None
-        layout = self.rules[self.match(weight)].layout or "oi"
+        number = self.find(weight)
+        layout = (number is not None and self.rules[number].layout) or "oi"
         return compute_fans(weight.shape, layout=layout)[0]
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy.typing as npt
 
 from . import formats, sizes
+from .configs import beside
 from .errors import BadInput
 from .manifest import read, select
 from .recipe import Recipe, resolve
@@ -105,7 +106,10 @@ def plan(
     seed : int, optional
         The seed of all tensors.
     init : str, path or list of Rule, optional
-        The rules for filling tensors: a preset's name, ``"auto"``, a TOML file, or the rules.
+        The rules for filling tensors: a preset's name, ``"auto"``, a TOML file, or the rules. An initialiser
+        such as ``"normal(std=0.02)"`` makes all matrices. ``"dummy"`` makes any tensor, for load tests.
+        Presets take `initializer_range` and padding from a ``config.json`` beside a checkpoint, and
+        ``"auto"`` takes its `model_type`. If the family is not known, ``"auto"`` warns.
     dtype : str or dtype, optional
         The dtype that all floating-point tensors get: F64, F32, F16, BF16, F8_E4M3 or F8_E5M2.
     max_shard_size : int or str, optional
@@ -136,7 +140,7 @@ def plan(
     specs = read(source, dtype)
     selected = select(specs, only)
     # Rules see all tensors, even if only some are selected, as they may depend on the depth of the model.
-    recipe = resolve(specs, init, seed).of(selected)
+    recipe = resolve(specs, init, seed, beside(manifest)).of(selected)
     if target is None:
         return CheckpointPlan(recipe, formats.FORMATS[0], Path(), "", {})
     stem = "model" if recording is None else recording.stem

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import glob
 import hashlib
 import json
 import operator
+import os
+import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +23,7 @@ from fastinit.random import PCG64, Generator
 
 from . import sources
 from .choices import Choice
-from .errors import BadInput
+from .errors import BadInput, Unmatched
 from .matching import Model
 from .pieces import PIECE, number_of_threads, ranges
 from .rules import Rule, dumps
@@ -131,21 +134,34 @@ class Recipe:
                 yield choice, rng, 0, choice.spec.size
 
 
-def resolve(specs: Sequence[TensorSpec], init: Any = "auto", seed: Any = 0) -> Recipe:
+def resolve(
+    specs: Sequence[TensorSpec],
+    init: Any = "auto",
+    seed: Any = 0,
+    config: Mapping[str, Any] | None = None,
+) -> Recipe:
     """Return the recipe of a model; `init` and `seed` are as for `fastinit.checkpoint.plan`.
 
-    BadInput if no rule matches a tensor, its rule cannot make it, a rule is malformed, or a preset is
-    unknown.
+    `config` is what the model's config.json says, if there is one. BadInput if no rule matches a tensor, its
+    rule cannot make it, a rule is malformed, or a preset is unknown.
     """
-    rules_from, own, preset = sources.load(specs, init)
+    rules_from, own, preset = sources.load(specs, init, config)
     rules = own + preset
     model = Model(specs, rules, rules_from)
     won: list[dict[Rule, None]] = [{} for _ in rules]
-    choices = []
+    choices, left = [], []
     for spec in specs:
-        number = model.match(spec)
+        number = model.find(spec)
+        if number is None:
+            left.append(spec)
+            continue
         choices.append(model.choose(spec, number))
         won[number][choices[-1].rule] = None
+    if left:
+        error = _unmatched(rules_from, left, choices, specs)
+        raise error if isinstance(init, (str, os.PathLike)) else BadInput(error.first)
+    if isinstance(init, (str, os.PathLike)):
+        sources.warn_untied(specs, {choice.spec.name: choice.stream for choice in choices}, config or {})
     used = [rule for rule, exact in zip(rules, won, strict=True) if exact]
     return Recipe(
         seed=checked_seed(seed),
@@ -155,6 +171,30 @@ def resolve(specs: Sequence[TensorSpec], init: Any = "auto", seed: Any = 0) -> R
         layers=model.layers if any("layers" in rule.variables for rule in used) else None,
         unused=[rule.match for rule, exact in zip(own, won, strict=False) if not exact],
     )
+
+
+def _unmatched(
+    rules_from: str, left: Sequence[TensorSpec], choices: list[Choice], specs: Sequence[TensorSpec]
+) -> Unmatched:
+    """Return the error that lists tensors without a rule, grouped if only numbers in their names differ."""
+    groups: dict[str, list[TensorSpec]] = {}
+    for spec in left:
+        pattern = r"\d+".join(map(re.escape, re.split(r"(?<!\w)\d+(?!\w)", spec.name)))
+        groups.setdefault(f"/^{pattern}$/" if r"\d+" in pattern else glob.escape(spec.name), []).append(spec)
+    first = f"{left[0].name!r}, {left[0].dtype} {list(left[0].shape)}"
+    message = f"{rules_from}: no rule matches tensor {first}"
+    message += f" and {len(left) - 1} more" if left[1:] else ""
+    lines = []
+    for match, group in groups.items():
+        init = "normal(std=0.02)" if len(group[0].shape) > 1 and group[0].floating else "zeros"
+        quoted = f"'{match}'" if "'" not in match else json.dumps(match)
+        lines += [f"# {len(group)}: {group[0].name}, {group[0].dtype} {list(group[0].shape)}"]
+        lines += ["[[rule]]", f"match = {quoted}", f'init = "{init}"', ""]
+    base = rules_from.partition(",")[0]
+    if base in sources.PRESETS:
+        lines.insert(0, f'extends = "{base}"\n')
+    details = "\n".join(["Rules for a TOML file, to be made right:", "", *lines])
+    return Unmatched(message, details, choices, list(specs))
 
 
 def checked_seed(seed: Any) -> int:

@@ -127,7 +127,8 @@ def verify(
     >>> import tempfile
     >>> from fastinit import checkpoint
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = checkpoint.generate({"fc.weight": {"dtype": "F32", "shape": [10, 784]}}, folder, seed=7)
+    ...     model = {"fc.weight": {"dtype": "F32", "shape": [10, 784]}}
+    ...     _ = checkpoint.generate(model, folder, seed=7, init="torch")
     ...     found = [checkpoint.verify(folder), checkpoint.verify(folder, seed=8)]
     >>> [(each.same, [(d.name, d.index) for d in each.differences]) for each in found]
     [(True, []), (False, [('fc.weight', (0, 0))])]

@@ -8,12 +8,14 @@ import gc
 import io
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import fastinit
 from fastinit import _signals
 from fastinit.checkpoint import BadInput
+from fastinit.checkpoint.errors import Unmatched
 
 from . import generate, info, inspect, rules, verify
 from .terminal import printable
@@ -38,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     _mend_streams()
     try:
-        with _signals.handled():
+        with _signals.handled(), _warnings_as_lines():
             args = _parser(argv).parse_args(argv)
             # The records of a million tensors have no cycles. Walking them takes a third more.
             with _without_collector():
@@ -70,6 +72,23 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
+@contextlib.contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Context in which fastinit's warnings are lines on standard error."""
+    with warnings.catch_warnings():
+        other = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if category is UserWarning:
+                print(f"fastinit: warning: {printable(str(message))}", file=sys.stderr)
+            else:
+                other(message, category, *place, **more)
+
+        warnings.showwarning = show
+        warnings.simplefilter("always", UserWarning)
+        yield
+
+
 def _mend_streams() -> None:
     """Discard output if its stream is closed, and escape characters that the encoding lacks."""
     sys.stdout = sys.stdout or open(os.devnull, "w")
@@ -97,8 +116,14 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _fail(status: int, error: object) -> int:
-    message = " ".join(str(error).split()) or type(error).__name__
+    first, more = (error.first, error.details) if isinstance(error, Unmatched) else (error, "")
+    message = " ".join(str(first).split()) or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    print(f"fastinit: error: {printable(message)}", file=sys.stderr)
+    print(
+        f"fastinit: error: {printable(message)}",
+        *map(printable, more.splitlines()),
+        sep="\n",
+        file=sys.stderr,
+    )
     return status

@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fastinit.checkpoint import BadInput, CheckpointPlan, Recording, Summary, generate, plan
+from fastinit.checkpoint import BadInput, CheckpointPlan, Choice, Recording, Summary, generate, plan
 from fastinit.checkpoint.configs import is_model
+from fastinit.checkpoint.errors import Unmatched
 from fastinit.checkpoint.manifest import GPT2
 from fastinit.checkpoint.pieces import number_of_threads
 
@@ -51,7 +52,9 @@ def add_parser(verbs: Any) -> None:
         "--init",
         default="auto",
         metavar="PRESET_OR_TOML",
-        help="the rules; auto, if left out, recognises the model by its names",
+        help="the rules: a preset's name, a TOML file, an initialiser for all matrices such as"
+        " 'normal(std=0.02)', or dummy, which makes any tensor; auto, if left out, recognises the model by"
+        " its names",
     )
     add("--dtype", metavar="D", help="make floating-point tensors F64, F32, F16, BF16, F8_E4M3 or F8_E5M2")
     add("--threads", type=int, metavar="N", help="the number of threads; one for each CPU if left out")
@@ -82,7 +85,7 @@ def add_parser(verbs: Any) -> None:
     add("--digest", action="store_true", help="also print a digest of the bytes")
     add("--dry-run", action="store_true", help="show how each tensor would be filled; write nothing")
     add("--json", action="store_true", help="print the summary, or the dry run, as JSON")
-    add("--quiet", action="store_true", help="print only errors")
+    add("--quiet", action="store_true", help="print only warnings and errors")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -100,7 +103,10 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput(f"{source}: --arg and --record need a model, such as a config.json or timm:resnet50")
     if args.dry_run:
         number_of_threads(args.threads)
-        show(plan(source, args.output, **what), args)
+        try:
+            show(plan(source, args.output, **what), args)
+        except Unmatched as error:
+            _show_unmatched(error, args)
         return 0
     how = {key: getattr(args, key) for key in ("threads", "force", "resume", "digest")}
     with progress(quiet=args.quiet) as report:
@@ -154,10 +160,7 @@ def describe(summary: Summary) -> str:
 def show(planned: CheckpointPlan, args: argparse.Namespace) -> None:
     """Print how each tensor would be filled, and the files."""
     recipe = planned.recipe
-    rows = [
-        (each.spec.name, each.spec.dtype, each.spec.shape, each.fans, each.match, each.label, each.std)
-        for each in recipe.choices
-    ]
+    rows = [*map(_row, recipe.choices)]
     if args.json:
         choices = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
         more = {"layers": recipe.layers, "unused": recipe.unused, "choices": choices}
@@ -165,11 +168,7 @@ def show(planned: CheckpointPlan, args: argparse.Namespace) -> None:
         return
     if args.quiet:
         return
-    cells = [
-        [name, dtype, _list(shape), _list(fans), match, init, "" if std is None else f"{std:.6g}"]
-        for name, dtype, shape, fans, match, init, std in rows
-    ]
-    print_table(_COLUMNS, cells)
+    _print_rows(rows)
     lines = [
         "",
         _counts(planned),
@@ -181,6 +180,35 @@ def show(planned: CheckpointPlan, args: argparse.Namespace) -> None:
     if recipe.unused:
         lines.append(f"rules that made nothing: {', '.join(recipe.unused)}")
     print(*map(printable, lines), sep="\n")
+
+
+def _show_unmatched(error: Unmatched, args: argparse.Namespace) -> None:
+    """Print how each tensor would be filled, those without a rule marked, and the rules to add."""
+    chosen = {each.spec.name: _row(each) for each in error.choices}
+    rows = [
+        chosen.get(spec.name, (spec.name, spec.dtype, spec.shape, None, "(no rule)", "", None))
+        for spec in error.specs
+    ]
+    if args.json:
+        unmatched = [spec.name for spec in error.specs if spec.name not in chosen]
+        choices = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
+        print(as_json({"unmatched": unmatched, "rules": error.details, "choices": choices}))
+    elif not args.quiet:
+        _print_rows(rows)
+        print("", *map(printable, str(error).splitlines()), sep="\n")
+
+
+def _row(each: Choice) -> tuple[Any, ...]:
+    spec = each.spec
+    return spec.name, spec.dtype, spec.shape, each.fans, each.match, each.label, each.std
+
+
+def _print_rows(rows: Sequence[tuple[Any, ...]]) -> None:
+    cells = [
+        [name, dtype, _list(shape), _list(fans), match, init, "" if std is None else f"{std:.6g}"]
+        for name, dtype, shape, fans, match, init, std in rows
+    ]
+    print_table(_COLUMNS, cells)
 
 
 def _counts(of: CheckpointPlan | Summary) -> str:

@@ -132,3 +132,64 @@ def test_the_documentations_examples_are_rules(toml):
     assert labels[0][2] == "xavier_uniform(gain=0.5) layout=io"
     assert labels[1][0] == "normal(std=0.01)"
     assert labels[2][1] == "zeros"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("config = 3", "config must be a table"),
+        ("[tied]\na = 3", "tied must name tensors, not 3"),
+        ("[[rule]]\nmatch='*'\ninit='zeros'\nsizes=3", "rule 1: init 'zeros': sizes must be a table"),
+        ("[[rule]]\nmatch='*'\ninit='zeros'\nsizes={n='b'}", r"size 'b' must be a name and \[axis\]"),
+        ("[[rule]]\nmatch='*'\ninit='zeros'\nsizes={n=[3]}", "rule 1: init 'zeros': expected string"),
+        ("[[rule]]\nmatch='*'\ninit='zeros'\nwithout='\\1'", "rule 1: init 'zeros': invalid group reference"),
+        ("[[rule]]\nmatch='*'\ninit='normal(std={initializer_range})'", "unknown name 'initializer_range'"),
+        ("[[rule]]\nmatch='*'\ninit='zeros'\npadding_idx='pad'", "padding_idx must be an integer"),
+    ],
+)
+def test_a_malformed_template_is_one_clear_line(text, message, toml):
+    with pytest.raises(BadInput, match=message) as raised:
+        choose([f32("a", 1)], toml(text))
+    assert "\n" not in str(raised.value)
+
+
+def test_what_a_rule_takes_from_other_tensors(toml):
+    path = toml(r"""
+        [config]
+        initializer_range = 0.5
+        pad_token_id = 1
+
+        [tied]
+        "head.weight" = "embed.weight"
+
+        [[rule]]
+        match = '/^(.*)\.in\.weight$/'
+        init = "constant(value={n + initializer_range})"
+        sizes = { n = ['\1.out.weight[1]', '\1.bias[0]'] }
+
+        [[rule]]
+        match = '/^(.*)\.in\.weight$/'
+        init = "constant(value={n})"
+        sizes = { n = '*.out.weight[#]' }
+
+        [[rule]]
+        match = "embed.weight"
+        init = "normal(std={initializer_range})"
+        padding_idx = "pad_token_id"
+
+        [[rule]]
+        match = "*"
+        init = "zeros"
+    """)
+    shapes = {
+        "a.in.weight": (2, 3),
+        "a.out.weight": (4, 5),
+        "b.in.weight": (2, 3),
+        "b.bias": (7,),
+        "c.in.weight": (2, 3),
+    }
+    choices = choose([f32(name, *shape) for name, shape in shapes.items()], path)
+    assert [choice.mean for choice in choices] == [5.5, 0, 7.5, 0, 1]
+    embed, head = choose([f32("embed.weight", 9, 4), f32("head.weight", 9, 4)], path)
+    assert (embed.rule.padding_idx, head.rule.padding_idx, head.stream) == (1, 1, "embed.weight")
+    assert choose([f32("embed.weight", 1, 4)], path)[0].rule.padding_idx is None

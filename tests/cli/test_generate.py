@@ -42,8 +42,9 @@ def test_the_summary_as_json(run, model, tmp_path):
 
 
 def test_quiet(run, model, tmp_path):
-    assert run("generate", model, "-o", tmp_path, "--quiet") == (0, "", "")
-    assert run("generate", model, "-o", tmp_path, "--quiet", "--dry-run") == (0, "", "")
+    quiet = "generate", model, "--init", "torch", "-o", tmp_path, "--quiet"
+    assert run(*quiet) == (0, "", "")
+    assert run(*quiet, "--dry-run") == (0, "", "")
 
 
 def test_many_shards_are_one_line(run, model, tmp_path):
@@ -144,9 +145,9 @@ def test_every_list_has_its_preset(run, path):
         ["model.json", "--init", "nonsense"],
         ["model.json", "--dtype", "F8"],
         ["model.json", "--only", "nothing"],
-        ["model.json", "--seed", "-1"],
-        ["model.json", "-o", "missing/folder"],
-        ["model.json", "-o", "model.json"],
+        ["model.json", "--init", "torch", "--seed", "-1"],
+        ["model.json", "--init", "torch", "-o", "missing/folder"],
+        ["model.json", "--init", "torch", "-o", "model.json"],
         ["cut.json"],
     ],
 )
@@ -174,9 +175,54 @@ def test_failures(run, model, tmp_path, monkeypatch, error, status, line):
         raise error
 
     monkeypatch.setattr(os, "pwrite", fail)
-    assert run("generate", model, "-o", tmp_path / "new") == (
+    assert run("generate", model, "--init", "torch", "-o", tmp_path / "new") == (
         status,
         "",
         f"fastinit: error: {line.format(file=tmp_path / 'new' / 'model.safetensors')}\n",
     )
     assert not (tmp_path / "new").exists()
+
+
+def test_a_doubt_is_told_even_if_quiet(run, model, tmp_path):
+    status, out, err = run("generate", model, "-o", tmp_path / "new", "--quiet")
+    assert (status, out) == (0, "")
+    assert err.startswith("fastinit: warning: the names are of no known family: preset torch may be wrong")
+    assert "config.json" in err
+    assert err.count("\n") == 1
+
+
+@pytest.fixture
+def odd(tmp_path):
+    path = tmp_path / "odd.json"
+    names = {f"layers.{n}.odd": [4, 4] for n in range(3)} | {"fc.weight": [4, 5], "codes": [7]}
+    path.write_text(json.dumps({name: {"dtype": "F32", "shape": shape} for name, shape in names.items()}))
+    return path
+
+
+def test_all_tensors_without_a_rule_are_listed_with_rules_to_paste(run, odd, tmp_path):
+    status, out, err = run("generate", odd, "-o", tmp_path / "new", "--init", "he")
+    assert (status, out) == (2, "")
+    first, _, rules = err.partition("\n")
+    assert first == "fastinit: error: he: no rule matches tensor 'layers.0.odd', F32 [4, 4] and 3 more"
+    assert "# 3: layers.0.odd, F32 [4, 4]" in rules
+    assert not (tmp_path / "new").exists()
+    mine = tmp_path / "mine.toml"
+    mine.write_text(rules.partition("\n")[2])
+    status, out, _ = run("generate", odd, "-o", tmp_path / "new", "--init", mine, "--dry-run", "--json")
+    assert status == 0
+    stds = {choice["name"]: choice["std"] for choice in json.loads(out)["choices"]}
+    assert (stds["layers.2.odd"], stds["codes"]) == (0.02, 0)
+
+
+def test_a_dry_run_marks_tensors_without_a_rule(run, odd):
+    status, out, err = run("generate", odd, "--init", "he", "--dry-run")
+    assert (status, err) == (0, "")
+    marked = [line.split()[0] for line in out.splitlines() if "(no rule)" in line]
+    assert marked == ["layers.0.odd", "layers.1.odd", "layers.2.odd", "codes"]
+    assert "[[rule]]" in out
+    status, out, _ = run("generate", odd, "--init", "he", "--dry-run", "--json")
+    assert (status, json.loads(out)["unmatched"]) == (0, marked)
+
+
+def test_any_list_can_be_dummy(run, odd, tmp_path):
+    assert run("generate", odd, "-o", tmp_path / "new", "--init", "dummy", "--quiet") == (0, "", "")

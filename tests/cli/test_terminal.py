@@ -67,6 +67,6 @@ def test_control_characters_are_shown_and_not_obeyed(run, tmp_path):
 def test_names_that_the_terminal_has_no_letters_for(tmp_path):
     path = tmp_path / "list.json"
     path.write_text(json.dumps({"größe.weight": {"dtype": "F32", "shape": [4, 5]}}))
-    done = shell('PYTHONIOENCODING=ascii "$@"', "generate", path, "--dry-run")
+    done = shell('PYTHONIOENCODING=ascii "$@"', "generate", path, "--init", "torch", "--dry-run")
     assert (done.returncode, done.stderr) == (0, "")
     assert "gr\\xf6\\xdfe.weight " in done.stdout
