@@ -190,7 +190,7 @@ def test_other_errors_of_the_code_are_its_own():
     def make():
         raise RuntimeError("no such layer")
 
-    with pytest.raises(RuntimeError, match="^no such layer$"):
+    with pytest.raises(RuntimeError, match="no such layer"):
         record(make)
 
 
