@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from . import hooks
+from .memory import with_large_pages
 from .tracker import key_of, written_by
 
 __all__ = ["meta_parameters", "skip_init"]
@@ -85,7 +86,7 @@ class _Skip(TorchDispatchMode):
         self._parameters: dict[int, nn.Parameter] = {}
 
     def register(self, parameter: nn.Parameter) -> nn.Parameter:
-        self._parameters[key_of(parameter)] = parameter
+        self._parameters[key_of(parameter)] = with_large_pages(parameter)
         return parameter
 
     def __enter__(self) -> _Skip:

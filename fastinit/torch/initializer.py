@@ -20,6 +20,7 @@ from fastinit.random import PCG64, Generator
 
 from . import own
 from .filling import fill, write
+from .memory import with_large_pages
 from .names import Named, check_parameters, named_tensors, spec_of
 from .naming import Live, by_name
 from .tracker import key_of
@@ -186,7 +187,10 @@ def _allocate(tensors: list[Named], device: torch.device | str | None, dtype: to
         as_dtype = dtype if dtype is not None and old.is_floating_point() else old.dtype
         if (to, as_dtype) == (old.device, old.dtype):
             continue
-        new = torch.empty_like(old, device=to, dtype=as_dtype) if old.is_meta else old.to(to, as_dtype)
+        if old.is_meta:
+            new = with_large_pages(torch.empty_like(old, device=to, dtype=as_dtype))
+        else:
+            new = old.to(to, as_dtype)
         if isinstance(old, nn.Parameter):
             new = nn.Parameter(new, requires_grad=old.requires_grad)
             new.__dict__.update(old.__dict__)

@@ -19,6 +19,7 @@ from .describing import Event, Unclear, describe, events_of, truncated
 from .filling import fill
 from .hooks import own_arguments
 from .names import check_parameters, named_tensors, spec_of
+from .own import forget_initialized
 from .rules import plan_of_events
 from .tracker import Call, Geometry, Tracker, covers, key_of, name_of
 
@@ -33,6 +34,7 @@ def by_name(module: nn.Module, seed: int) -> Live:
     The module's own code runs unchanged: element i of a parameter or buffer gets element i of the stream
     ``fold_in(name)``, each time that it is drawn. So neither the order nor the number of draws matters. A
     view gets the values of its place. What else the code does (scales, padding rows, tables) simply happens.
+    On entry, transformers' marks of what it has initialised are removed, as its code skips these.
 
     Parameters
     ----------
@@ -84,6 +86,11 @@ class Live(Tracker):
     def name(self, name: str, tensor: torch.Tensor) -> None:
         """Give a tensor's memory a name, unless it has one."""
         self._names.setdefault(key_of(tensor), (name, tensor))
+
+    def __enter__(self) -> Live:
+        forget_initialized(self.module)
+        super().__enter__()
+        return self
 
     def __exit__(self, *exception: Any) -> None:
         super().__exit__(*exception)

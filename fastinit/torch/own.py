@@ -14,7 +14,7 @@ from fastinit.checkpoint.steps import norm
 
 from .filling import write
 
-__all__ = ["parametrized", "run", "without_parametrizations"]
+__all__ = ["forget_initialized", "parametrized", "run", "without_parametrizations"]
 
 
 def run(module: nn.Module) -> None:
@@ -25,7 +25,7 @@ def run(module: nn.Module) -> None:
     """
     whole = getattr(module, "initialize_weights", None)
     if callable(whole):
-        _forget_initialized(module)
+        forget_initialized(module)
         with _untied(module):
             whole()
     elif callable(whole := getattr(module, "init_weights", None)):
@@ -37,7 +37,7 @@ def run(module: nn.Module) -> None:
                 reset()
 
 
-def _forget_initialized(module: nn.Module) -> None:
+def forget_initialized(module: nn.Module) -> None:
     """Remove the marks by which transformers skips what it has initialised or loaded."""
     for each in (*module.modules(), *module.parameters(), *module.buffers()):
         each.__dict__.pop("_is_hf_initialized", None)

@@ -163,7 +163,9 @@ class _Recorder:
                     stack.enter_context(torch.device("meta"))
                 stack.enter_context(Readable(self._tracker))
                 yield
-        except NoValue as error:
+        except (NoValue, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "meta" not in str(error):
+                raise
             raise CannotRecord(f'{error}; device="cpu" records while the model is really built') from None
 
     def result(self, module: nn.Module, saved: Saved | None = None) -> Recording:

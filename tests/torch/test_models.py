@@ -1,7 +1,9 @@
 """What libraries' own code draws, compared with what is recorded of it."""
 
 import math
+import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -130,3 +132,12 @@ def test_a_difference_is_seen():
     uniform[3] = 0
     assert difference(uniform, drawn).startswith("kurtosis")
     assert difference(right[:50], drawn).startswith("float32 (50, 50)")
+
+
+def test_the_page_lists_these_models():
+    page = (Path(__file__).parents[2] / "docs" / "own_init.md").read_text()
+    listed = dict(re.findall(r"^\| (\w+) \| (.*) \|$", page.partition("## Models tested")[2], re.MULTILINE))
+    names = {library: [] for library, _ in MODELS}
+    for library, name in MODELS:
+        names[library].append(name.replace(":", ""))
+    assert listed == {"library": "models", **{key: ", ".join(each) for key, each in names.items()}}

@@ -164,6 +164,20 @@ def test_the_order_and_repeats_do_not_matter():
     assert not torch.equal(one[0].weight, one[1].weight)
 
 
+def test_marks_of_transformers_do_not_keep_its_code_from_running():
+    class Marked(nn.Linear):
+        _is_hf_initialized = False
+
+        def initialize_weights(self):
+            if not self._is_hf_initialized:
+                nn.init.normal_(self.weight)
+                self._is_hf_initialized = True
+
+    marked = Marked(5, 4)
+    marked.initialize_weights()
+    assert torch.equal(filled(Marked.initialize_weights, marked), wanted("normal"))
+
+
 def test_names_lose_what_wrappers_add():
     module = nn.Sequential(linear())
     compiled = torch.compile(module, backend="eager")

@@ -180,10 +180,19 @@ def code(function, *shape):
         (code(lambda w: w.fill_(torch.rand(3).sum().item())), r"Tensor.item\(\) depends on rand"),
         (code(lambda w: w.normal_().copy_(torch.eye(3) + w), 3, 3), "weight: .*table of values"),
         (lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(3, 4)), "_[uv]: "),
+        (lambda: nn.utils.parametrizations.orthogonal(nn.Linear(3, 3)), 'meta tensors; device="cpu" records'),
     ],
 )
 def test_what_no_rule_says_is_an_error_that_names_it(make, error):
     with pytest.raises(CannotRecord, match=error):
+        record(make)
+
+
+def test_other_errors_of_the_code_are_its_own():
+    def make():
+        raise RuntimeError("no such layer")
+
+    with pytest.raises(RuntimeError, match="no such layer"):
         record(make)
 
 
