@@ -48,9 +48,12 @@ def memory_of(x: Any, *, output: bool, fills: bool = False) -> tuple[Array, Dtyp
             raise RuntimeError(
                 "the tensor requires grad, which fastinit does not record: give tensor.detach()"
             )
-        if x.dtype == torch.bfloat16:
-            bfloat16 = _dtypes.DTYPES["bf16"]
-            return x.detach().view(torch.int16).numpy().view(bfloat16.storage), bfloat16
+        if x.untyped_storage().nbytes() == 0 and x.numel():
+            raise ValueError("the tensor's storage has been freed")
+        record = _dtypes.of_torch(x.dtype)
+        if record is not None:  # NumPy has no such dtype
+            words = x.detach().view(getattr(torch, f"int{8 * record.storage.itemsize}"))
+            return words.numpy().view(record.storage), record
         array = x.detach().numpy()
     elif isinstance(x, np.ndarray):
         array = x if type(x) is np.ndarray else x.view(np.ndarray)
@@ -64,6 +67,8 @@ def memory_of(x: Any, *, output: bool, fills: bool = False) -> tuple[Array, Dtyp
             raise TypeError(f"{wanted}, not {type(x).__name__}") from None
     else:
         array = np.asarray(x)
+        if array.dtype.kind in "iu" and not hasattr(x, "dtype"):
+            array = array.astype(np.float64)  # a list or a number
     dtype, storage = _record_of(array.dtype)
     return array if storage is None else array.view(storage), dtype
 
@@ -114,7 +119,7 @@ def say_written(out: Any) -> None:
 
 
 def _floating(array: Array, dtype: Dtype | None) -> tuple[Array, Dtype]:
-    if dtype is None:
+    if dtype is None or dtype not in _dtypes.DTYPES.values():
         raise TypeError(
             f"float16, bfloat16, float32 or float64 is wanted, not an array of dtype {array.dtype}"
         )

@@ -26,6 +26,8 @@ class Distribution(NamedTuple):
         (scale, fan) -> the parameters that give mean 0 and variance ``scale / fan``.
     reach : callable
         (parameters, mean) -> the numbers that the working precision must hold.
+    values : callable
+        (parameters) -> values that are likely, which the dtype must hold.
     refusal : callable
         (parameters) -> the error, for parameters that the C core refuses.
     """
@@ -34,6 +36,7 @@ class Distribution(NamedTuple):
     moments: Callable[..., tuple[float, float, float]]
     centred: Callable[[float, float], Parameters]
     reach: Callable[..., Parameters]
+    values: Callable[..., Parameters]
     refusal: Callable[..., Exception] = lambda *parameters: ValueError(f"{parameters} are out of range")
 
 
@@ -63,6 +66,12 @@ def _no_value_between(low: float, high: float, mean: float, std: float) -> Excep
     return ValueError("low > high" if low > high else f"no value lies between low={low} and high={high}")
 
 
+def _too_wide(low: float, high: float) -> Exception:
+    if math.isfinite(high - low):
+        return OverflowError(f"low={low} or high={high} is outside the dtype's valid bounds")
+    return OverflowError("high - low range exceeds valid bounds")
+
+
 def _bounds(scale: float, fan: float) -> Parameters:
     bound = math.sqrt(3.0 * scale / fan)
     return -bound, bound
@@ -74,13 +83,15 @@ DISTRIBUTIONS = {
         moments=lambda low, high: (low / 2.0 + high / 2.0, (high - low) / math.sqrt(12.0), 1.8),
         centred=_bounds,
         reach=lambda low, high, mean: (low, high, high - low),
-        refusal=lambda low, high: OverflowError("high - low range exceeds valid bounds"),
+        values=lambda low, high: (low, high),
+        refusal=_too_wide,
     ),
     "normal": Distribution(
         ("mean", "std"),
         moments=lambda mean, std: (mean, std, 3.0),
         centred=lambda scale, fan: (0.0, math.sqrt(scale / fan)),
         reach=lambda mean, std, _: (mean, std),
+        values=lambda mean, std: (mean - std, mean + std),
     ),
     "truncated_normal": Distribution(
         ("low", "high", "mean", "std"),  # the bounds are in standard deviations from the mean
@@ -88,6 +99,9 @@ DISTRIBUTIONS = {
         centred=lambda scale, fan: (-2.0, 2.0, 0.0, math.sqrt(scale / fan) / _CUT_STD),
         # The bounds are not values of the dtype, so they may be of any size.
         reach=lambda low, high, mean, std, expected: (mean, std, expected),
+        values=lambda low, high, mean, std: tuple(
+            mean + std * min(max(bound, -1.0), 1.0) for bound in (low, high)
+        ),
         refusal=_no_value_between,
     ),
 }

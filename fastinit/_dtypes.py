@@ -212,6 +212,12 @@ FLOAT8 = (
 if DTYPES.keys() != _dispatch.DTYPES.keys():
     raise ImportError(f"the C core has dtypes {[*_dispatch.DTYPES]}, but fastinit._dtypes has {[*DTYPES]}")
 _BY_NAME = {dtype.name: dtype for dtype in DTYPES.values()}
+_OF_TORCH = {f"torch.{dtype.name}": dtype for dtype in (_BFLOAT16, *FLOAT8)}
+
+
+def of_torch(dtype: Any) -> Dtype | None:
+    """Return the record of a dtype of torch that NumPy lacks, or None for any other."""
+    return _OF_TORCH.get(str(dtype))
 
 
 def of(dtype: npt.DTypeLike | Dtype) -> Dtype:
@@ -257,5 +263,5 @@ def _found(dtype: Any) -> Dtype | None:
 
 def rounded(values: npt.NDArray[np.float64] | np.float64, dtype: Dtype) -> Array:
     """Return float64 values rounded once, to nearest even, into the storage of a dtype."""
-    with default_fp(), np.errstate(over="ignore", invalid="ignore"):
+    with default_fp(), np.errstate(all="ignore"):
         return dtype.narrow(np.asarray(values))

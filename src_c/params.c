@@ -46,10 +46,11 @@ void fi_clamp_between(fi_params *params, enum fi_dtype dtype, double least, doub
 int fi_prepare_uniform(fi_params *params, const fi_params *like, enum fi_dtype dtype,
                        const double *arguments) {
     const double low = arguments[0], high = arguments[1], range = high - low;
-    const double finite =
-        fi_is_wide(dtype) ? range - range : (float)range - (float)range + ((float)low - (float)low);
+    const double least = near(dtype, low, 0), most = near(dtype, high, 0);
+    const double finite = (fi_is_wide(dtype) ? range - range : (float)range - (float)range) + (least - least) +
+                          (most - most);
     (void)like;
-    if (!(finite == 0)) return -1;
+    if (!(finite == 0)) return -1; /* an infinity less itself is NaN */
     *params = (fi_params){.loc = low, .scale = range};
     fi_clamp_between(params, dtype, fi_not_below(dtype, low), -fi_above(dtype, -high), low);
     return 0;

@@ -19,7 +19,8 @@ FILLS = {
     "eye_": init.eye_,
 }
 #: Initialisers that take any shape, and those that take expanded memory.
-TAKEN = {("constant_", "another rank"), ("constant_", "expanded"), ("trunc_normal_", "another rank")}
+TAKEN = {("constant_", why) for why in ("another dtype", "another rank", "expanded")}
+TAKEN |= {("trunc_normal_", "another rank")}
 
 
 class OnlyDlpack:
@@ -160,3 +161,10 @@ def test_memory_that_elements_share_is_refused(fill):
     with pytest.raises(ValueError, match=r"\(2, 3\) is expanded"):
         fill(x)
     assert not x.any()
+
+
+def test_a_list_of_integers_is_float64():
+    assert nn.relu([1, -2]).dtype == np.float64
+    assert nn.relu([[1.5, -2]]).tolist() == [[1.5, 0.0]]
+    with pytest.raises(TypeError, match="int64"):
+        nn.relu(np.array([1, -2]))

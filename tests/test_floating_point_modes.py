@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+import warnings
 from contextlib import contextmanager
 
 import ml_dtypes
@@ -136,3 +137,30 @@ def test_subnormals_survive_flushing(tag, mode):
     assert got == expected
     assert all(got[1])
     assert len({*np.frombuffer(got[0][0], _dtypes.DTYPES[tag].storage).tolist()}) > 50
+
+
+@pytest.mark.parametrize("state", ["divide", "over", "under", "invalid"])
+@pytest.mark.parametrize("how", ["raise", "warn"])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "orthogonal",
+        "orthogonal(gain=1e-30)",
+        "constant(value=1e-6)",
+        "constant(value=1e-46)",
+        "normal(std=1e-7)",
+        "truncated_normal(std=1e-7)",
+        "truncated_normal(low=30, high=inf)",
+        "sparse(sparsity=0.3, std=1e-7)",
+        "kaiming_uniform",
+        "eye",
+        "bernoulli",
+    ],
+)
+def test_no_error_state_of_the_callers_reaches_an_initialiser(spec, dtype, state, how):
+    expected = init.get(spec)((20, 30), rng=0, dtype=dtype)
+    with np.errstate(**{state: how}), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert init.get(spec)((20, 30), rng=0, dtype=dtype).tobytes() == expected.tobytes()
+        init.get(spec).plan((20, 30), dtype=dtype)

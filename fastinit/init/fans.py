@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from numbers import Real
 from operator import index
 from typing import Any, SupportsFloat
@@ -159,6 +159,8 @@ def finite_square(what: str, value: SupportsFloat) -> float:
 def as_shape(shape: int | Sequence[int]) -> tuple[int, ...]:
     """Return a shape as a tuple of ints. Raise ValueError for a bad size, TypeError for no shape."""
     try:
+        if isinstance(shape, (bool, bytes, bytearray, Mapping, Set)):
+            raise TypeError
         sizes = _indices(shape)
     except TypeError:
         given = type(shape).__name__ if hasattr(shape, "shape") else repr(shape)

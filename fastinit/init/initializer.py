@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import operator
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -84,6 +85,8 @@ class Initializer:
             problem = f"has no argument {unknown[0]!r}" if unknown else f"needs a value for {missing[0]!r}"
             raise ValueError(f"{name} {problem}; it takes {takes or 'none'}")
         own = {k: _coerced(f"{name}'s {k}", given.get(k, v), v) for k, v in defaults.items()}
+        if isinstance(own.get("mode"), str):
+            own["mode"] = own["mode"].lower()  # as in torch
         axes = {key: _axes(given.get(key, default)) for key, default in _AXES.items()}
         self._scheme = scheme(**own)
         self.name, self.arguments, self._axes = name, own, axes
@@ -118,6 +121,7 @@ class Initializer:
         if layout is not None:
             known("layout", layout, LAYOUTS)
         axes = {"in_axis": in_axis, "out_axis": out_axis, "batch_axis": batch_axis}
+        axes = {key: _axes(value) for key, value in axes.items()}
         axes = {key: self._axes[key] if value == _AXES[key] else value for key, value in axes.items()}
         record = _dtypes.of(dtype)
         try:
@@ -320,7 +324,12 @@ def _coerced(what: str, value: Any, default: Any) -> Any:
 
 
 def _axes(value: Any) -> Any:
-    return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+    """Return an axis as an int, several as a tuple of ints, and None as itself. TypeError for others."""
+    if value is None or isinstance(value, str):
+        return value
+    if hasattr(value, "__index__") and not getattr(value, "shape", ()):
+        return operator.index(value)
+    return tuple(operator.index(each) for each in value)
 
 
 #: The keyword arguments that all array forms share.

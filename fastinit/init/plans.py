@@ -99,8 +99,7 @@ class Plan:
         """Write ``full[block]`` into a C-contiguous array of its storage. `rng` stays."""
         full = np.empty(self.shape, out.dtype)
         self.fill(full.reshape(-1), rng)
-        # If a range stops below 0, its slice stops at None.
-        out[...] = full[tuple(slice(r.start, r.stop if r.stop >= 0 else None, r.step) for r in block)]
+        out[...] = full[np.ix_(*block)]
 
     def consume(self, rng: Any) -> None:
         """Move `rng` past the tensor."""
@@ -122,6 +121,12 @@ class Sampled(Plan):
         reach = max(map(abs, named(distribution).reach(*parameters, self.mean)))
         if reach > dtype.working_max:
             raise ValueError(f"{distribution} parameters {parameters} are too large for {dtype.name}")
+        extent = max(map(abs, named(distribution).values(*parameters)))
+        if extent > dtype.max and dtype.made is dtype:  # float8 saturates
+            raise ValueError(
+                f"{distribution} parameters {parameters} are too large for {dtype.name}, which ends at"
+                f" {dtype.max:g}"
+            )
 
     def _range(self, out: Array, rng: Any, start: int) -> None:
         # Other values than those of the core are made in pieces that stay in the cache.
@@ -312,12 +317,15 @@ class Orthogonal(Plan):
     def fill_all(self, out: Array, rng: Any) -> None:
         normals = np.empty(self._stack)
         _sampling.fill(rng, normals, "normal", "f64", 0.0, 1.0)
-        out[...] = rounded(self._made(normals), self.dtype)
+        with np.errstate(all="ignore"):
+            out[...] = rounded(self._made(normals), self.dtype)
 
     def _range(self, out: Array, rng: Any, start: int) -> None:
         normals = np.empty(self._stack)
         _sampling.fill_at(rng, normals.reshape(-1), 0, "normal", "f64", 0.0, 1.0)
-        out[...] = rounded(self._made(normals).reshape(-1)[start : start + out.size], self.dtype)
+        with np.errstate(all="ignore"):
+            made = self._made(normals).reshape(-1)
+        out[...] = rounded(made[start : start + out.size], self.dtype)
 
     def consume(self, rng: Any) -> None:
         _sampling.consume(rng, math.prod(self._stack), "normal", "f64")

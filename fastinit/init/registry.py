@@ -13,6 +13,7 @@ from fastinit._arrays import check_writable, memory_of, say_written
 
 from .initializer import OPTIONS, Scheme, enter, get
 
+_OPTION_NAMES = {each.name for each in OPTIONS}
 _POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
@@ -79,6 +80,8 @@ def _array_form(function: Callable[..., Scheme]) -> Callable[..., Any]:
     def array_form(*positional: Any, **keywords: Any) -> Any:
         if len(positional) == 1 and required <= keywords.keys():  # most calls: to bind takes 4 us
             given = {key: keywords.pop(key) for key in names if key in keywords}
+            if unknown := keywords.keys() - _OPTION_NAMES:
+                raise TypeError(f"{function.__name__}() got an unexpected keyword argument {min(unknown)!r}")
             return get(function.__name__, **given)(*positional, **keywords)
         given = bind(*positional, **keywords).arguments
         shape, options = given.pop("shape"), given.pop("options", {})
@@ -124,12 +127,13 @@ def _in_place_form(
 
 
 def _fill_integers(tensor: Any, value: Any) -> bool:
-    """Fill a tensor of integers or bools with ``int(value)`` or ``bool(value)``. Return False for others."""
+    """Fill a tensor of integers, bools or complex numbers with a value. Return False for others."""
     target, dtype = memory_of(tensor, output=True, fills=True)
-    if dtype is not None or target.dtype.kind not in "biu":
+    if dtype is not None or target.dtype.kind not in "biuc":
         return False
     check_writable(target, shared=True)
-    exact = np.array(bool(value) if target.dtype.kind == "b" else int(value), target.dtype)
+    convert = {"b": bool, "c": complex}.get(target.dtype.kind, int)
+    exact = np.array(convert(value), target.dtype)
     say_written(tensor)
     target[...] = exact
     return True

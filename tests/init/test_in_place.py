@@ -158,8 +158,8 @@ def test_constants_fill_what_torchs_do():
     for value, error in ((300, OverflowError), (math.inf, OverflowError), (math.nan, ValueError)):
         with pytest.raises(error):
             init.constant_(torch.zeros(2, dtype=torch.uint8), value)
-    with pytest.raises(TypeError, match="complex64"):
-        init.zeros_(np.zeros(3, np.complex64))
+    with pytest.raises(TypeError, match="M8"):
+        init.zeros_(np.zeros(3, "M8[s]"))
 
 
 @pytest.mark.parametrize(
@@ -224,3 +224,40 @@ def test_a_tensor_without_elements_is_no_error_where_it_is_none_in_torch(name, s
     if not arguments and draws and name != "trunc_normal_":
         assert getattr(init, name.removesuffix("_"))(shape, rng=rng).shape == shape
     assert rng.bit_generator.state == before
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128, torch.float8_e4m3fn, torch.float8_e5m2])
+def test_constants_of_dtypes_that_nothing_else_fills(dtype):
+    for ours, theirs in (
+        (init.zeros_, torch.nn.init.zeros_),
+        (init.ones_, torch.nn.init.ones_),
+        (lambda t: init.constant_(t, 2), lambda t: t.fill_(2)),
+    ):
+        one, other = torch.zeros(3, 2, dtype=dtype), torch.zeros(3, 2, dtype=dtype)
+        assert ours(one) is one
+        theirs(other)
+        as_plain = torch.view_as_real if dtype.is_complex else lambda t: t.view(torch.uint8)
+        assert torch.equal(as_plain(one), as_plain(other))
+
+
+def test_a_draw_into_complex_numbers_is_refused():
+    with pytest.raises(TypeError, match="complex64"):
+        init.normal_(torch.zeros(3, dtype=torch.complex64))
+
+
+@pytest.mark.parametrize("name", ["normal_", "zeros_", "eye_"])
+def test_freed_storage_is_refused(name):
+    tensor = torch.ones(30, 30)
+    tensor.untyped_storage().resize_(0)
+    with pytest.raises(ValueError, match="storage has been freed"):
+        getattr(init, name)(tensor)
+    empty = torch.ones(0, 3)
+    assert init.normal_(empty) is empty
+
+
+def test_a_mode_in_upper_case_is_torchs():
+    upper, lower = torch.empty(6, 4), torch.empty(6, 4)
+    init.kaiming_uniform_(upper, mode="FAN_OUT", generator=3)
+    init.kaiming_uniform_(lower, mode="fan_out", generator=3)
+    assert torch.equal(upper, lower)
+    assert init.get("kaiming_normal", mode="FAN_OUT") == init.get("kaiming_normal", mode="fan_out")

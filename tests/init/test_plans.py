@@ -212,3 +212,39 @@ def test_plans_say_what_can_be_cut_and_what_is_exact():
             word in spec for word in ("scaling", "xavier", "kaiming", "lecun")
         )
     assert init.get("normal").plan((3,), layout=None).size == 3
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "uniform(low=0, high=1e39)",
+        "uniform(low=-1e39, high=0)",
+        "normal(std=1e39)",
+        "truncated_normal(std=1e39)",
+        "xavier_uniform(gain=1e39)",
+    ],
+)
+def test_bounds_beyond_the_dtype_are_refused(spec, dtype):
+    if dtype == "float16":
+        spec = spec.replace("1e39", "1e6")
+    with pytest.raises(ValueError, match=f"too large for {dtype}"):
+        init.get(spec).plan((3, 4), dtype=dtype)
+    init.get(spec).plan((3, 4), dtype="float64")
+
+
+def test_bounds_at_the_end_of_the_dtype_are_fine():
+    values = init.get("uniform(low=-65504, high=65504)")((1000,), dtype="f2", rng=0)
+    assert np.isfinite(values).all()
+    narrow = init.get("truncated_normal(std=1e5, low=-0.1, high=0.1)")
+    assert np.isfinite(narrow((99,), dtype="f2", rng=0)).all()
+
+
+@pytest.mark.parametrize("spec", ["orthogonal", "delta_orthogonal", "normal", "eye", "sparse(sparsity=0.5)"])
+@pytest.mark.parametrize("part", [slice(-3, None, -1), slice(5, 2), slice(None, None, -1), slice(1, None, 2)])
+def test_blocks_that_go_backwards_or_hold_nothing(spec, part):
+    shape = (4, 2, 3) if spec == "delta_orthogonal" else (4, 2)
+    full = init.get(spec)(shape, rng=0)
+    block = (slice(None), part)
+    assert (init.get(spec)(shape, rng=0, block=block) == full[block]).all()
+    assert init.get(spec)(shape, rng=0, block=block).shape == full[block].shape

@@ -167,3 +167,37 @@ def test_the_core_imports_only_numpy():
     code = "import sys, fastinit.init; print({'torch', 'ml_dtypes', 'scipy'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(0, 1), ((0,), (1,)), ([0], [1]), (np.int64(0), np.int64(1)), (np.array([0]), np.array([1]))],
+)
+def test_all_that_counts_as_an_index_is_one(one, other):
+    made = init.get("xavier_normal", in_axis=one, out_axis=other)
+    plain = init.get(
+        "xavier_normal",
+        in_axis=tuple(map(int, one)) if np.ndim(one) else int(one),
+        out_axis=tuple(map(int, other)) if np.ndim(other) else int(other),
+    )
+    assert made == plain
+    assert init.get(made.spec) == made
+    assert pickle.loads(pickle.dumps(made)) == made
+    assert init.get("xavier_normal").plan((3, 4), in_axis=one, out_axis=other).fans == (3, 4)
+
+
+@pytest.mark.parametrize("axis", [1.5, "0", [0.5], {3}])
+def test_what_is_no_index_is_refused(axis):
+    with pytest.raises((TypeError, ValueError)):
+        init.get("xavier_normal").plan((3, 4), in_axis=axis, out_axis=axis)
+
+
+@pytest.mark.parametrize("shape", [True, b"ab", bytearray(b"ab"), {3: 1}, {3}, "34", 3.5])
+def test_what_is_no_shape_is_refused(shape):
+    with pytest.raises(TypeError, match="a shape is an int or a sequence of ints"):
+        init.normal(shape, rng=0)
+
+
+def test_an_unknown_argument_blames_the_initialiser():
+    with pytest.raises(TypeError, match=r"^kaiming_normal\(\) got an unexpected keyword argument 'gain'"):
+        init.kaiming_normal((3, 4), gain=2)
