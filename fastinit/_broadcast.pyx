@@ -27,7 +27,8 @@ cdef tuple broadcast(arguments, size, out, fi_dtype code):
     if out is not None:
         check_out(out, code, size, False)
         size = out.shape
-    arrays = [np.asarray(x, np.float64) for x in arguments]
+    # As NumPy's Generator, this refuses arrays of what float64 does not hold safely.
+    arrays = [cnp.PyArray_FROMANY(x, cnp.NPY_DOUBLE, 0, 0, cnp.NPY_ARRAY_ALIGNED) for x in arguments]
     shape = np.broadcast(*arrays).shape
     if size is None:
         return arrays, shape
@@ -46,6 +47,8 @@ cdef object sample_each(Source source, fi_dist dist, fi_dtype code, arguments, s
     cdef const double *columns[FI_PARAMETERS]
     if out is None:
         out = np.empty(shape, dtype_of(code))
+    else:  # results must not become parameters
+        arguments = [x.copy() if np.may_share_memory(x, out) else x for x in arguments]
     flat = [np.ascontiguousarray(np.broadcast_to(x, shape)) for x in arguments]
     for i in range(len(flat)):
         columns[i] = <const double *>cnp.PyArray_DATA(flat[i])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from libc.math cimport isfinite, isnan
+from libc.math cimport isfinite, isnan, signbit
 
 from fastinit._broadcast cimport (
     affine, broadcast, check_bounds, check_scale, check_scales, is_scalar, least, sample_each,
@@ -132,7 +132,7 @@ class Generator(np.random.Generator):
             a, b = float(low), float(high)
             if not isfinite(b - a):
                 raise OverflowError("high - low range exceeds valid bounds")
-            if b < a:
+            if signbit(b - a):  # of -0.0, too, as in NumPy
                 raise ValueError("high - low < 0")
             set_params(&params, FI_UNIFORM, code, [a, b])
             return sample(self._source, FI_UNIFORM, code, &params, size, out)
@@ -142,7 +142,7 @@ class Generator(np.random.Generator):
             a, b = least(lows, not fi_is_wide(code)), least(spans, not fi_is_wide(code))
         if isnan(a) or isnan(b):
             raise OverflowError("Range exceeds valid bounds")
-        if b < 0:
+        if np.signbit(spans).any():
             raise ValueError("high - low < 0")
         if code == FI_F64:
             return affine(lows, spans, self.random(shape), dtype_of(FI_F64), out)

@@ -47,8 +47,8 @@ int fi_prepare_uniform(fi_params *params, const fi_params *like, enum fi_dtype d
                        const double *arguments) {
     const double low = arguments[0], high = arguments[1], range = high - low;
     const double least = near(dtype, low, 0), most = near(dtype, high, 0);
-    const double finite = (fi_is_wide(dtype) ? range - range : (float)range - (float)range) + (least - least) +
-                          (most - most);
+    const double finite =
+        (fi_is_wide(dtype) ? range - range : (float)range - (float)range) + (least - least) + (most - most);
     (void)like;
     if (!(finite == 0)) return -1; /* an infinity less itself is NaN */
     *params = (fi_params){.loc = low, .scale = range};

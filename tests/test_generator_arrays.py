@@ -1,5 +1,6 @@
 """Array parameters: each element equals one that is drawn alone."""
 
+import re
 import threading
 
 import numpy as np
@@ -64,3 +65,53 @@ def test_one_wrong_element_is_an_error_before_the_first_draw(method, dtype):
         with pytest.raises(type(alone.value)):
             getattr(rng, method)(lows, highs, dtype=dtype)
         assert rng.bit_generator.state == PCG64(7).state
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([1j]),
+        np.array([None]),
+        np.array(["1"]),
+        np.array([b"1"]),
+        np.array([1], "M8[s]"),
+        np.array([1], "m8[s]"),
+        np.array([(1.0,)], [("a", "f8")]),
+        np.array([1], np.longdouble),
+    ],
+    ids=lambda values: str(values.dtype),
+)
+def test_arrays_are_cast_as_numpy_casts_them(values):
+    """What float64 does not hold safely is a TypeError, in every method, before the first draw."""
+    with pytest.raises(TypeError) as theirs:
+        np.random.default_rng(7).normal(values, 1)
+    for method in ("normal", "uniform", "truncated_normal"):
+        for arguments in ((values, 2), (0, values)):
+            rng = default_rng(7)
+            with pytest.raises(TypeError, match=re.escape(str(theirs.value)[:30])):
+                getattr(rng, method)(*arguments)
+            assert rng.bit_generator.state == PCG64(7).state
+
+
+@pytest.mark.parametrize("dtype", ["?", "i1", "i8", "u8", "f2", "f4", ">f8", ">i4"])
+def test_arrays_that_numpy_takes_are_taken(dtype):
+    lows = np.array([0, 1], dtype)
+    expected = np.random.default_rng(7).uniform(lows, 2)
+    assert (default_rng(7).uniform(lows, 2) == expected).all()
+    assert default_rng(7).uniform([0, 1], 2).tolist() == expected.tolist()
+
+
+def test_a_range_of_minus_zero_is_numpys_error():
+    for low, high in ((0.0, -0.0), (np.array([0.0, 0.0]), np.array([1.0, -0.0])), ([0.0], -0.0)):
+        for make in (np.random.default_rng, default_rng):
+            with pytest.raises(ValueError, match="high - low < 0"):
+                make(7).uniform(low, high)
+    assert default_rng(7).uniform(-0.0, 0.0) == 0
+
+
+def test_parameters_in_the_memory_of_the_result():
+    values = np.linspace(0.1, 0.9, 9)
+    expected = default_rng(7).truncated_normal(values[:-1].copy(), 2)
+    default_rng(7).truncated_normal(values[:-1], 2, out=values[1:])
+    assert (values[1:] == expected).all()
+    assert values[0] == 0.1
