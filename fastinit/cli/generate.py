@@ -63,17 +63,11 @@ def add_parser(verbs: Any) -> None:
         metavar="SIZE",
         help="cut into shards above this, such as 500MB; 5GB for a folder if left out",
     )
-    add(
-        "--only",
-        action="append",
-        default=[],
-        metavar="GLOB",
-        help="take only tensors whose names match; repeatable",
-    )
+    lists = {"action": "append", "default": []}
+    add("--only", **lists, metavar="GLOB", help="take only tensors whose names match; repeatable")
     add(
         "--arg",
-        action="append",
-        default=[],
+        **lists,
         metavar="KEY=VALUE",
         help="an argument for the constructor of a model, VALUE as in JSON or a word; repeatable",
     )
