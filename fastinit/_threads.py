@@ -17,6 +17,10 @@ from typing import Any, TypeVar
 Piece = TypeVar("Piece")
 _END: Any = object()
 
+#: The most threads, which is more than machines have CPUs.
+MOST = 1 << 16
+_CGROUPS = "/sys/fs/cgroup"
+
 _lock = threading.RLock()  # reentrant: a finaliser may fill an array at any point
 _number: int | None = None
 
@@ -25,12 +29,12 @@ def get_num_threads() -> int:
     """Return the number of threads that share a large fill.
 
     The default is the environment's ``FASTINIT_NUM_THREADS``, or else the number of CPUs that this process
-    may run on.
+    may run on, by its affinity and the quota of its container.
 
     Raises
     ------
     ValueError
-        ``FASTINIT_NUM_THREADS`` is not a positive whole number.
+        ``FASTINIT_NUM_THREADS`` is not a whole number from 1 to 65536.
     """
     global _number
     if _number is None:
@@ -44,14 +48,14 @@ def set_num_threads(n: int) -> None:
     Parameters
     ----------
     n : int
-        At least 1. More threads than CPUs gain nothing.
+        1 to 65536. More threads than CPUs gain nothing.
 
     Raises
     ------
     TypeError
         `n` is not an integer.
     ValueError
-        `n` is less than 1.
+        `n` is out of range.
 
     Examples
     --------
@@ -66,8 +70,8 @@ def set_num_threads(n: int) -> None:
     if isinstance(n, bool):
         raise TypeError("the number of threads must be an integer, not bool")
     n = operator.index(n)
-    if n < 1:
-        raise ValueError(f"the number of threads must be at least 1, not {n}")
+    if not 1 <= n <= MOST:
+        raise ValueError(f"the number of threads must be from 1 to {MOST}, not {n}")
     with _lock:
         _number = n
         _pool.end()
@@ -136,10 +140,31 @@ def run(function: Callable[[Piece], object], pieces: Iterable[Piece], threads: i
 def _default_number() -> int:
     text = os.environ.get("FASTINIT_NUM_THREADS")
     if text is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise ValueError(f"FASTINIT_NUM_THREADS must be a whole number of at least 1, not {text!r}")
+        cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return min(cpus, _quota() or cpus)
+    if not text.strip().isdecimal() or not 1 <= int(text) <= MOST:
+        raise ValueError(f"FASTINIT_NUM_THREADS must be a whole number from 1 to {MOST}, not {text!r}")
     return int(text)
+
+
+def _quota() -> int | None:
+    """Return the number of CPUs that a container may use, rounded up, or None if nothing limits it.
+
+    Version 2 of cgroups has quota and period in one file, version 1 in two.
+    """
+    for files in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
+        try:
+            quota, period = (int(word) for file in files for word in _words(f"{_CGROUPS}/{file}"))
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+        if quota > 0 and period > 0:
+            return -(-quota // period)
+    return None
+
+
+def _words(path: str) -> list[str]:
+    with open(path) as file:
+        return file.read().split()
 
 
 class _Pool:

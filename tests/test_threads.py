@@ -186,9 +186,9 @@ def test_set_num_threads_is_what_get_num_threads_says(threads):
     assert fastinit.get_num_threads() == 5
 
 
-@pytest.mark.parametrize("n", [0, -3])
-def test_fewer_than_one_thread_is_refused(n):
-    with pytest.raises(ValueError, match=f"at least 1, not {n}"):
+@pytest.mark.parametrize("n", [0, -3, 2**40])
+def test_a_number_of_threads_out_of_range_is_refused(n):
+    with pytest.raises(ValueError, match=f"from 1 to 65536, not {n}"):
         fastinit.set_num_threads(n)
 
 
@@ -218,7 +218,7 @@ os.environ.pop("FASTINIT_NUM_THREADS", None)
 def test_a_bad_environment_is_an_error_that_names_the_variable(text):
     report = "import fastinit\ntry: fastinit.get_num_threads()\nexcept ValueError as error: print(error)"
     said = python(report, FASTINIT_NUM_THREADS=text)
-    assert said == f"FASTINIT_NUM_THREADS must be a whole number of at least 1, not {text!r}"
+    assert said == f"FASTINIT_NUM_THREADS must be a whole number from 1 to 65536, not {text!r}"
 
 
 SUM = """
@@ -290,3 +290,26 @@ except KeyboardInterrupt:
     print("interrupted")
 """
     assert python(SUM + interrupted) == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("files", "quota"),
+    [
+        ({}, None),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu.max": "100000 100000\n"}, 1),
+        ({"cpu.max": "250000 100000\n"}, 3),
+        ({"cpu.max": "5000 100000\n"}, 1),
+        ({"cpu.max": "damaged"}, None),
+        ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+    ],
+)
+def test_the_quota_of_a_container_limits_the_default(monkeypatch, tmp_path, files, quota):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr("fastinit._threads._CGROUPS", str(tmp_path))
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(4))
+    monkeypatch.delenv("FASTINIT_NUM_THREADS", raising=False)
+    assert fastinit._threads._default_number() == (quota or 4)
