@@ -135,6 +135,8 @@ def is_buffer(text: str) -> bool:
 
 
 def _moments(elements: npt.NDArray[Any]) -> tuple[float, float] | tuple[None, None]:
+    if elements.dtype.kind == "c":
+        return None, None
     numbers = elements.astype(np.float64)
     if not (numbers.size and np.isfinite(numbers).all()):
         return None, None

@@ -89,12 +89,19 @@ class Recording:
         ):
             raise BadInput(f"{where}: tensors must be a table of names with dtype and shape")
         specs = [checked(name, e["dtype"], tuple(e["shape"]), where) for name, e in listed.items()]
+        stem, files = content.get("stem", "model"), content.get("files", {})
+        if not isinstance(files, Mapping) or not all(isinstance(text, str) for text in files.values()):
+            raise BadInput(f"{where}: files must be a table of names and texts")
+        for name in (stem, *files):
+            bare = isinstance(name, str) and name not in ("", ".", "..") and os.path.basename(name) == name
+            if not bare or (name in files and ".safetensors" in name):
+                raise BadInput(f"{where}: {name!r} is no name of a file beside a checkpoint")
         return cls(
             tuple(specs),
             tuple(from_tables(content.get("rules", []), where)),
             tuple(map(str, notes)),
-            str(content.get("stem", "model")),
-            {str(name): str(text) for name, text in dict(content.get("files", {})).items()},
+            stem,
+            dict(files),
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -123,6 +123,8 @@ def _parsed(text: str) -> tuple[str, str, tuple[Any, ...]]:
         return found["view"], "=", (init.get(found["value"]),)
     try:
         if found := _SCALE.fullmatch(text):
+            if found["operation"] == "/" and float(found["number"]) == 0:
+                raise ValueError
             return found["view"], found["operation"], (float(found["number"]),)
         if found := _CALL.fullmatch(text):
             if found["function"] == "clamp" and found["bounds"]:

@@ -130,8 +130,10 @@ def _recorded(source: str, args: argparse.Namespace) -> Recording:
     model = models.model_of(source, arguments)
     try:
         recording = recorder.record_model(model)
-    except (recorder.CannotRecord, TypeError, ValueError) as error:
+    except (recorder.CannotRecord, BadInput) as error:
         raise BadInput(f"{source}: {error}") from None
+    except Exception as error:  # whatever the model's own code raises
+        raise BadInput(f"{source}: {type(error).__name__}: {error}") from None
     same = os.path.isdir(source) and os.path.realpath(source) == os.path.realpath(args.output)
     return replace(recording, files={}) if same else recording
 

@@ -69,7 +69,10 @@ def describe(history: Sequence[Call]) -> Described:
     Unclear
         An operation has no event.
     """
-    return Described(_merged(list(events_of(history))))
+    described = Described(_merged(list(events_of(history))))
+    if len({*map(id, described.draws)}) < len(described.draws):
+        raise Unclear("the same draw in several parts")
+    return described
 
 
 def events_of(history: Sequence[Call]) -> Iterator[Event]:
@@ -103,12 +106,12 @@ def _made(name: str, call: Call) -> Iterator[Event]:
         yield Event(None, "=", ("normal",), call)
     elif stem == "rand":
         yield Event(None, "=", ("uniform",), call)
-    elif name == "normal" and not isinstance(args[0], Ref):
+    elif name == "normal" and not any(isinstance(each, Ref) for each in args):
         yield Event(None, "=", (_spec("normal", mean=args[0], std=args[1]),), call)
     elif name in _COPIES:
-        yield from _taken(args[0], name)
+        yield from _taken(args[0], name, call)
     elif (inverse := _inverse_softplus(name, args)) is not None:
-        yield from _taken(inverse, name)
+        yield from _taken(inverse, name, call)
         yield Event(None, "inverse_softplus", ())
     else:
         yield from _pointwise(name, call)
@@ -137,7 +140,7 @@ def _written(name: str, call: Call) -> Iterator[Event]:
     elif name == "fill_":
         yield Event(None, "=", (_constant(_number(args[0])),))
     elif name == "copy_":
-        yield from _taken(args[0], name)
+        yield from _taken(args[0], name, call)
     elif name.endswith("_"):
         yield from _pointwise(name.removesuffix("_"), call, in_place=True)
     else:
@@ -162,26 +165,31 @@ def _pointwise(name: str, call: Call, *, in_place: bool = False) -> Iterator[Eve
         event = Event(None, "square", ())
     elif name in _ARITHMETIC and set(call.kwargs) <= {"alpha"}:
         first, second = refs[:2]
-        if not in_place and not _is_random(first) and name in ("mul", "add"):
+        if not in_place and not _is_random(first) and name in ("mul", "add") and not call.kwargs.get("alpha"):
             first, second = second, first  # these commute
         number = _number(second) * _number(call.kwargs.get("alpha", 1))
         event, refs = Event(None, _ARITHMETIC[name], (number,)), (first,)
     else:
         raise Unclear(f"{name}_" if in_place else name)
     if not in_place:
-        yield from _taken(refs[0], name)
+        yield from _taken(refs[0], name, call)
     yield event
 
 
-def _taken(ref: Any, name: str) -> Iterator[Event]:
-    """Yield the events of a tensor whose values are copied."""
+def _taken(ref: Any, name: str, call: Call) -> Iterator[Event]:
+    """Yield the events of a tensor whose values are copied, one for each element."""
     if not isinstance(ref, Ref) or not _is_random(ref):
         yield Event(None, "=", (_constant(_number(ref)),))
         return
-    events = describe(ref.history).events
-    if not ref.full and any(event.where is not None for event in events):
-        raise Unclear(f"{name} of part of a tensor whose parts were filled apart")
-    yield from events
+    size = call.size if call.target is None else math.prod(call.target.sizes)
+    shapes = [] if call.target is None else [call.target.sizes, ref.geometry.sizes]
+    if not ref.full or math.prod(ref.geometry.sizes) != size or len(set(map(_without_ones, shapes))) > 1:
+        raise Unclear(f"{name} of part of a tensor, or to more elements than it has")
+    yield from describe(ref.history).events
+
+
+def _without_ones(sizes: Sequence[int]) -> tuple[int, ...]:
+    return tuple(size for size in sizes if size != 1)
 
 
 def _is_random(value: Any) -> bool:

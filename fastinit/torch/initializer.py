@@ -143,6 +143,11 @@ def _model(tensors: list[Named], init: Any, dtype: torch.dtype | None) -> Model:
             like = torch.empty(like.shape, dtype=dtype, device="meta")
         specs.append(spec_of(each.name, like))
     if isinstance(init, Recording):
+        recorded = {spec.name: spec.shape for spec in init.specs}
+        for spec in specs:
+            if recorded.get(spec.name, spec.shape) != spec.shape:
+                shape = recorded[spec.name]
+                raise BadInput(f"{spec.name} has shape {spec.shape}, but in the recording {shape}")
         rules_from, rules = "the recording", list(init.rules)
     else:
         rules_from, own_rules, preset = load(specs, init)
@@ -192,7 +197,7 @@ def _allocate(tensors: list[Named], device: torch.device | str | None, dtype: to
         else:
             new = old.to(to, as_dtype)
         if isinstance(old, nn.Parameter):
-            new = nn.Parameter(new, requires_grad=old.requires_grad)
+            new = torch.Tensor._make_subclass(type(old), new, old.requires_grad)
             new.__dict__.update(old.__dict__)
         made.append((each, new))
     for each, new in made:

@@ -124,14 +124,15 @@ def _transformers(source: str | os.PathLike[str], arguments: Mapping[str, Any]) 
         )
     transformers = importlib.import_module("transformers")
     architectures = content.get("architectures") or []
-    if not architectures:
+    architectures = [architectures] if isinstance(architectures, str) else architectures
+    if not architectures or not isinstance(architectures[0], str):
         raise BadInput(f"{path}: names no class under architectures")
     if not hasattr(transformers, architectures[0]):
         raise BadInput(f"{path}: transformers {transformers.__version__} has no class {architectures[0]}")
     try:
         with quiet():
             config = transformers.AutoConfig.from_pretrained(str(path), **arguments)
-    except (ValueError, TypeError, KeyError, OSError) as error:
+    except Exception as error:  # whatever the config's own checks raise
         raise BadInput(f"{path}: {error}") from None
     chosen = getattr(transformers, architectures[0])
     return Model(lambda: chosen._from_config(config), lambda module, folder: module.save_pretrained(folder))

@@ -79,6 +79,7 @@ class Live(Tracker):
         tensors = named_tensors(module)
         check_parameters(tensors)
         self._names: dict[int, tuple[str, torch.Tensor]] = {}
+        self._storages: list[Any] = []  # a key is an address, so it must live
         for each in tensors:
             self.name(each.name, each.tensor)
         self._used: set[int] = set()  # ids of the draws that went into a named tensor
@@ -86,6 +87,7 @@ class Live(Tracker):
     def name(self, name: str, tensor: torch.Tensor) -> None:
         """Give a tensor's memory a name, unless it has one."""
         self._names.setdefault(key_of(tensor), (name, tensor))
+        self._storages.append(tensor.untyped_storage())
 
     def __enter__(self) -> Live:
         forget_initialized(self.module)
@@ -109,8 +111,9 @@ class Live(Tracker):
 
     def perform(self, call: Call, target: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         named = self._named(target)
-        self.written.add(key_of(target))
-        if named is None:
+        if named is not None:
+            self.written.add(key_of(target))
+        if named is None or not target.is_floating_point():
             if target.is_meta:
                 self._used.add(id(call))
             return call.function(*args, **kwargs)
@@ -127,10 +130,12 @@ class Live(Tracker):
             return [event._replace(where=None) for event in events_of([call])]
         try:
             if name == "copy_" and call.random:
-                events = describe(call.args[1].history).events
-                if not call.args[1].full and any(event.where for event in events):
+                events = list(events_of([call]))
+                # What a named tensor has drawn is copied as it is.
+                if any(id(each.draw) in self._used for each in events if each.draw is not None):
                     return None
-                return events
+                here = (None, call.target)
+                return [each._replace(where=None) if each.where in here else each for each in events]
             if name in ("clamp_", "clamp"):
                 events = list(events_of([*self.history(target)[-4:], call]))
                 if (spec := truncated(events)) is not None:
@@ -179,6 +184,7 @@ class Live(Tracker):
             except Unclear:
                 continue
             self._fill(name, tensor, None, tensor.detach(), events)
+            self.written.add(key_of(tensor))
 
     def _warn(self) -> None:
         left = [call for call in self.draws if id(call) not in self._used]

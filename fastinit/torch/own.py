@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable, Iterator
 
 import torch
@@ -20,21 +21,39 @@ __all__ = ["forget_initialized", "parametrized", "run", "without_parametrization
 def run(module: nn.Module) -> None:
     """Run a module's own initialisation.
 
-    That is ``initialize_weights()`` (transformers), else ``init_weights()``, else the ``reset_parameters()``
-    or ``_reset_parameters()`` of each submodule, children first.
+    That is ``initialize_weights()`` (transformers), else ``init_weights()``, else that of each child, and
+    then the module's own ``reset_parameters()`` or ``_reset_parameters()``. So wrappers and containers are
+    passed through.
     """
-    whole = getattr(module, "initialize_weights", None)
-    if callable(whole):
-        forget_initialized(module)
-        with _untied(module):
-            whole()
-    elif callable(whole := getattr(module, "init_weights", None)):
-        whole()
-    else:
-        for each in _children_first(module):
-            reset = getattr(each, "reset_parameters", None) or getattr(each, "_reset_parameters", None)
-            if callable(reset):
-                reset()
+    seen: set[int] = set()
+
+    def walk(each: nn.Module) -> None:
+        if id(each) in seen:
+            return
+        seen.add(id(each))
+        for name in ("initialize_weights", "init_weights"):
+            method = getattr(each, name, None)
+            if callable(method) and _takes_nothing(method):
+                forget_initialized(each)
+                with _untied(each):
+                    method()
+                seen.update(map(id, each.modules()))
+                return
+        for child in each.children():
+            walk(child)
+        reset = getattr(each, "reset_parameters", None) or getattr(each, "_reset_parameters", None)
+        if callable(reset) and _takes_nothing(reset):
+            reset()
+
+    walk(module)
+
+
+def _takes_nothing(method: Callable[..., object]) -> bool:
+    try:
+        inspect.signature(method).bind()
+    except TypeError:
+        return False
+    return True
 
 
 def forget_initialized(module: nn.Module) -> None:
@@ -67,19 +86,6 @@ def _untied(module: nn.Module) -> Iterator[None]:
 def _parameter(module: nn.Module, name: str) -> torch.Tensor | None:
     prefix, _, local = name.rpartition(".")
     return module.get_submodule(prefix)._parameters.get(local)
-
-
-def _children_first(module: nn.Module) -> Iterator[nn.Module]:
-    seen: set[int] = set()
-
-    def walk(each: nn.Module) -> Iterator[nn.Module]:
-        if id(each) not in seen:
-            seen.add(id(each))
-            for child in each.children():
-                yield from walk(child)
-            yield each
-
-    return walk(module)
 
 
 def parametrized(module: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import glob
 import inspect
 import math
@@ -73,12 +74,7 @@ def record(source: nn.Module | Callable[[], nn.Module], *, device: str = "meta")
     weight  1        normal then=[0] = zeros
     """
     if isinstance(source, nn.Module):
-        module = _twin(source)
-        check_parameters(named_tensors(module))
-        recorder = _Recorder(device)
-        with recorder.recording():
-            own.without_parametrizations(module, lambda: own.run(module))
-        return recorder.result(module)
+        return _consistent(functools.partial(_recorded_module, source), device)
     return record_model(Model(source, _nothing), device=device)
 
 
@@ -87,11 +83,16 @@ def record_model(model: Model, *, device: str = "meta") -> Recording:
 
     `model.save` may save nothing. The names are then those of the module.
     """
-    first, outside = _recorded(model, device)
+    return _consistent(functools.partial(_recorded, model), device)
+
+
+def _consistent(recorded: Callable[[str, int], tuple[Recording, set[str]]], device: str) -> Recording:
+    """Record, and once more if the values may not come from torch. CannotRecord if they differ."""
+    first, outside = recorded(device, 0)
     if not outside and device == "meta":
         return first
     # What does not come from torch, and numbers that code has read, show when all is drawn otherwise.
-    again, _ = _recorded(model, device, seed=1)
+    again, _ = recorded(device, 1)
     rules = {rule.match: rule for rule in again.rules}
     for rule in first.rules:
         name = rule.match
@@ -100,27 +101,29 @@ def record_model(model: Model, *, device: str = "meta") -> Recording:
     return first
 
 
-def _recorded(model: Model, device: str, seed: int = 0) -> tuple[Recording, set[str]]:
+def _recorded(model: Model, device: str, seed: int) -> tuple[Recording, set[str]]:
     recorder = _Recorder(device, seed)
     with recorder.recording(), quiet():
         module = model.build()
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"the callable returned no torch.nn.Module, but {type(module).__name__}")
         if callable(getattr(module, "initialize_weights", None)):
             own.run(module)
         saved = saved_by(model, module)
     return recorder.result(module, saved), recorder.outside
 
 
+def _recorded_module(source: nn.Module, device: str, seed: int) -> tuple[Recording, set[str]]:
+    recorder = _Recorder(device, seed)
+    module = recorder.twin(source)
+    check_parameters(named_tensors(module))
+    with recorder.recording():
+        own.without_parametrizations(module, lambda: own.run(module))
+    return recorder.result(module), recorder.outside
+
+
 def _nothing(module: nn.Module, folder: str) -> None:
     """Save nothing."""
-
-
-def _twin(module: nn.Module) -> nn.Module:
-    """Return a copy of a module with its parameters on the meta device."""
-    memo: dict[int, Any] = {}
-    for parameter in module.parameters():
-        meta = torch.empty_like(parameter, device="meta")
-        memo[id(parameter)] = nn.Parameter(meta, requires_grad=parameter.requires_grad)
-    return copy.deepcopy(module, memo)
 
 
 class _Tracker(Tracker):
@@ -147,6 +150,19 @@ class _Recorder:
         self._owners: dict[int, str] = {}  # the id of a draw -> the first tensor that it is in
         self.outside: set[str] = set()
         self._notes: list[str] = []
+
+    def twin(self, module: nn.Module) -> nn.Module:
+        """Return a copy of a module on the meta device, which remembers the values of its buffers."""
+        memo: dict[int, Any] = {}
+        for each in named_tensors(module):
+            meta = torch.empty_like(each.tensor, device="meta")
+            if isinstance(each.tensor, nn.Parameter):
+                meta = torch.Tensor._make_subclass(type(each.tensor), meta, each.tensor.requires_grad)
+                meta.__dict__.update(each.tensor.__dict__)
+            elif not each.tensor.is_meta:
+                self._tracker.constant(meta, each.tensor.detach().cpu().clone())
+            memo[id(each.tensor)] = meta
+        return copy.deepcopy(module, memo)
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
@@ -201,6 +217,8 @@ class _Recorder:
                 return self._fixed(spec, ref)
             if (rule := self._of_another(spec, ref)) is not None:
                 return rule
+            if spec.floating is None:
+                raise Unclear(f"a draw into {spec.dtype}")
             if not ref.full:
                 raise Unclear("memory that is shared, or in another order or dtype")
             found = describe(ref.history)
@@ -274,6 +292,8 @@ def _short(value: torch.Tensor) -> str | None:
     if not values.size:
         return "zeros"
     first = values.reshape(-1)[0]
+    if values.dtype.kind == "c" or (values.dtype.kind in "iu" and float(int(first)) != int(first)):
+        return None
     if (values == first).all() and not (values.dtype.kind == "f" and np.signbit(values).any() and first == 0):
         # The shortest decimal of the dtype rounds to the same value.
         number = float(str(first)) if values.dtype.kind == "f" else float(int(first))

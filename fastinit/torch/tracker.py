@@ -148,8 +148,8 @@ def covers(geometry: Geometry, size: int) -> bool:
     return geometry.offset == 0 and expected == size
 
 
-# In-place operators after which nothing of what was there is left.
-_OVERWRITES = {"bernoulli_", "copy_", "eye", "fill_", "normal_", "uniform_", "zero_"}
+#: In-place operators after which nothing of what was there is left.
+OVERWRITES = {"bernoulli_", "copy_", "eye", "fill_", "normal_", "uniform_", "zero_"}
 _IGNORED = {"set_", "resize_", "record_stream", "_resize_output_"}
 
 
@@ -190,7 +190,8 @@ class Tracker(TorchDispatchMode):
     def ref(self, tensor: torch.Tensor) -> Ref:
         """Return what a tensor is now."""
         history = self.history(tensor)
-        return Ref(history, Geometry.of(tensor), tensor.dtype, key_of(tensor), None if history else tensor)
+        kept = None if history else tensor if self.live or tensor.is_meta else _snapshot(tensor)
+        return Ref(history, Geometry.of(tensor), tensor.dtype, key_of(tensor), kept)
 
     def __torch_dispatch__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -225,7 +226,7 @@ class Tracker(TorchDispatchMode):
         result = self.perform(call, target, args, kwargs)
         key = key_of(target)
         history = self._histories.get(key)
-        whole = name_of(function) in _OVERWRITES or isinstance(function, str)
+        whole = name_of(function) in OVERWRITES or isinstance(function, str)
         if whole and call.target is not None and covers(call.target, call.size):
             if call.random or not self.live:
                 self._begin(target, call)
@@ -270,7 +271,8 @@ class Tracker(TorchDispatchMode):
             if not isinstance(value, torch.Tensor):
                 return value
             if written is not None and value is written:  # what was there matters only if the history has it
-                return Ref((), Geometry.of(value), written.dtype, key_of(value), None)
+                kept = None if self.live or value.is_meta or self.history(value) else _snapshot(value)
+                return Ref((), Geometry.of(value), written.dtype, key_of(value), kept)
             refs.append(self.ref(value))
             return refs[-1]
 
@@ -281,6 +283,12 @@ class Tracker(TorchDispatchMode):
             return Call(function, args, kwargs, None, 0, 0, random, torch.float32)
         where, size = Geometry.of(written), elements(written)
         return Call(function, args, kwargs, where, 0, size, random, written.dtype)
+
+
+def _snapshot(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor's view of a copy of its memory, which may change later."""
+    flat = torch.as_strided(tensor.detach(), (elements(tensor),), (1,), 0).clone()
+    return torch.as_strided(flat, *Geometry.of(tensor))
 
 
 def elements(tensor: torch.Tensor) -> int:

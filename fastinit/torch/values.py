@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from . import hooks
-from .tracker import Call, Ref, Tracker, covers, elements, name_of, written_argument
+from .tracker import Call, Ref, Tracker, elements, name_of, written_argument
 
 __all__ = ["NoValue", "Readable", "refs_in", "value_of"]
 
@@ -74,17 +74,21 @@ def value_of(ref: Ref, reader: str = "") -> torch.Tensor:
         if ref.tensor is None or ref.tensor.is_meta:
             raise NoValue(f"{reader or 'a tensor'} needs a value on the meta device that no operation made")
         return ref.tensor.detach()
-    flat = _replayed(ref.history, reader, {})
-    return torch.as_strided(flat.view(ref.dtype), *ref.geometry)
+    # Memory that nothing wrote shows in its value: it is filled with one pattern, then with another.
+    values = [
+        torch.as_strided(_replayed(ref.history, reader, {}, pattern).view(ref.dtype), *ref.geometry)
+        for pattern in (0x55, 0xAA)
+    ]
+    one, other = (each.contiguous().view(-1).view(torch.uint8) for each in values)
+    if not torch.equal(one, other):
+        raise NoValue(f"{reader or 'a value'} depends on memory that no operation wrote")
+    return values[0]
 
 
 def _replayed(
-    history: tuple[Call, ...], reader: str, made: dict[tuple[int, ...], torch.Tensor]
+    history: tuple[Call, ...], reader: str, made: dict[tuple[int, ...], torch.Tensor], pattern: int
 ) -> torch.Tensor:
-    """Return the elements of a storage after some calls."""
-    key = tuple(map(id, history))
-    if key in made:
-        return made[key]
+    """Return the elements of a storage after some calls. New memory has a byte pattern."""
 
     def real(value: Any) -> Any:
         if isinstance(value, torch.device):
@@ -93,24 +97,32 @@ def _replayed(
             return value
         if not value.history:
             return value_of(value, reader)
-        return torch.as_strided(_replayed(value.history, reader, made).view(value.dtype), *value.geometry)
+        flat = _replayed(value.history, reader, made, pattern)
+        return torch.as_strided(flat.view(value.dtype), *value.geometry)
 
-    *before, call = history
-    if call.random:
-        raise NoValue(f"{reader or 'a value'} depends on {_draw_in(history)}, which draws")
-    if call.target is None:
-        args, kwargs = tree_map(real, (call.args, call.kwargs), is_leaf=_is_ref)
-        flat = _flat(tree_leaves(call.function(*args, **kwargs))[call.output])
-    else:
+    key = tuple(map(id, history))
+    if key in made:
+        return made[key]
+    flat: torch.Tensor | None = None
+    for call in history:
+        if call.random:
+            raise NoValue(f"{reader or 'a value'} depends on {_draw_in(history)}, which draws")
+        if call.target is None:
+            args, kwargs = tree_map(real, (call.args, call.kwargs), is_leaf=_is_ref)
+            flat = _flat(tree_leaves(call.function(*args, **kwargs))[call.output]).clone()
+            if name_of(call.function).removeprefix("new_").startswith("empty"):
+                flat.view(torch.uint8).fill_(pattern)
+            continue
         written = 0 if isinstance(call.function, str) else written_argument(call.function) or 0
         given = dict(enumerate(call.args)) | call.kwargs
-        flat = _replayed(tuple(before), reader, made).clone() if before else _empty(call, given[written])
+        flat = _before(call, given[written], pattern) if flat is None else flat
         given = {key: tree_map(real, each, is_leaf=_is_ref) for key, each in given.items() if key != written}
         given[written] = torch.as_strided(flat.view(call.dtype), *call.target)
         function = hooks.original(call.function) if isinstance(call.function, str) else call.function
         function(
             *(given[number] for number in range(len(call.args))), **{key: given[key] for key in call.kwargs}
         )
+    assert flat is not None
     made[key] = flat
     return flat
 
@@ -126,10 +138,13 @@ def _is_ref(value: Any) -> bool:
     return isinstance(value, Ref)
 
 
-def _empty(call: Call, ref: Ref) -> torch.Tensor:
-    if call.target is None or not covers(call.target, call.size):
-        raise NoValue("a value depends on memory that no operation wrote")
-    return torch.empty(call.size, dtype=ref.dtype, device="cpu")
+def _before(call: Call, ref: Ref, pattern: int) -> torch.Tensor:
+    """Return the elements of a storage before its first call."""
+    if ref.tensor is not None:
+        return _flat(ref.tensor).clone()
+    flat = torch.empty(call.size, dtype=call.dtype, device="cpu")
+    flat.view(torch.uint8).fill_(pattern)
+    return flat
 
 
 def _flat(tensor: torch.Tensor) -> torch.Tensor:

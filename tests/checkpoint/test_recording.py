@@ -104,6 +104,12 @@ def test_an_explicit_init_wins():
         ({}, "is no recording"),
         ({"fastinit_recording": 2}, "is no recording"),
         ({"fastinit_recording": 1, "rules": 3}, "rules must be a list"),
+        ({"fastinit_recording": 1, "files": {"../x": "y"}}, "'../x' is no name of a file"),
+        ({"fastinit_recording": 1, "files": {"/x": "y"}}, "'/x' is no name of a file"),
+        ({"fastinit_recording": 1, "files": {"model.safetensors": "y"}}, "no name of a file beside"),
+        ({"fastinit_recording": 1, "files": {"config.json": 3}}, "files must be a table"),
+        ({"fastinit_recording": 1, "stem": "../x"}, "'../x' is no name of a file"),
+        ({"fastinit_recording": 1, "rules": [{"match": "a", "init": "ones", "then": ["/ 0"]}]}, "no step"),
         ({"fastinit_recording": 1, "tensors": {"a": {"dtype": "F32"}}}, "dtype and shape"),
         ({"fastinit_recording": 1, "tensors": {"a": {"dtype": "F99", "shape": [1]}}}, "F99"),
         (

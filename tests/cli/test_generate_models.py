@@ -199,7 +199,7 @@ def test_a_callable_of_python(run, own):
         (["py:own_models:nothing"], "has no attribute 'nothing'"),
         (["py:own_models:number"], "is no callable, but int"),
         (["py:own_models:wrong"], "returned no torch.nn.Module, but int"),
-        (["py:own_models:failing"], "py:own_models:failing: mine"),
+        (["py:own_models:failing"], "py:own_models:failing: ValueError: mine"),
         (["py:own_models:build", "--arg", "heigth=3"], "unexpected keyword argument 'heigth'"),
         (["py:own_models:build", "--arg", "width"], "--arg width: give KEY=VALUE"),
         (["timm:resnet99999"], "has no model 'resnet99999'"),

@@ -240,3 +240,51 @@ def test_manifest_lists_what_a_checkpoint_holds():
         "weight": {"dtype": "BF16", "shape": [2, 3]},
         "steps": {"dtype": "I64", "shape": []},
     }
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, nn.Sequential, lambda m: nn.ModuleDict({"inner": m})])
+def test_a_wrapper_lets_own_code_run(wrap):
+    class Own(nn.Linear):
+        def init_weights(self):
+            nn.init.ones_(self.weight)
+            nn.init.zeros_(self.bias)
+
+    wrapped = initialize(wrap(Own(3, 2)), 7)
+    assert all((p == (p.ndim > 1)).all() for p in wrapped.parameters())
+
+
+def test_copies_between_named_tensors_happen():
+    class Twins(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(3, 3), nn.Linear(3, 3)
+
+        def init_weights(self):
+            self.a.reset_parameters()
+            self.b.load_state_dict(self.a.state_dict())
+
+    module = initialize(Twins(), 7)
+    assert torch.equal(module.a.weight, module.b.weight)
+    tensors = dict(checkpoint.tensors(record(Twins()), seed=7))
+    assert all((module.state_dict()[name].numpy() == array).all() for name, array in tensors.items())
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_parameter_that_own_code_replaces_is_filled(device):
+    class Replaced(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.empty(3, 2, device=device))
+
+        def init_weights(self):
+            self.weight = nn.Parameter(torch.randn(3, 2) * 0.5)
+
+    one, other = initialize(Replaced(), 7), initialize(Replaced(), 7)
+    assert torch.equal(one.weight, other.weight)
+    tensors = dict(checkpoint.tensors(record(Replaced()), seed=7))
+    assert (one.weight.detach().numpy() == tensors["weight"]).all()
+
+
+def test_a_recording_of_other_shapes_is_refused():
+    with pytest.raises(BadInput, match=r"weight has shape \(4, 300\), but in the recording \(4, 3\)"):
+        initialize(nn.Linear(300, 4), 3, record(nn.Linear(3, 4)))

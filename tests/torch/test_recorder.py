@@ -252,3 +252,117 @@ def test_a_wrong_device():
 def test_equal_models_have_equal_recordings():
     assert record(lambda: nn.Linear(3, 2)) == record(nn.Linear(3, 2, device="meta"))
     assert record(lambda: nn.Linear(3, 2)) != record(lambda: nn.Linear(3, 4))
+
+
+def test_memory_that_nothing_wrote_is_no_table():
+    def partly():
+        weight = torch.empty(1000)
+        weight[:10] = 1
+        return Model(weight=lambda: weight)
+
+    for make in (
+        lambda: Model(weight=lambda: torch.empty(1000)),
+        lambda: Model(weight=lambda: torch.empty(1000) * 2),
+        partly,
+        code(lambda w: w.mul_(0.5), 1000),
+    ):
+        with pytest.raises(CannotRecord, match="weight: "):
+            record(make)
+
+
+def with_buffer(function):
+    module = Model(lambda m: function(m, m.weight), weight=lambda: torch.empty(3))
+    module.register_buffer("buffer", torch.tensor([1.0, 2.0, 3.0]))
+    return module
+
+
+@pytest.mark.parametrize(
+    ("function", "weight", "buffer"),
+    [
+        (lambda m, w: (m.buffer.mul_(2), w.copy_(m.buffer)), [2, 4, 6], [2, 4, 6]),
+        (lambda m, w: (w.copy_(m.buffer), m.buffer.zero_()), [1, 2, 3], [0, 0, 0]),
+        (lambda m, w: (w.fill_(1).add_(m.buffer), m.buffer.copy_(w)), [2, 3, 4], [2, 3, 4]),
+    ],
+)
+def test_a_real_buffer_has_the_value_that_it_had_then(function, weight, buffer):
+    module = with_buffer(function)
+    tensors = dict(checkpoint.tensors(record(module)))
+    assert tensors["weight"].tolist() == weight
+    assert tensors["buffer"].tolist() == buffer
+    assert module.buffer.tolist() == [1, 2, 3]
+    initialize(module)
+    assert (module.weight.tolist(), module.buffer.tolist()) == (weight, buffer)
+
+
+def parts():
+    first, second = torch.randn(8).chunk(2)
+    return Model(a=lambda: first.clone(), b=lambda: second.clone())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Model(weight=lambda: torch.randn(1, 3).expand(4, 3).clone()),
+        lambda: Model(weight=lambda: torch.randn(1, 3) * torch.ones(4, 1)),
+        code(lambda w: w.copy_(torch.randn(3)), 4, 3),
+        code(lambda w: (w.normal_(), w[1:].copy_(w[:1])), 4, 3),
+        code(lambda w: [w[n : n + 2].copy_(x) for x in [torch.randn(2, 4)] for n in (0, 2)], 4, 4),
+        code(lambda w: w.copy_(w.normal_().T.clone()), 3, 3),
+        parts,
+    ],
+)
+def test_draws_that_several_elements_share_are_refused(make):
+    with pytest.raises(CannotRecord):
+        record(make)
+
+
+def test_a_factor_of_a_draw_is_not_one_of_a_constant():
+    with pytest.raises(CannotRecord):
+        record(code(lambda w: w.copy_(torch.add(torch.ones(3), torch.randn(3), alpha=3))))
+
+
+def test_attributes_and_classes_of_parameters_are_kept():
+    class Marked(nn.Parameter):
+        pass
+
+    class Model2(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.bias = Marked(torch.empty(3)), nn.Parameter(torch.empty(3))
+            self.bias.kept = True
+
+        def init_weights(self):
+            nn.init.constant_(self.weight, 2.0 if isinstance(self.weight, Marked) else 3.0)
+            nn.init.constant_(self.bias, 4.0 if hasattr(self.bias, "kept") else 5.0)
+
+    assert rules(Model2()) == {"weight": ("constant(value=2.0)",), "bias": ("constant(value=4.0)",)}
+    assert initialize(Model2()).weight.tolist() == [2, 2, 2]
+
+
+def test_large_integers_and_complex_numbers_are_kept():
+    class Numbers(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("large", torch.full((3,), 2**60 + 1))
+            self.register_buffer("complex", torch.full((3,), 1 + 2j))
+
+    tensors = dict(checkpoint.tensors(record(Numbers)))
+    assert tensors["large"].tolist() == [2**60 + 1] * 3
+    assert tensors["complex"].tolist() == [1 + 2j] * 3
+
+
+def test_a_long_history_is_replayed():
+    def rows():
+        table = torch.zeros(1500, 2)
+        for row in range(1500):
+            table[row] = row
+        return Model(weight=lambda: table)
+
+    ((_, table),) = checkpoint.tensors(record(rows))
+    assert (table[:, 0] == np.arange(1500)).all()
+
+
+def test_numpys_draws_in_a_modules_own_code():
+    module = code(lambda w: w.copy_(torch.from_numpy(np.random.standard_normal(3))))  # noqa: NPY002
+    with pytest.raises(CannotRecord, match="differs from one construction to the next"):
+        record(module)
