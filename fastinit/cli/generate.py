@@ -88,7 +88,11 @@ def run(args: argparse.Namespace) -> int:
     source: Any = GPT2 if args.manifest is None else args.manifest
     if is_model(source):
         source = _recorded(source, args)
-        if args.record:
+        if args.record and not args.dry_run:
+            if args.only or args.dtype:
+                raise BadInput("--record is of the full model: it takes no --only and no --dtype")
+            if os.path.lexists(args.record) and not args.force:
+                raise BadInput(f"{args.record}: exists; --force replaces it")
             source.save(args.record)
             if not args.quiet:
                 print(printable(f"{args.record}: {len(source.rules)} rules for {len(source.specs)} tensors"))
@@ -131,7 +135,9 @@ def _recorded(source: str, args: argparse.Namespace) -> Recording:
     try:
         recording = recorder.record_model(model)
     except (recorder.CannotRecord, BadInput) as error:
-        raise BadInput(f"{source}: {error}") from None
+        # The command has no such option.
+        text = str(error).replace('device="cpu"', 'in Python, fastinit.torch.record(callable, device="cpu")')
+        raise BadInput(f"{source}: {text}") from None
     except Exception as error:  # whatever the model's own code raises
         raise BadInput(f"{source}: {type(error).__name__}: {error}") from None
     same = os.path.isdir(source) and os.path.realpath(source) == os.path.realpath(args.output)

@@ -180,12 +180,9 @@ def _diffusers(folder: str, arguments: Mapping[str, Any]) -> Model:
 
 
 def _save_if_it_can(module: Any, folder: str) -> None:
+    """Save a module that knows how. The names of others are their tensors'."""
     if callable(getattr(module, "save_pretrained", None)):
         module.save_pretrained(folder)
-    else:
-        importlib.import_module("safetensors.torch").save_file(
-            module.state_dict(), os.path.join(folder, "model.safetensors")
-        )
 
 
 def _python(name: str, arguments: Mapping[str, Any]) -> Model:

@@ -249,6 +249,28 @@ def test_a_missing_library_names_its_extra(tmp_path, source, missing):
     assert process.stderr.count("\n") == 1
 
 
+def test_a_tied_tensor_is_written_once(run, own):
+    (own / "own_models.py").write_text(
+        "from torch import nn\n"
+        "def build():\n    m = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))\n"
+        "    m[1].weight = m[0].weight\n    return m\n"
+    )
+    assert run("generate", "py:own_models:build", "-o", "out")[0] == 0
+    assert sorted(tensors_in(own / "out")) == ["0.bias", "0.weight", "1.bias"]
+
+
+def test_a_recording_is_not_written_over_nor_by_a_dry_run(run, own):
+    source = ["py:own_models:build", "--record", "r.json"]
+    assert run("generate", *source, "--dry-run", "--quiet") == (0, "", "")
+    assert not (own / "r.json").exists()
+    assert run("generate", *source)[0] == 0
+    status, _, err = run("generate", *source)
+    assert (status, "r.json: exists; --force replaces it" in err) == (2, True)
+    assert run("generate", *source, "--force")[0] == 0
+    status, _, err = run("generate", *source, "--force", "--only", "bias")
+    assert (status, "takes no --only" in err) == (2, True)
+
+
 def test_what_cannot_be_recorded_is_one_line(run, own):
     (own / "own_models.py").write_text(
         "import torch\nfrom torch import nn\n"
@@ -257,3 +279,4 @@ def test_what_cannot_be_recorded_is_one_line(run, own):
     status, _, err = run("generate", "py:own_models:build", "-o", "out")
     assert status == 2
     assert "py:own_models:build: weight: cannot be recorded: exponential_" in err
+    assert 'in Python, fastinit.torch.record(callable, device="cpu")' in err
