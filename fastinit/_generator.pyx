@@ -132,7 +132,7 @@ class Generator(np.random.Generator):
             a, b = float(low), float(high)
             if not isfinite(b - a):
                 raise OverflowError("high - low range exceeds valid bounds")
-            if signbit(b - a):  # of -0.0, too, as in NumPy
+            if b < a or a == b == 0 and signbit(b) and not signbit(a):  # as in NumPy, 0.0 to -0.0, too
                 raise ValueError("high - low < 0")
             set_params(&params, FI_UNIFORM, code, [a, b])
             return sample(self._source, FI_UNIFORM, code, &params, size, out)
