@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from . import hooks
 from .memory import with_large_pages
@@ -78,7 +77,7 @@ def _registering(seen: Callable[[nn.Parameter], nn.Parameter]) -> Iterator[None]
         nn.Module.register_parameter = register
 
 
-class _Skip(TorchDispatchMode):
+class _Skip(hooks.HookedMode):
     """Leaves out every operation that writes to a registered parameter."""
 
     def __init__(self) -> None:
@@ -88,15 +87,6 @@ class _Skip(TorchDispatchMode):
     def register(self, parameter: nn.Parameter) -> nn.Parameter:
         self._parameters[key_of(parameter)] = with_large_pages(parameter)
         return parameter
-
-    def __enter__(self) -> _Skip:
-        hooks.install(self)
-        super().__enter__()
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        super().__exit__(*exception)
-        hooks.remove(self)
 
     def law(self, name: str, original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Do what a function of `torch.nn.init` does, unless to a parameter."""

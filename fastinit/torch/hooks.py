@@ -13,11 +13,12 @@ from types import CodeType, FunctionType
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from fastinit import init
 from fastinit.init.schemes import standard_bounds
 
-__all__ = ["HOOKED", "RANDOM", "install", "original", "own_arguments", "remove", "spec_of"]
+__all__ = ["HOOKED", "RANDOM", "HookedMode", "original", "own_arguments", "spec_of"]
 
 #: The functions that draw.
 RANDOM = ("trunc_normal_", "orthogonal_", "sparse_")
@@ -29,6 +30,18 @@ _hooked: list[FunctionType] = []
 _originals: dict[str, FunctionType] = {}
 _active: list[Any] = []
 _of_thread = threading.local()
+
+
+class HookedMode(TorchDispatchMode):
+    """A mode that also sees the calls of hooked functions in its thread, by a method `law`."""
+
+    def __enter__(self) -> Any:
+        install(self)
+        return super().__enter__()
+
+    def __exit__(self, *exception: Any) -> None:
+        super().__exit__(*exception)
+        remove(self)
 
 
 def install(tracker: Any) -> None:

@@ -6,7 +6,6 @@ import functools
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from . import hooks
@@ -153,7 +152,7 @@ OVERWRITES = {"bernoulli_", "copy_", "eye", "fill_", "normal_", "uniform_", "zer
 _IGNORED = {"set_", "resize_", "record_stream", "_resize_output_"}
 
 
-class Tracker(TorchDispatchMode):
+class Tracker(hooks.HookedMode):
     """Keeps the history of each storage that an operation writes.
 
     Parameters
@@ -173,15 +172,6 @@ class Tracker(TorchDispatchMode):
         self.draws: list[Call] = []
         self._histories: dict[int, list[Call]] = {}
         self._kept: dict[int, torch.Tensor] = {}  # a storage's key is an address, so it must live
-
-    def __enter__(self) -> Tracker:
-        hooks.install(self)
-        super().__enter__()
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        super().__exit__(*exception)
-        hooks.remove(self)
 
     def history(self, tensor: torch.Tensor) -> tuple[Call, ...]:
         """Return the calls that made a tensor's storage."""
