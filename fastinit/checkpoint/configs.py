@@ -8,6 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from . import formats
+from .errors import BadInput
+
 __all__ = ["LIBRARIES", "beside", "config_of", "is_model"]
 
 #: What comes before the colon in ``timm:NAME`` and so on.
@@ -16,8 +19,10 @@ LIBRARIES = ("diffusers", "py", "timm", "torchvision")
 _WEIGHTS = (".safetensors", ".bin", ".index.json", ".pt", ".ckpt")
 
 
-def is_model(source: Any) -> bool:
+def is_model(source: Any, target: str | os.PathLike[str] | None = None) -> bool:
     """Whether a source stands for a model: ``timm:NAME`` and so on, or the config of a transformers model.
+
+    A folder that is its own `target` stays a model after fastinit has written weights to it.
 
     Examples
     --------
@@ -27,19 +32,36 @@ def is_model(source: Any) -> bool:
     if not isinstance(source, (str, os.PathLike)):
         return False
     library, colon, _ = str(source).partition(":")
-    return bool(colon and library in LIBRARIES) or config_of(source) is not None
+    if colon and library in LIBRARIES:
+        return True
+    return config_of(source) is not None and not _has_weights(Path(source), target)
 
 
 def config_of(source: str | os.PathLike[str]) -> Path | None:
-    """Return the config of a transformers model, if `source` is that, or a folder with it and no weights."""
+    """Return the config of a transformers model, if `source` is that, or a folder with it."""
     path = Path(source)
-    if path.is_dir():
-        if any(name.endswith(_WEIGHTS) for name in os.listdir(path)):
-            return None
-        path = path / "config.json"
+    path = path / "config.json" if path.is_dir() else path
     if path.suffix != ".json" or not path.is_file():
         return None
     return path if _content(path).keys() & {"model_type", "architectures"} else None
+
+
+def _has_weights(source: Path, target: str | os.PathLike[str] | None) -> bool:
+    """Whether a folder holds weights. Those that fastinit wrote don't count if it is its own target."""
+    if not source.is_dir():
+        return False
+    weights = [source / name for name in os.listdir(source) if name.endswith(_WEIGHTS)]
+    if target is None or source.resolve() != Path(target).resolve():
+        return bool(weights)
+    return not all(map(_is_ours, weights))
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether fastinit wrote a file of weights. An index is as its shards are."""
+    try:
+        return path.name.endswith(".index.json") or "fastinit.recipe" in formats.read(path)[1]
+    except BadInput:
+        return False
 
 
 def beside(source: Any) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from .formats import Shard
 from .pieces import Progress, Report, number_of_threads
 from .planning import CheckpointPlan, Manifest, check_names, checked_target, plan
 from .recipe import DataDigest, Recipe
+from .recording import Recording
 from .writer import Output, read_at
 
 
@@ -85,7 +86,7 @@ def generate(
         The number of threads; by default `fastinit.get_num_threads`.
     force : bool, optional
         Replace existing files, and remove those of the old checkpoint that are not replaced, unless `only` is
-        given and the list is in the same folder.
+        given and the list is a recording, or is in the same folder.
     resume : bool, optional
         Keep existing shards whose bytes, all compared, are right.
     digest : bool, optional
@@ -234,7 +235,9 @@ class _Different(Exception):
 
 
 def _is_in(manifest: Manifest, folder: Path) -> bool:
-    """Whether the list is in a folder, or is the folder."""
+    """Whether the list is in a folder, or is the folder. A recording may be of the model in it."""
+    if isinstance(manifest, Recording):
+        return True
     if not isinstance(manifest, (str, os.PathLike)) or manifest == "-":
         return False
     source = Path(manifest)

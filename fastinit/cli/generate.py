@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     """Generate, or show the plan."""
     what = {key: getattr(args, key) for key in ("seed", "init", "dtype", "max_shard_size", "only")}
     source: Any = GPT2 if args.manifest is None else args.manifest
-    if is_model(source):
+    if is_model(source, args.output):
         source = _recorded(source, args)
         if args.record and not args.dry_run:
             if args.only or args.dtype:

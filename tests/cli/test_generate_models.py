@@ -91,8 +91,32 @@ def test_a_folder_with_a_config_and_no_weights(run, tmp_path):
     before = (tmp_path / "config.json").read_text()
     assert run("generate", tmp_path, "-o", tmp_path, "--quiet") == (0, "", "")
     assert (tmp_path / "config.json").read_text() == before
-    # Now it has weights, so it is a list of tensors.
+    # Now it has weights, so it is a list of tensors, except for itself.
     status, _, err = run("generate", tmp_path, "-o", tmp_path / "again", "--arg", "n_layer=3")
+    assert (status, "need a model" in err) == (2, True)
+
+
+def test_a_folder_that_is_its_own_target_stays_a_model(run, tmp_path):
+    config_of("Mixtral:ForCausalLM", tmp_path)
+    options = ["generate", tmp_path, "-o", tmp_path, "--max-shard-size", "20KB", "--quiet"]
+    assert run(*options)[0] == 0
+    whole = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    shards = sorted(tmp_path.glob("*.safetensors"))
+    for left in (0, 1, len(shards) - 1):  # as an interrupted command leaves it
+        for path in (*shards[left:], *tmp_path.glob("*.index.json")):
+            path.unlink()
+        assert run(*options, "--resume") == (0, "", "")
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == whole
+    assert run(*options, "--only", "*.embed_tokens.*", "--force") == (0, "", "")
+    assert {path.name for path in tmp_path.iterdir()} >= whole.keys()
+    assert run(*options, "--seed", 1, "--force")[0] == 0
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.index.json")}.items() <= whole.items()
+    assert not {path.name: path.read_bytes() for path in shards}.items() & whole.items()
+
+
+def test_a_folder_with_weights_of_others_is_a_list(run, tmp_path):
+    config_of("GPT2:LMHeadModel", tmp_path).save_pretrained(tmp_path)
+    status, _, err = run("generate", tmp_path, "-o", tmp_path, "--force", "--arg", "n_layer=3")
     assert (status, "need a model" in err) == (2, True)
 
 
