@@ -103,7 +103,13 @@ def plan(text: str, tensor: TensorSpec, data: str | None = None) -> BufferPlan |
         elements = unpacked(data or "")
         if elements.size != tensor.size:
             raise ValueError(f"data has {elements.size} elements, but shape {tensor.shape} has {tensor.size}")
-        return BufferPlan(tensor, lambda index, shape: elements[index], *_moments(elements))
+        moments = _moments(elements)
+        if stored.floating is None and not stored.counts and stored.parts == 1:
+            if stored.packed > 1:
+                raise ValueError(f"data cannot make {tensor.dtype}, which can be zeros, ones or constant")
+            numbers, places = np.unique(elements, return_inverse=True)
+            elements = np.array([stored.word(float(number)) for number in numbers], stored.storage)[places]
+        return BufferPlan(tensor, lambda index, shape: elements[index], *moments)
     if is_buffer(text) and stored.floating is None and not stored.counts:
         raise ValueError(f"{text} cannot make {tensor.dtype}, which can be zeros, ones or constant")
     if text == "arange":

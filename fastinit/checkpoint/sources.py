@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import tomllib
 import warnings
 from collections.abc import Mapping, Sequence
@@ -102,6 +103,22 @@ def warn_untied(specs: Sequence[TensorSpec], streams: Mapping[str, str], config:
                     f" from_pretrained unties them: give {name} same_as = {first!r}",
                     stacklevel=4,
                 )
+
+
+def _warn_absent(rules: Sequence[Rule], specs: Sequence[TensorSpec], where: str) -> None:
+    """Warn if a rule says same_as of a tensor that the list doesn't have."""
+    names = {spec.name for spec in specs}
+    for rule in rules:
+        found = map(matcher(rule.match), names) if rule.same_as else ()
+        try:
+            absent = {match.expand(rule.same_as) for match in found if match} - names
+        except re.error:
+            continue  # it is an error once the rule makes a tensor
+        if absent:
+            warnings.warn(
+                f"{where}: {rule.match} has same_as = {min(absent)!r}, which is no tensor of the list",
+                stacklevel=6,
+            )
 
 
 def _ties(specs: Sequence[TensorSpec], tied: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, str]:
@@ -218,6 +235,7 @@ def _parse(
     config = _settings(content, config)
     base = content.get("extends")
     own = from_tables(filled(content.get("rule", []), config, specs, where), where)
+    _warn_absent(own, specs, where)
     extended = [] if base is None else _preset(base, specs, config)
     if not own + extended:
         raise BadInput(f"{where}: has no [[rule]]")

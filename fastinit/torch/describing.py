@@ -61,15 +61,27 @@ _NOTHING = (("*", (1.0,)), ("/", (1.0,)), ("+", (0.0,)), ("-", (0.0,)))
 _SQRT2 = math.sqrt(2.0)
 
 
-def describe(history: Sequence[Call]) -> Described:
+def describe(history: Sequence[Call], order: Geometry | None = None) -> Described:
     """Return the events of a history, merged as far as they can be.
+
+    Parameters
+    ----------
+    history : sequence of Call
+    order : Geometry, optional
+        All elements of the storage in the order of a tensor. The events are in this order, which all calls
+        must have. By default it is that of the memory.
 
     Raises
     ------
     Unclear
         An operation has no event.
     """
-    described = Described(_merged(list(events_of(history))))
+    events = list(events_of(history))
+    if order is not None and not covers(order, history[0].size):
+        if any(event.where != order for event in events):
+            raise Unclear("memory in another order")
+        events = [event._replace(where=None) for event in events]
+    described = Described(_merged(events))
     if len({*map(id, described.draws)}) < len(described.draws):
         raise Unclear("the same draw in several parts")
     return described
@@ -81,14 +93,11 @@ def events_of(history: Sequence[Call]) -> Iterator[Event]:
         name = name_of(call.function)
         if call.dtype != history[0].dtype:
             raise Unclear(f"{name} of elements of another dtype")
-        if call.target is None:
-            yield from _made(name, call)
-        else:
-            where = None if covers(call.target, call.size) else call.target
-            for event in _written(name, call):
-                if where is not None and event.where is not None:
-                    raise Unclear(f"{name} of a tensor of which parts were filled apart")
-                yield event._replace(where=where or event.where)
+        where = None if covers(call.target, call.size) else call.target
+        for event in _written(name, call) if call.output is None else _made(name, call):
+            if where is not None and event.where is not None:
+                raise Unclear(f"{name} of a tensor of which parts were filled apart")
+            yield event._replace(where=where or event.where)
 
 
 def _made(name: str, call: Call) -> Iterator[Event]:
@@ -181,11 +190,9 @@ def _taken(ref: Any, name: str, call: Call) -> Iterator[Event]:
     if not isinstance(ref, Ref) or not _is_random(ref):
         yield Event(None, "=", (_constant(_number(ref)),))
         return
-    size = call.size if call.target is None else math.prod(call.target.sizes)
-    shapes = [] if call.target is None else [call.target.sizes, ref.geometry.sizes]
-    if not ref.full or math.prod(ref.geometry.sizes) != size or len(set(map(_without_ones, shapes))) > 1:
+    if not ref.dense or _without_ones(ref.geometry.sizes) != _without_ones(call.target.sizes):
         raise Unclear(f"{name} of part of a tensor, or to more elements than it has")
-    yield from describe(ref.history).events
+    yield from describe(ref.history, ref.geometry).events
 
 
 def _without_ones(sizes: Sequence[int]) -> tuple[int, ...]:

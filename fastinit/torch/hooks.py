@@ -7,8 +7,9 @@ code hands the call to it; other threads run the code as it was.
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -94,11 +95,25 @@ def original(name: str) -> FunctionType:
 
 def called(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Do what a function of `torch.nn.init` does, in the way of this thread's tracker."""
-    original = _originals[name]
-    trackers = getattr(_of_thread, "trackers", None)
-    if not trackers:
-        return original(*args, **kwargs)
-    return trackers[-1].law(name, original, args, kwargs)
+    function: Any = _originals[name]
+    for tracker in active():
+        function = _seen_by(tracker, name, function)
+    return function(*args, **kwargs)
+
+
+def active() -> Sequence[Any]:
+    """Return this thread's trackers, the innermost last."""
+    return tuple(getattr(_of_thread, "trackers", ()))
+
+
+def _seen_by(tracker: Any, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function as a tracker does it; `function` is for tensors that don't concern the tracker."""
+
+    @functools.wraps(function)
+    def seen(*args: Any, **kwargs: Any) -> Any:
+        return tracker.law(name, function, args, kwargs)
+
+    return seen
 
 
 def spec_of(name: str, arguments: dict[str, Any]) -> str:

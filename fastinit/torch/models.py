@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import importlib
 import io
 import json
@@ -63,6 +64,9 @@ def model_of(source: str | os.PathLike[str], arguments: Mapping[str, Any]) -> Mo
     BadInput
         The library is missing, or has no such model.
     """
+    for key in ("checkpoint_path", "pretrained", "weights", "weights_backbone"):
+        if arguments.get(key):
+            raise BadInput(f"{source}: {key} asks for trained weights, and fastinit makes initial ones")
     kind, _, name = str(source).partition(":")
     loader, argument = (_LIBRARIES[kind], name) if kind in _LIBRARIES else (_transformers, source)
     try:
@@ -131,9 +135,15 @@ def _transformers(source: str | os.PathLike[str], arguments: Mapping[str, Any]) 
         raise BadInput(f"{path}: transformers {transformers.__version__} has no class {architectures[0]}")
     try:
         with quiet():
-            config = transformers.AutoConfig.from_pretrained(str(path), **arguments)
+            config, unused = transformers.AutoConfig.from_pretrained(
+                str(path), **arguments, return_unused_kwargs=True
+            )
     except Exception as error:  # whatever the config's own checks raise
         raise BadInput(f"{path}: {error}") from None
+    if unused:
+        near = difflib.get_close_matches(min(unused), vars(config), 1)
+        hint = f"; is {near[0]} meant?" if near else ""
+        raise BadInput(f"{path}: {type(config).__name__} has no {min(unused)}{hint}")
     chosen = getattr(transformers, architectures[0])
     return Model(lambda: chosen._from_config(config), lambda module, folder: module.save_pretrained(folder))
 
@@ -225,7 +235,12 @@ def quiet() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        printed = io.StringIO()
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stderr(printed),
+            contextlib.redirect_stdout(printed),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -13,7 +13,7 @@ from fastinit.checkpoint.storage import dtype_name
 
 __all__ = ["Named", "check_parameters", "clean", "manifest", "named_tensors", "spec_of"]
 
-_WRAPPERS = ("_orig_mod.", "_checkpoint_wrapped_module.", "_fsdp_wrapped_module.")
+_WRAPPERS = ("_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module")
 _PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
 
@@ -45,10 +45,10 @@ def clean(name: str) -> str:
     --------
     >>> clean("_orig_mod.layers.0._checkpoint_wrapped_module.fc.weight")
     'layers.0.fc.weight'
+    >>> clean("my_orig_mod.weight")
+    'my_orig_mod.weight'
     """
-    for wrapper in _WRAPPERS:
-        name = name.replace(wrapper, "")
-    return name
+    return ".".join(part for part in name.split(".") if part not in _WRAPPERS)
 
 
 def named_tensors(module: nn.Module) -> list[Named]:

@@ -17,7 +17,7 @@ from fastinit.random import PCG64, Generator
 
 from .describing import Event, Unclear, describe, events_of, truncated
 from .filling import fill
-from .hooks import own_arguments
+from .hooks import active, own_arguments
 from .names import check_parameters, named_tensors, spec_of
 from .own import forget_initialized
 from .rules import plan_of_events
@@ -83,6 +83,7 @@ class Live(Tracker):
         for each in tensors:
             self.name(each.name, each.tensor)
         self._used: set[int] = set()  # ids of the draws that went into a named tensor
+        self._outer: list[Live] = []  # this thread's other contexts
 
     def name(self, name: str, tensor: torch.Tensor) -> None:
         """Give a tensor's memory a name, unless it has one."""
@@ -91,6 +92,7 @@ class Live(Tracker):
 
     def __enter__(self) -> Live:
         forget_initialized(self.module)
+        self._outer = [tracker for tracker in active() if isinstance(tracker, Live)]
         super().__enter__()
         return self
 
@@ -114,8 +116,8 @@ class Live(Tracker):
         if named is not None:
             self.written.add(key_of(target))
         if named is None or not target.is_floating_point():
-            if target.is_meta:
-                self._used.add(id(call))
+            if target.is_meta or any(outer._named(target) for outer in self._outer):
+                self._used.update(map(id, (call, *_draws_in(call))))
             return call.function(*args, **kwargs)
         events = self._events(call, target)
         if events is None:
@@ -193,6 +195,14 @@ class Live(Tracker):
             warnings.warn(
                 f"{len(left)} draws into tensors without a name ({names}) are torch's own", stacklevel=3
             )
+
+
+def _draws_in(call: Call) -> list[Call]:
+    """Return the draws that an operation copies, if that is all it does with them."""
+    try:
+        return [event.draw for event in events_of([call]) if event.draw is not None]
+    except Unclear:
+        return []
 
 
 def _flat(spec: TensorSpec, size: int) -> TensorSpec:

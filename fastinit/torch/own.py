@@ -5,17 +5,23 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from fastinit._arrays import memory_of
 from fastinit.checkpoint.steps import norm
 
 from .filling import write
 
-__all__ = ["forget_initialized", "parametrized", "run", "without_parametrizations"]
+__all__ = ["forget_initialized", "parametrized", "reparametrized", "run", "without_parametrizations"]
+
+# The hooks of torch.nn.utils, and the suffix of the parameter that stands for the weight.
+_ORIGINALS = {WeightNorm: "_v", SpectralNorm: "_orig"}
 
 
 def run(module: nn.Module) -> None:
@@ -96,6 +102,19 @@ def parametrized(module: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
                 yield each, local, prefix
 
 
+def reparametrized(module: nn.Module) -> Iterator[tuple[nn.Module, Any, str]]:
+    """Yield each submodule whose weight a hook computes, as old weight_norm does, the hook, and the name."""
+    for prefix, each in module.named_modules():
+        for hook in each._forward_pre_hooks.values():
+            if type(hook) in _ORIGINALS:
+                yield each, hook, prefix
+
+
+def _original(module: nn.Module, hook: Any) -> torch.Tensor:
+    original: torch.Tensor = getattr(module, hook.name + _ORIGINALS[type(hook)])
+    return original
+
+
 def without_parametrizations(
     module: nn.Module,
     run_code: Callable[[], object],
@@ -112,6 +131,13 @@ def without_parametrizations(
         Called with the name and the tensor of each plain tensor. The name is that of the last original.
     """
     plain = []
+    hooked = []
+    for each, hook, prefix in reparametrized(module):
+        original = _original(each, hook)
+        tensor = torch.empty_like(original)
+        name(f"{prefix}.".lstrip(".") + hook.name + _ORIGINALS[type(hook)], tensor)
+        setattr(each, hook.name, tensor)
+        hooked.append((each, hook, tensor))
     for each, local, prefix in parametrized(module):
         originals = each.parametrizations[local]
         last = max(name for name, _ in originals.named_parameters(recurse=False))
@@ -126,7 +152,19 @@ def without_parametrizations(
         run_code()
     for each, local, tensor in plain:
         setattr(each, local, tensor)
-        _norm_again(each.parametrizations[local])
+        originals = each.parametrizations[local]
+        if type(originals[0]).__name__ == "_WeightNorm":
+            _norm_again(originals.original0, originals.original1)
+    for each, hook, tensor in hooked:
+        original = _original(each, hook)
+        original.set_(tensor)  # as parametrizations do
+        if isinstance(hook, WeightNorm):
+            norms = getattr(each, f"{hook.name}_g")
+            axes = [axis for axis in range(original.ndim) if axis != hook.dim]
+            norms.copy_(torch.linalg.vector_norm(original, 2, axes, keepdim=norms.ndim > 0))
+            _norm_again(norms, original)
+            tensor = hook.compute_weight(each)
+        setattr(each, hook.name, tensor)
 
 
 @contextlib.contextmanager
@@ -142,11 +180,11 @@ def _reads_as(module: nn.Module, local: str, tensor: torch.Tensor) -> Iterator[N
         setattr(parametrized_class, local, computed)
 
 
-def _norm_again(originals: nn.Module) -> None:
-    """Let the norm of a weight-normalised tensor have the bits that a recording gives it."""
-    if type(originals[0]).__name__ == "_WeightNorm" and not originals.original1.is_meta:
-        stored, dtype = memory_of(originals.original1.cpu(), output=True, fills=True)
-        sizes = zip(stored.shape, originals.original0.shape, strict=True)
-        axes = tuple(axis for axis, (size, of_norm) in enumerate(sizes) if of_norm == 1 < size)
+def _norm_again(norms: torch.Tensor, weight: torch.Tensor) -> None:
+    """Let the norms of a weight-normalised tensor have the bits that a recording gives them."""
+    if not weight.is_meta:
+        sizes = norms.shape or (1,) * weight.ndim
+        axes = tuple(axis for axis, size in enumerate(weight.shape) if sizes[axis] == 1 < size)
+        stored, dtype = memory_of(weight.detach().cpu(), output=True, fills=True)
         assert dtype is not None  # check_parameters has seen it
-        write(originals.original0, norm(stored, axes, dtype))
+        write(norms, norm(stored, axes, dtype).reshape(norms.shape))

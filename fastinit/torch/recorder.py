@@ -162,6 +162,9 @@ class _Recorder:
             elif not each.tensor.is_meta:
                 self._tracker.constant(meta, each.tensor.detach().cpu().clone())
             memo[id(each.tensor)] = meta
+        for each, hook, _ in own.reparametrized(module):
+            weight = getattr(each, hook.name)  # no leaf, which deepcopy refuses
+            memo[id(weight)] = torch.empty_like(weight, device="meta")
         return copy.deepcopy(module, memo)
 
     @contextlib.contextmanager
@@ -219,9 +222,9 @@ class _Recorder:
                 return rule
             if spec.floating is None:
                 raise Unclear(f"a draw into {spec.dtype}")
-            if not ref.full:
-                raise Unclear("memory that is shared, or in another order or dtype")
-            found = describe(ref.history)
+            if not ref.dense:
+                raise Unclear("memory that is shared, or in another dtype")
+            found = describe(ref.history, ref.geometry)
             own_name, _ = self._names.get(ref.key, (name, ()))
             same_as = self._same_as(own_name, found.draws) or own_name
             return rule_of(name, found.events, spec.shape, same_as=None if same_as == name else same_as)
@@ -282,7 +285,9 @@ def _key(tensor: torch.Tensor) -> int:
 
 def _numbers(value: torch.Tensor) -> np.ndarray[Any, Any]:
     """Return the values of a tensor in a dtype that NumPy has."""
-    numbers: np.ndarray[Any, Any] = (value.float() if value.dtype == torch.bfloat16 else value).cpu().numpy()
+    # NumPy has no dtype for torch's narrow floats.
+    narrow = value.is_floating_point() and value.dtype not in (torch.float16, torch.float32, torch.float64)
+    numbers: np.ndarray[Any, Any] = (value.float() if narrow else value).cpu().numpy()
     return np.ascontiguousarray(numbers)
 
 
@@ -318,11 +323,12 @@ def _origin(ref: Ref) -> tuple[Ref, list[int] | None]:
             if geometry is None:
                 break
             ref = source._replace(geometry=geometry)
-        elif name in ("norm", "linalg_vector_norm") and call.args[1] == 2 and call.args[0].full:
+        elif name in ("norm", "linalg_vector_norm") and call.args[1:2] in ((), (2,)) and call.args[0].full:
             source, deeper = _origin(call.args[0])
             if deeper is not None or not source.full:
                 break
-            return source._replace(geometry=call.args[0].geometry), list(call.args[2])
+            of = call.args[0].geometry
+            return source._replace(geometry=of), list(call.args[2] if call.args[2:] else range(len(of.sizes)))
         else:
             break
     return ref, None

@@ -19,6 +19,7 @@ __all__ = [
     "elements",
     "key_of",
     "name_of",
+    "reads_shape_only",
     "written_argument",
     "written_by",
 ]
@@ -35,6 +36,11 @@ class Geometry(NamedTuple):
     def of(cls, tensor: torch.Tensor) -> Geometry:
         """Return that of a tensor."""
         return cls(tuple(tensor.shape), tuple(tensor.stride()), tensor.storage_offset())
+
+    def in_order(self) -> Geometry:
+        """Return the same elements, in the order in which they lie in memory."""
+        axes = sorted(range(len(self.sizes)), key=lambda axis: -self.strides[axis])
+        return Geometry(*(tuple(each[axis] for axis in axes) for each in self[:2]), self.offset)
 
 
 class Ref(NamedTuple):
@@ -61,8 +67,13 @@ class Ref(NamedTuple):
     @property
     def full(self) -> bool:
         """Whether the tensor lists all elements of the storage, in order and as they were written."""
+        return self.dense and covers(self.geometry, self.history[0].size)
+
+    @property
+    def dense(self) -> bool:
+        """Whether the tensor has all elements of the storage, in any order, as they were written."""
         same = all(call.dtype == self.dtype for call in self.history)
-        return bool(self.history) and same and covers(self.geometry, self.history[0].size)
+        return bool(self.history) and same and covers(self.geometry.in_order(), self.history[0].size)
 
 
 class Call(NamedTuple):
@@ -74,9 +85,9 @@ class Call(NamedTuple):
         The operator of torch, or a string, the name of a function of `torch.nn.init`.
     args, kwargs
         Its arguments, with a `Ref` for each tensor.
-    target : Geometry or None
-        The elements that it writes in place; None if it makes the storage.
-    output : int
+    target : Geometry
+        The elements that it writes in place, or those of the tensor that it makes.
+    output : int or None
         The number of the output, if it makes the storage.
     size : int
         The number of elements of the storage.
@@ -89,8 +100,8 @@ class Call(NamedTuple):
     function: Any
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    target: Geometry | None
-    output: int
+    target: Geometry
+    output: int | None
     size: int
     random: bool
     dtype: torch.dtype
@@ -200,8 +211,7 @@ class Tracker(hooks.HookedMode):
         if call.random or not self.live:
             for number, output in enumerate(tree_leaves(result)):
                 if isinstance(output, torch.Tensor):
-                    made = call._replace(output=number, size=elements(output), dtype=output.dtype)
-                    self._begin(output, made)
+                    self._begin(output, _made(call, output, number))
         if operator.random:
             self.draws.append(self.history(tree_leaves(result)[0])[0])
         return result
@@ -217,7 +227,7 @@ class Tracker(hooks.HookedMode):
         key = key_of(target)
         history = self._histories.get(key)
         whole = name_of(function) in OVERWRITES or isinstance(function, str)
-        if whole and call.target is not None and covers(call.target, call.size):
+        if whole and covers(call.target, call.size):
             if call.random or not self.live:
                 self._begin(target, call)
             else:
@@ -235,13 +245,14 @@ class Tracker(hooks.HookedMode):
     def constant(self, tensor: torch.Tensor, value: torch.Tensor) -> None:
         """Remember the value of a tensor on the meta device that is made from Python's numbers."""
         ref = Ref((), Geometry.of(value), value.dtype, 0, value)
-        clone, size = torch.ops.aten.clone.default, elements(tensor)
-        self._begin(tensor, Call(clone, (ref,), {}, None, 0, size, False, tensor.dtype))
+        clone = torch.ops.aten.clone.default
+        made = Call(clone, (ref,), {}, ref.geometry, 0, 0, False, tensor.dtype)
+        self._begin(tensor, _made(made, tensor))
 
     def unseen(self, tensor: torch.Tensor, name: str) -> None:
         """Remember that a tensor may be written to unseen, in a way that has a name."""
         history = self._histories.get(key_of(tensor), [])
-        history.append(Call(name, (), {}, Geometry.of(tensor), 0, elements(tensor), True, tensor.dtype))
+        history.append(Call(name, (), {}, Geometry.of(tensor), None, elements(tensor), True, tensor.dtype))
 
     def _begin(self, tensor: torch.Tensor, call: Call) -> None:
         key = key_of(tensor)
@@ -268,11 +279,23 @@ class Tracker(hooks.HookedMode):
 
         args, kwargs = tree_map(seen, (args, kwargs))
         random = function in hooks.RANDOM if isinstance(function, str) else _operator(function).random
-        random = random or any(call.random for ref in refs for call in ref.history)
+        if not reads_shape_only(function):
+            random = random or any(call.random for ref in refs for call in ref.history)
+        call = Call(function, args, kwargs, Geometry((), (), 0), None, 0, random, torch.float32)
         if written is None:
-            return Call(function, args, kwargs, None, 0, 0, random, torch.float32)
-        where, size = Geometry.of(written), elements(written)
-        return Call(function, args, kwargs, where, 0, size, random, written.dtype)
+            return call
+        return call._replace(target=Geometry.of(written), size=elements(written), dtype=written.dtype)
+
+
+def _made(call: Call, tensor: torch.Tensor, output: int = 0) -> Call:
+    """Return a call as that which makes a tensor's storage."""
+    return call._replace(target=Geometry.of(tensor), output=output, size=elements(tensor), dtype=tensor.dtype)
+
+
+def reads_shape_only(function: Any) -> bool:
+    """Whether an operator reads shapes, dtypes and devices, no values, as ``zeros_like`` does."""
+    name = name_of(function)
+    return name.endswith("_like") or name.startswith("new_")
 
 
 def _snapshot(tensor: torch.Tensor) -> torch.Tensor:

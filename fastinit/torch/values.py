@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from . import hooks
-from .tracker import Call, Ref, Tracker, elements, name_of, written_argument
+from .tracker import Call, Ref, Tracker, elements, name_of, reads_shape_only, written_argument
 
 __all__ = ["NoValue", "Readable", "refs_in", "value_of"]
 
@@ -95,6 +95,8 @@ def _replayed(
             return torch.device("cpu")
         if not isinstance(value, Ref):
             return value
+        if reads_shape_only(call.function):
+            return torch.empty_strided(value.geometry.sizes, value.geometry.strides, dtype=value.dtype)
         if not value.history:
             return value_of(value, reader)
         flat = _replayed(value.history, reader, made, pattern)
@@ -107,7 +109,7 @@ def _replayed(
     for call in history:
         if call.random:
             raise NoValue(f"{reader or 'a value'} depends on {_draw_in(history)}, which draws")
-        if call.target is None:
+        if call.output is not None:
             args, kwargs = tree_map(real, (call.args, call.kwargs), is_leaf=_is_ref)
             flat = _flat(tree_leaves(call.function(*args, **kwargs))[call.output]).clone()
             if name_of(call.function).removeprefix("new_").startswith("empty"):

@@ -180,6 +180,27 @@ def test_tied_tensors_that_would_differ_are_told():
         resolve(GPT2, "he")
 
 
+def test_a_misspelt_tie_is_told(tmp_path):
+    path = tmp_path / "rules.toml"
+    for name, known in (("lm_head.weight", True), ("lm_haed.weight", False)):
+        path.write_text(f"""
+            [[rule]]
+            match = '/^model.(embed)_tokens/'
+            init = "normal(std=0.02)"
+            same_as = "{name}"
+            [[rule]]
+            match = "*"
+            init = "ones"
+            """)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            resolve(LLAMA, path)
+        assert bool(told) != known
+    assert f"{path}: /^model.(embed)_tokens/ has same_as = 'lm_haed.weight', which is no tensor" in str(
+        told[0]
+    )
+
+
 def test_the_bias_tells_the_layout():
     linear = [spec if spec.shape != (8, 24) else f32(spec.name, 24, 8) for spec in GPT2]
     assert [resolve(specs, "auto").choices[1].rule.layout for specs in (GPT2, linear)] == ["io", "oi"]

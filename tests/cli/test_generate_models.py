@@ -199,6 +199,7 @@ def own(tmp_path, monkeypatch):
         "def build(width=4, bias=True):\n    return nn.Linear(3, width, bias=bias)\n"
         "class Nested:\n    build = staticmethod(lambda: nn.Linear(1, 1))\n"
         "number = 3\n"
+        "def loud():\n    print('made')\n    return build()\n"
         "def wrong():\n    return 3\n"
         "def failing():\n    raise ValueError('mine')\n"
     )
@@ -213,6 +214,7 @@ def test_a_callable_of_python(run, own):
     assert run("generate", "py:own_models:build", *options) == (0, "", "")
     assert {k: v.shape for k, v in tensors_in(own / "out").items()} == {"weight": (6, 3)}
     assert run("generate", "py:own_models:Nested.build", "--dry-run", "--quiet")[0] == 0
+    assert json.loads(run("generate", "py:own_models:loud", "-o", "loud", "--json")[1])["tensors"] == 2
 
 
 @pytest.mark.parametrize(
@@ -227,6 +229,8 @@ def test_a_callable_of_python(run, own):
         (["py:own_models:build", "--arg", "heigth=3"], "unexpected keyword argument 'heigth'"),
         (["py:own_models:build", "--arg", "width"], "--arg width: give KEY=VALUE"),
         (["timm:resnet99999"], "has no model 'resnet99999'"),
+        (["timm:resnet18", "--arg", "pretrained=true"], "pretrained asks for trained weights"),
+        (["torchvision:resnet18", "--arg", "weights=DEFAULT"], "weights asks for trained weights"),
         (["torchvision:resnet99999"], "has no model 'resnet99999'"),
         (["diffusers:nowhere"], "nowhere: No such file"),
         (["x.json", "--record", "y.json"], "--arg and --record need a model"),
@@ -239,6 +243,14 @@ def test_bad_models_are_one_line_and_write_nothing(run, own, arguments, error):
     assert error in err
     assert err.count("\n") == 1
     assert sorted(path for path in own.iterdir() if path.name != "__pycache__") == before
+
+
+def test_an_argument_that_the_config_lacks(run, tmp_path):
+    config_of("GPT2:LMHeadModel", tmp_path)
+    status, _, err = run("generate", tmp_path, "-o", tmp_path / "out", "--arg", "n_layers=3")
+    assert (status, "GPT2Config has no n_layers; is n_layer meant?" in err) == (2, True)
+    assert run("generate", tmp_path, "-o", tmp_path / "out", "--arg", "n_layer=1")[0] == 0
+    assert len(tensors_in(tmp_path / "out")) == 16
 
 
 @pytest.mark.parametrize(

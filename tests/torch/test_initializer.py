@@ -1,4 +1,5 @@
 import copy
+import warnings
 
 import numpy as np
 import pytest
@@ -136,6 +137,54 @@ def test_weight_norm_through_its_right_inverse():
     for name, tensor in module.state_dict().items():
         assert (tensor.numpy() == tensors[name]).all(), name
     torch.testing.assert_close(module.weight, module.parametrizations.weight.original1)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
+@pytest.mark.parametrize("dim", [0, 1, None])
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_the_old_weight_norm(dim, device):
+    with torch.device(device):
+        module = nn.Sequential(nn.utils.weight_norm(nn.Conv1d(4, 8, 3), dim=dim))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        initialize(module, 7)
+    tensors = dict(checkpoint.tensors(record(module), seed=7))
+    assert tensors.keys() == module.state_dict().keys()
+    for name, tensor in module.state_dict().items():
+        assert (tensor.numpy() == tensors[name]).all(), name
+    module(torch.zeros(2, 4, 5))  # computes the weight
+    plain = initialize(
+        nn.Sequential(nn.Conv1d(4, 8, 3)), 7, record(lambda: nn.Sequential(nn.Conv1d(4, 8, 3)))
+    )
+    assert float(module[0].weight.detach().std()) == pytest.approx(
+        float(plain[0].weight.detach().std()), rel=0.3
+    )
+    torch.testing.assert_close(module[0].weight, module[0].weight_v)
+
+
+def test_the_old_spectral_norm():
+    module = nn.utils.spectral_norm(nn.Linear(4, 8))
+    module(torch.zeros(2, 4))  # the weight leaves the memory of weight_orig
+    initialize(module, 7)
+    with by_name(plain := nn.Linear(4, 8), 7):
+        plain.reset_parameters()
+    made = dict(checkpoint.tensors(record(module), seed=7))
+    assert (made["weight_orig"] == module.weight_orig.detach().numpy()).all()
+    assert float(module.weight_orig.detach().std()) == pytest.approx(
+        float(plain.weight.detach().std()), rel=0.5
+    )
+    assert torch.equal(module.bias, plain.bias)
+
+
+@pytest.mark.parametrize("build", [lambda: nn.Conv2d(3, 4, 3), lambda: nn.Conv2d(3, 4, 3).half()])
+def test_another_order_of_memory(build):
+    module = build().to(memory_format=torch.channels_last)
+    recordings = record(module), record(build), record(lambda: build().to(memory_format=torch.channels_last))
+    assert len({str(each) for each in recordings}) == 1
+    initialize(module, 7)
+    assert module.weight.is_contiguous(memory_format=torch.channels_last)
+    assert equal(module, initialize(build(), 7))
+    assert equal(module, initialize(build().to(memory_format=torch.channels_last), 7, recordings[0]))
 
 
 def test_orthogonal_through_its_right_inverse():

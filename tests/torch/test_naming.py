@@ -1,6 +1,7 @@
 import functools
 import math
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -244,6 +245,28 @@ def test_nested_contexts():
     with by_name(other, 7):
         nn.init.normal_(other.weight)
     assert torch.equal(other.weight, wanted("normal"))
+
+
+@pytest.mark.parametrize("law", ["trunc_normal_", "orthogonal_", "eye_", "normal_"])
+def test_the_outer_context_sees_what_the_inner_has_no_name_for(law):
+    outer, inner = linear(), linear()
+    code = getattr(nn.init, law)
+
+    def both():
+        code(outer.weight)
+        outer.bias.data.copy_(torch.randn(4))
+        code(inner.weight)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with by_name(outer, 7), by_name(inner, 8):
+            both()
+    expected = linear(), linear()
+    for each, seed in zip(expected, (7, 8), strict=True):
+        with by_name(each, seed):
+            code(each.weight)
+    assert torch.equal(outer.weight, expected[0].weight)
+    assert torch.equal(inner.weight, expected[1].weight)
 
 
 def test_autograd_sees_the_write():

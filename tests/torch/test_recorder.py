@@ -148,6 +148,34 @@ def test_the_module_itself_is_not_touched():
     assert torch.empty(1).device.type == "cpu"
 
 
+def test_narrow_floats():
+    tables = {"ones": torch.ones(3), "table": torch.tensor([1.0, 0.25, 256, 0.25])}
+    for dtype in (torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e8m0fnu):
+
+        def build(dtype=dtype):
+            module = nn.Module()
+            for name, table in tables.items():
+                module.register_buffer(name, table.to(dtype))
+            return module
+
+        made = dict(checkpoint.tensors(record(build)))
+        for name, buffer in build().named_buffers():
+            assert (made[name].view(np.uint8) == buffer.view(torch.uint8).numpy()).all()
+
+
+def test_what_reads_a_shape_does_not_draw():
+    drawn = rules(
+        lambda: Model(
+            weight=lambda: torch.randn(3, 2),
+            zeros=lambda: torch.zeros_like(torch.randn(3, 2)),
+            ones=lambda: torch.randn(3).new_ones(4),
+            table=lambda: torch.arange(6.0) + torch.full_like(torch.randn(6), 2.0),
+        )
+    )
+    assert drawn.pop("table")[0] == "data"
+    assert drawn == {"weight": ("normal",), "zeros": ("zeros",), "ones": ("ones",)}
+
+
 def test_weight_norm_is_a_norm_and_named():
     recording = record(lambda: nn.utils.parametrizations.weight_norm(nn.Conv1d(4, 8, 3)))
     note = "parametrizations.weight.original0: a norm of parametrizations.weight.original1"
@@ -176,7 +204,7 @@ def code(function, *shape):
         (code(lambda w: w[:2].normal_()), "weight: .*nothing that fills all"),
         (code(lambda w: None), "weight: "),
         (code(lambda w: torch._foreach_mul_([w.normal_()], 0.5)), "weight: .*_foreach_mul_"),
-        (code(lambda w: w.normal_().view(torch.int32).add_(1)), "weight: .*another order or dtype"),
+        (code(lambda w: w.normal_().view(torch.int32).add_(1)), "weight: .*in another dtype"),
         (code(lambda w: w.fill_(torch.rand(3).sum().item())), r"Tensor.item\(\) depends on rand"),
         (code(lambda w: w.normal_().copy_(torch.eye(3) + w), 3, 3), "weight: .*table of values"),
         (lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(3, 4)), "_[uv]: "),
