@@ -74,12 +74,18 @@ def by_type() -> dict[str, str]:
 def by_names(specs: Sequence[TensorSpec]) -> list[Family]:
     """Return the families whose names a list has, one for each preset, that of the most models first.
 
-    If none has all names, the one that lacks the fewest is the only one.
+    A preset that extends another comes after it. If no family has all names, the one that lacks the fewest is
+    the only one; none is if that lacks more than a third.
     """
     found = [family for family in _families() if any(re.search(family.some, spec.name) for spec in specs)]
-    found.sort(key=lambda family: (len(family.others(specs)), -len(family.model_types)))
-    complete = [family for family in found if not family.others(specs)]
-    return list({family.preset: family for family in reversed(complete or found[:1])}.values())[::-1]
+    presets = {family.preset for family in found}
+    lacks = {family: len(family.others(specs)) for family in found}
+    found.sort(
+        key=lambda each: (lacks[each], content(each.preset)["extends"] in presets, -len(each.model_types))
+    )
+    complete = [family for family in found if not lacks[family]]
+    nearest = [family for family in found[:1] if 3 * lacks[family] <= len(specs)]
+    return list({family.preset: family for family in reversed(complete or nearest)}.values())[::-1]
 
 
 def unsure(specs: Sequence[TensorSpec]) -> str:

@@ -168,8 +168,18 @@ def _recognised(specs: Sequence[TensorSpec], config: Mapping[str, Any]) -> tuple
         doubt = f"no preset is for model_type {config.get('model_type')!r}"
     if doubt:
         warnings.warn(f"{doubt}: preset {preset} may be wrong; {_BETTER}", stacklevel=5)
-    chosen = f"{preset}, picked by names" if found else f"{preset}, for names that no preset knows"
-    return chosen, [], _preset(preset, specs, config)
+    chosen = "picked by names" if found else "for names that no preset knows"
+    return f"{preset}, {chosen}{_taken(preset, config)}", [], _preset(preset, specs, config)
+
+
+def _taken(preset: str, config: Mapping[str, Any]) -> str:
+    """Return what a preset takes for the numbers that names don't tell, as text."""
+    settings = _settings(families.content(preset), config)
+    if "initializer_range" not in settings:
+        return ""
+    padding = settings.get("pad_token_id")
+    token = "no padding token" if padding is None else f"padding token {padding}"
+    return f", initializer_range {settings['initializer_range']}, {token}"
 
 
 def _dummy(specs: Sequence[TensorSpec]) -> list[Rule]:

@@ -40,7 +40,8 @@ class Geometry(NamedTuple):
     def in_order(self) -> Geometry:
         """Return the same elements, in the order in which they lie in memory."""
         axes = sorted(range(len(self.sizes)), key=lambda axis: -self.strides[axis])
-        return Geometry(*(tuple(each[axis] for axis in axes) for each in self[:2]), self.offset)
+        sizes, strides = (tuple(each[axis] for axis in axes) for each in (self.sizes, self.strides))
+        return Geometry(sizes, strides, self.offset)
 
 
 class Ref(NamedTuple):

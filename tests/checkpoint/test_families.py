@@ -22,10 +22,10 @@ UNSURE = {
             "Beit:Model",
             "Cohere:ForCausalLM",
             "ConvNext:Model",
-            "DeiT:Model",
             "Dinov2:Model",
             "Gemma:ForCausalLM",
             "GptOss:ForCausalLM",
+            "Llama:ForSequenceClassification",
             "MPNet:ForMaskedLM",
             "ModernBert:ForMaskedLM",
             "Pegasus:ForConditionalGeneration",
@@ -150,6 +150,24 @@ def test_the_config_beside_a_file_is_read(tmp_path):
 def test_names_that_a_family_lacks_are_told():
     with pytest.warns(UserWarning, match=r"llama has no 'model\.odd\.weight': preset llama may be wrong"):
         resolve([*LLAMA, f32("model.odd.weight", 4, 4)], "auto")
+
+
+def test_what_names_do_not_tell_is_said():
+    opt = [f32("model.decoder.embed_positions.weight", 9, 8), f32("model.decoder.layers.0.fc1.weight", 8, 8)]
+    assert resolve(opt).rules_from == "roberta, picked by names, initializer_range 0.02, padding token 1"
+    assert resolve(LLAMA).rules_from == "llama, picked by names, initializer_range 0.02, no padding token"
+    lora = [f32("a.lora_A.weight", 2, 8), f32("a.lora_B.weight", 8, 2)]
+    assert resolve(lora).rules_from == "lora, picked by names"
+
+
+def test_a_variant_comes_after_what_it_extends():
+    names = [f32(f"embeddings.{name}", 1, 5, 8) for name in ("cls_token", "position_embeddings")]
+    names.append(f32("embeddings.patch_embeddings.projection.weight", 8, 3, 2, 2))
+    with pytest.warns(UserWarning, match="those of vit and of deit: preset vit may be wrong"):
+        assert resolve(names).choices[0].std == pytest.approx(0.02)
+    recipe = resolve([*names, f32("embeddings.distillation_token", 1, 1, 8)])
+    assert recipe.rules_from.startswith("deit, picked by names")
+    assert [choice.label for choice in recipe.choices[:2]] == ["zeros", "zeros"]
 
 
 def test_names_of_transformers_of_no_known_family():

@@ -32,4 +32,4 @@ def test_a_preset_is_a_file_to_start_from(run, model, tmp_path, preset):
 def test_a_preset_that_is_not_there(run):
     status, out, err = run("rules", "gpt3")
     assert (status, out) == (2, "")
-    assert err.startswith("fastinit: error: unknown preset 'gpt3'; known are bert, clip, gemma, gpt2")
+    assert err.startswith("fastinit: error: unknown preset 'gpt3'; known are bert, clip, deit, gemma, gpt2")
