@@ -37,8 +37,10 @@ _TRANSFORMERS = {
     "Bart:ForConditionalGeneration": {},
     "Beit:Model": _IMAGE,
     "Bert:ForMaskedLM": {},
+    "Bert:ForSequenceClassification": {},
     "Bloom:ForCausalLM": {},
     "CLIP:Model": {"text_config": _TEXT, "vision_config": _CLIP_IMAGE, "projection_dim": 16},
+    "CodeGen:ForCausalLM": {},
     "Cohere:ForCausalLM": {},
     "ConvNext:Model": {"hidden_sizes": [8, 16], "depths": [1, 1], "num_stages": 2},
     "Deberta:ForMaskedLM": {},
@@ -50,34 +52,47 @@ _TRANSFORMERS = {
     "Electra:ForPreTraining": {},
     "Falcon:ForCausalLM": {},
     "GPT2:LMHeadModel": {},
+    "GPT2:Model": {},
+    "GPTBigCode:ForCausalLM": {},
     "GPTJ:ForCausalLM": {},
     "GPTNeo:ForCausalLM": {"attention_types": [[["global", "local"], 1]]},
     "GPTNeoX:ForCausalLM": {},
     "Gemma2:ForCausalLM": {},
+    "Gemma3Text:ForCausalLM": {},
     "Gemma:ForCausalLM": {},
     "GptOss:ForCausalLM": {},
+    "Granite:ForCausalLM": {},
     "Hubert:Model": _AUDIO,
     "Llama:ForCausalLM": {},
+    "Llama:ForSequenceClassification": {},
     "Longformer:ForMaskedLM": {},
     "MBart:ForConditionalGeneration": {},
+    "MPNet:ForMaskedLM": {},
+    "MT5:ForConditionalGeneration": {},
     "Mamba2:ForCausalLM": {"num_heads": 8, "state_size": 8, "n_groups": 1},
     "Mamba:ForCausalLM": {"state_size": 4},
     "Marian:MTModel": {},
     "Mistral:ForCausalLM": {},
     "Mixtral:ForCausalLM": {},
     "ModernBert:ForMaskedLM": {"pad_token_id": 0},
+    "Mpt:ForCausalLM": {},
     "Nystromformer:ForMaskedLM": {},
     "OPT:ForCausalLM": {"word_embed_proj_dim": 32},
     "Olmo2:ForCausalLM": {},
+    "Olmo:ForCausalLM": {},
     "Pegasus:ForConditionalGeneration": {},
+    "Persimmon:ForCausalLM": {},
     "Phi3:ForCausalLM": {},
     "Phi:ForCausalLM": {},
     "Qwen2:ForCausalLM": {},
     "Qwen2Moe:ForCausalLM": {"shared_expert_intermediate_size": 16},
     "Qwen3:ForCausalLM": {},
     "Qwen3Moe:ForCausalLM": {},
+    "ResNet:ForImageClassification": {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1]},
+    "Roberta:ForCausalLM": {},
     "Roberta:ForMaskedLM": {},
     "Rwkv:ForCausalLM": {"attention_hidden_size": 32},
+    "SmolLM3:ForCausalLM": {},
     "StableLm:ForCausalLM": {},
     "Starcoder2:ForCausalLM": {},
     "Swin:Model": _SWIN,
@@ -181,17 +196,23 @@ def _with_operators():
         _with_operators.library = library  # torch forgets the operators of a library that is gone
 
 
-def transformers_model(name, **more):
-    """Return a small model of transformers, such as ``"Llama:ForCausalLM"``."""
+def transformers_model(name, *, own_tokens=False, **more):
+    """Return a small model of transformers, such as ``"Llama:ForCausalLM"``.
+
+    Its padding token is 1, unless it shall have its library's own, if that is in the small vocabulary.
+    """
     transformers = importlib.import_module("transformers")
     family, head = name.split(":")
     config = getattr(transformers, f"{family}Config")
     standard = config()
     small = {key: value for key, value in _SMALL.items() if getattr(standard, key, None) is not None}
     small |= {key: None for key in ("bos_token_id", "eos_token_id") if hasattr(standard, key)}
-    for key in _FIXED.get(family, ()):
-        del small[key]
-    return getattr(transformers, family + head)(config(**{**small, **_TRANSFORMERS[name], **more}))
+    given = {**small, **_TRANSFORMERS[name], **more}
+    tokens = ("pad_token_id", "bos_token_id", "eos_token_id") if own_tokens else ()
+    own = [key for key in tokens if (getattr(standard, key, None) or 0) < _SMALL["vocab_size"]]
+    for key in (*_FIXED.get(family, ()), *own):
+        given.pop(key, None)
+    return getattr(transformers, family.removesuffix("Text") + head)(config(**given))
 
 
 def _built(name, library, function, arguments):

@@ -1,12 +1,13 @@
 """Families: lists of names, as models of libraries save them, against what the libraries' own code does."""
 
+import functools
 import json
 import math
 import warnings
 
 import numpy as np
 import pytest
-from families import NAMES, build, save
+from models import MODELS, transformers_model
 from specs import f32
 
 from fastinit.checkpoint import TensorSpec, families, plan
@@ -17,7 +18,7 @@ from fastinit.random import PCG64, Generator
 #: Their names leave a doubt, or they have tensors that no rule knows.
 UNSURE = {
     *(
-        f"transformers:{name}"
+        ("transformers", name)
         for name in (
             "Beit:Model",
             "Cohere:ForCausalLM",
@@ -25,17 +26,24 @@ UNSURE = {
             "Dinov2:Model",
             "Gemma:ForCausalLM",
             "GptOss:ForCausalLM",
+            "Hubert:Model",
             "Llama:ForSequenceClassification",
+            "Longformer:ForMaskedLM",
             "MPNet:ForMaskedLM",
+            "Marian:MTModel",
             "ModernBert:ForMaskedLM",
+            "Nystromformer:ForMaskedLM",
             "Pegasus:ForConditionalGeneration",
             "Phi3:ForCausalLM",
+            "Rwkv:ForCausalLM",
             "SmolLM3:ForCausalLM",
             "Starcoder2:ForCausalLM",
+            "Swin:Model",
+            "Wav2Vec2:ForCTC",
             "Whisper:ForConditionalGeneration",
         )
     ),
-    *(name for name in NAMES if not name.startswith("transformers:")),
+    *(key for key in MODELS if key[0] != "transformers"),
 }
 
 
@@ -66,16 +74,19 @@ def differs(true, guess):
     return "std" if abs(theirs.std() - ours.std()) > 6 * error * math.sqrt((kurtosis - 1) / 4) else None
 
 
-def recorded(name):
+def recorded(library, name):
     recorder = pytest.importorskip("fastinit.torch.recorder")
     from fastinit.torch.models import Model
 
-    return recorder.record_model(Model(lambda: build(name), save))
+    if library != "transformers":
+        return recorder.record(MODELS[library, name])
+    make = functools.partial(transformers_model, name, own_tokens=True)
+    return recorder.record_model(Model(make, lambda module, folder: module.save_pretrained(folder)))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MODELS, ids=":".join)
 def test_names_alone_are_right_or_warned_about(name):
-    recording = recorded(name)
+    recording = recorded(*name)
     true = resolve(recording.specs, recording)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
@@ -93,12 +104,12 @@ def test_names_alone_are_right_or_warned_about(name):
 
 
 def test_many_are_known():
-    assert len([name for name in NAMES if name not in UNSURE]) >= 40
+    assert len([name for name in MODELS if name not in UNSURE]) >= 40
 
 
 def test_torch_modules_are_right_in_spite_of_the_doubt():
     for name in ("Linear", "Conv2d", "LSTM", "GRU", "RNN", "MultiheadAttention", "LayerNorm", "BatchNorm2d"):
-        recording = recorded(f"torch:{name}")
+        recording = recorded("torch", name)
         pairs = zip(
             resolve(recording.specs, recording).choices,
             resolve(recording.specs, "torch").choices,
@@ -156,8 +167,6 @@ def test_what_names_do_not_tell_is_said():
     opt = [f32("model.decoder.embed_positions.weight", 9, 8), f32("model.decoder.layers.0.fc1.weight", 8, 8)]
     assert resolve(opt).rules_from == "roberta, picked by names, initializer_range 0.02, padding token 1"
     assert resolve(LLAMA).rules_from == "llama, picked by names, initializer_range 0.02, no padding token"
-    lora = [f32("a.lora_A.weight", 2, 8), f32("a.lora_B.weight", 8, 2)]
-    assert resolve(lora).rules_from == "lora, picked by names"
 
 
 def test_a_variant_comes_after_what_it_extends():
