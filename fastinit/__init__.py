@@ -34,7 +34,7 @@ def __getattr__(name: str) -> ModuleType:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_SUBMODULES])
+    return sorted({*(name for name in globals() if name.startswith("__")), *__all__, *_SUBMODULES})
 
 
 @overload

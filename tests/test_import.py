@@ -35,7 +35,7 @@ LAYERS = [
 ]
 
 # What is imported from elsewhere besides the standard library and NumPy.
-OUTSIDE = {"fastinit._dtypes": {"ml_dtypes"}, "fastinit.cli": {"rich"}, "fastinit.torch": {"torch"}}
+OUTSIDE = {"fastinit._dtypes": {"ml_dtypes"}, "fastinit.cli": {"rich", "shtab"}, "fastinit.torch": {"torch"}}
 
 C_HEADERS = {
     *("fenv.h", "stddef.h", "stdint.h", "string.h"),

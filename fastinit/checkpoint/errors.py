@@ -7,6 +7,10 @@ class BadInput(ValueError):
     """Input that cannot be used. Its message is one line with the problem and its place."""
 
 
+class Damaged(BadInput):
+    """A checkpoint of which a file is missing, cut short or unreadable."""
+
+
 class Unmatched(BadInput):
     """Tensors that no rule matches.
 

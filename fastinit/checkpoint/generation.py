@@ -246,26 +246,11 @@ def _is_in(manifest: Manifest, folder: Path) -> bool:
 
 def _write(planned: CheckpointPlan, job: _Job, *, force: bool, resume: bool, spare: bool) -> list[Path]:
     """Write the files of a plan, and `spare` those that they do not replace. Return those that were kept."""
-    folder, stem, format = planned.folder, planned.stem, planned.format
-    metadata = planned.recipe.metadata()
-    shards = [format.lay_out(file, specs, metadata) for file, specs in planned.shards.items()]
-    content = {shard.file: shard.header for shard in shards}
-    if len(shards) > 1:
-        content[format.index_name(stem)] = format.index(planned.recipe.specs, shards)
+    folder, format = planned.folder, planned.format
+    shards, content = _laid_out(planned)
     kept = []
-    with Output(folder, stem) as output:
-        old = format.family(folder, stem)
-        if old and not (force or resume):
-            raise BadInput(f"{old[0]}: exists; --force replaces it, --resume keeps what is right")
-        if spare:
-            old = [path for path in old if path.name in content]
-        check_names(old)
-        _check_room(folder, planned.bytes, [*old, output.part])
-        if old and not force:
-            beginnings = {file: [data] for file, data in content.items()}
-            for shard in shards:
-                beginnings[shard.file] = [layout.header for layout in format.layouts(shard)]
-            _check_written_by_us(old, beginnings)
+    with Output(folder, planned.stem) as output:
+        old = _check(planned, shards, content, force=force, resume=resume, spare=spare)
         for shard in shards:
             path = folder / shard.file
             if path in old and resume and any(job.holds(path, layout) for layout in format.layouts(shard)):
@@ -286,9 +271,56 @@ def _write(planned: CheckpointPlan, job: _Job, *, force: bool, resume: bool, spa
     return kept
 
 
+def _laid_out(planned: CheckpointPlan) -> tuple[list[Shard], dict[str, bytes]]:
+    """Return the shards of a plan, and the headers of its files by name, an index last."""
+    format, metadata = planned.format, planned.recipe.metadata()
+    shards = [format.lay_out(file, specs, metadata) for file, specs in planned.shards.items()]
+    content = {shard.file: shard.header for shard in shards}
+    if len(shards) > 1:
+        content[format.index_name(planned.stem)] = format.index(planned.recipe.specs, shards)
+    return shards, content
+
+
+def check(
+    planned: CheckpointPlan, manifest: Manifest, *, only: Sequence[str] = (), force: bool, resume: bool
+) -> None:
+    """Raise the BadInput that `generate` would raise before it writes."""
+    spare = bool(only) and _is_in(manifest, planned.folder)
+    _check(planned, *_laid_out(planned), force=force, resume=resume, spare=spare)
+
+
+def _check(
+    planned: CheckpointPlan,
+    shards: Sequence[Shard],
+    content: Mapping[str, bytes],
+    *,
+    force: bool,
+    resume: bool,
+    spare: bool,
+) -> list[Path]:
+    """Return the files in the place of a plan's. BadInput if they can't be replaced, or there is no room.
+
+    With `spare`, files that the plan does not replace are left out.
+    """
+    folder, format = planned.folder, planned.format
+    old = format.family(folder, planned.stem) if folder.exists() else []
+    if old and not (force or resume):
+        raise BadInput(f"{old[0]}: exists; --force replaces it, --resume keeps what is right")
+    if spare:
+        old = [path for path in old if path.name in content]
+    check_names(old)
+    _check_room(folder, planned.bytes, [*old, folder / f".{planned.stem}.part"])
+    if old and not force:
+        beginnings = {file: [data] for file, data in content.items()}
+        for shard in shards:
+            beginnings[shard.file] = [layout.header for layout in format.layouts(shard)]
+        _check_written_by_us(old, beginnings)
+    return old
+
+
 def _check_room(folder: Path, needed: int, old: Iterable[Path]) -> None:
     """Raise BadInput if the file system has no room for `needed` bytes, even without the old files."""
-    system = os.statvfs(folder)
+    system = os.statvfs(folder if folder.exists() else folder.parent)
     free = system.f_bavail * system.f_frsize
     for path in old:
         with contextlib.suppress(FileNotFoundError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from .choices import Choice
 from .errors import BadInput
 from .files import Files
 from .formats import Stored
+from .manifest import select
 from .matching import Model
 from .pieces import PIECE, Progress, Report, number_of_threads, ranges
 from .spec import TensorSpec
@@ -42,9 +43,11 @@ class Statistics(NamedTuple):
         The number of NaNs, and of infinities.
     expected_mean, expected_std : float or None
         The moments that the rules in the metadata give.
+    invalid : bool
+        True if there are NaNs, or infinities that no rule gives.
     marked : bool
-        True if there are NaNs, infinities that no rule gives, or a mean or std more than `SIGMAS` standard
-        errors from the expected one.
+        True if the tensor is invalid, or its mean or std is more than `SIGMAS` standard errors from the
+        expected one.
     """
 
     name: str
@@ -59,11 +62,16 @@ class Statistics(NamedTuple):
     inf: int
     expected_mean: float | None
     expected_std: float | None
+    invalid: bool
     marked: bool
 
 
 def inspect(
-    path: str | os.PathLike[str], *, threads: int | None = None, progress: Report | None = None
+    path: str | os.PathLike[str],
+    *,
+    only: str | Sequence[str] = (),
+    threads: int | None = None,
+    progress: Report | None = None,
 ) -> list[Statistics]:
     """Read a checkpoint and compute statistics of its tensors.
 
@@ -74,6 +82,8 @@ def inspect(
     ----------
     path : path
         A ``.safetensors`` file, the ``.index.json`` of a sharded checkpoint, or a folder with either.
+    only : str or sequence of str, optional
+        Globs. Only tensors whose names match one are read.
     threads, progress
         As for `generate`. The result does not depend on the number of threads.
 
@@ -97,7 +107,10 @@ def inspect(
     >>> round(fc.std, 3), round(fc.expected_std, 3), fc.marked
     (0.051, 0.051, False)
     """
-    stored, metadata = formats.read(path)
+    everything, metadata = formats.read(path)
+    specs = [tensor.spec for tensor in everything]
+    selected = {spec.name for spec in select(specs, only)}
+    stored = [tensor for tensor in everything if tensor.spec.name in selected]
     pieces: dict[str, list[tuple[int, _Moments]]] = {tensor.spec.name: [] for tensor in stored}
     reported = Progress(sum(tensor.spec.nbytes for tensor in stored), progress)
 
@@ -113,7 +126,7 @@ def inspect(
 
         _threads.run(measure, _jobs(stored), number_of_threads(threads))
 
-    expected = _expected([tensor.spec for tensor in stored], metadata, str(path))
+    expected = _expected(specs, selected, metadata, str(path))
     statistics = []
     for tensor in stored:
         # Merge in order, so that rounding does not depend on the threads.
@@ -144,10 +157,13 @@ def _jobs(stored: Sequence[Stored]) -> Iterator[tuple[Sequence[Stored], int, int
         yield row, 0, len(row) * row[0].spec.words
 
 
-def _expected(specs: Sequence[TensorSpec], metadata: Mapping[str, str], where: str) -> dict[str, Choice]:
+def _expected(
+    specs: Sequence[TensorSpec], selected: Container[str], metadata: Mapping[str, str], where: str
+) -> dict[str, Choice]:
+    """Return the choices of the selected tensors of a model."""
     choices: dict[str, Choice] = {}
     model = Model(specs, rules.of_metadata(metadata, where) or [], where)
-    for spec in specs:
+    for spec in (spec for spec in specs if spec.name in selected):
         # A tensor that was added later has no rule, so no expected moments.
         with contextlib.suppress(BadInput):
             choices[spec.name] = model.choose(spec, model.match(spec))
@@ -224,6 +240,8 @@ _NOTHING = _Moments()
 def _statistics(spec: TensorSpec, moments: _Moments, choice: Choice | None) -> Statistics:
     measured = moments.finite > 0
     std = math.sqrt(moments.squares / moments.finite) if measured else None
+    mean = None if choice is None else choice.mean
+    invalid = bool(moments.nan or (moments.inf and not (mean is not None and math.isinf(mean))))
     return Statistics(
         name=spec.name,
         dtype=spec.dtype,
@@ -235,18 +253,17 @@ def _statistics(spec: TensorSpec, moments: _Moments, choice: Choice | None) -> S
         zeros=moments.zeros / (spec.size * spec.stored.parts) if spec.size else 0.0,
         nan=moments.nan,
         inf=moments.inf,
-        expected_mean=None if choice is None else choice.mean,
+        expected_mean=mean,
         expected_std=None if choice is None else choice.std,
-        marked=_is_off(moments, std, choice),
+        invalid=invalid,
+        marked=invalid or _is_off(moments, std, choice),
     )
 
 
 def _is_off(moments: _Moments, std: float | None, choice: Choice | None) -> bool:
-    mean, spread = (None, None) if choice is None else (choice.mean, choice.std)
-    if moments.nan or (moments.inf and not (mean is not None and math.isinf(mean))):
-        return True
-    if std is None or choice is None or mean is None or spread is None:
+    if std is None or choice is None or choice.mean is None or choice.std is None:
         return False
+    mean, spread = choice.mean, choice.std
     n = moments.finite
     # In a structured tensor, such as a sparse one, zeros are not drawn and carry no information on the scale.
     draws = n - moments.zeros if choice.plan.distribution == "structured" else n

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
@@ -174,17 +175,22 @@ def checked_target(target: Any) -> str | os.PathLike[str]:
     """Return a path. BadInput for anything else."""
     if not isinstance(target, (str, os.PathLike)):
         raise BadInput(f"the target must be a path, not {target!r:.200}")
+    if target == "-":
+        raise BadInput("-: a checkpoint cannot be a stream, as its index comes last; give a file or a folder")
     return target
 
 
 def _check_folder(folder: Path) -> None:
-    """Raise BadInput if the folder does not exist and cannot be made."""
+    """Raise BadInput if files cannot be written to the folder, and it cannot be made."""
+    first = folder if os.path.lexists(folder) else folder.parent
     try:
-        mode = os.stat(folder if os.path.lexists(folder) else folder.parent).st_mode
+        mode = os.stat(first).st_mode
     except OSError as error:
         raise BadInput(f"{folder}: cannot be written: {error.strerror}") from None
     if not stat.S_ISDIR(mode):
         raise BadInput(f"{folder}: cannot be written: is no folder, nor can it become one")
+    if not os.access(first, os.W_OK | os.X_OK):
+        raise BadInput(f"{folder}: cannot be written: {os.strerror(errno.EACCES)}")
 
 
 def check_names(paths: Iterable[Path]) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import gc
 import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -17,10 +19,20 @@ from fastinit import _signals
 from fastinit.checkpoint import BadInput
 from fastinit.checkpoint.errors import Unmatched
 
-from . import generate, info, inspect, rules, verify
+from . import completion, generate, info, inspect, rules, verify
+from .completion import options
 from .terminal import printable
 
-_VERBS = {"generate": generate, "verify": verify, "inspect": inspect, "rules": rules, "info": info}
+_VERBS = {
+    "generate": generate,
+    "verify": verify,
+    "inspect": inspect,
+    "rules": rules,
+    "info": info,
+    "completion": completion,
+}
+# Words that people try first -> the options that say it.
+_WORDS = {"help": "--help", "version": "--version"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,7 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status. 0: done. 1: an error during the work, or a difference. 2: bad input, and nothing was
         written. 128 plus the signal's number: ended by Ctrl-C, SIGTERM or SIGHUP.
     """
-    argv = sys.argv[1:] if argv is None else argv
+    argv = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    if argv[0] in _WORDS:
+        argv = [*argv[1:2], _WORDS[argv[0]]]
     _mend_streams()
     try:
         with _signals.handled(), _warnings_as_lines():
@@ -58,7 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             error.filename = "standard output"
         return _fail(1, error)
     except KeyboardInterrupt:
-        return _fail(130, "interrupted")
+        more = "; the same command with --resume goes on" if argv[0] == "generate" else ""
+        return _fail(130, f"interrupted{more}")
 
 
 @contextlib.contextmanager
@@ -98,19 +113,39 @@ def _mend_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+class _Help(argparse.HelpFormatter):
+    """Keeps the lines of a text that has some."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if "\n" in text else super()._fill_text(text, width, indent)
+
+
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, like all errors of the command."""
+    """A parser whose errors are one line, like all errors of the command, and guess what was meant."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, formatter_class=_Help)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"fastinit: error: {message}\n")
+        known = [*_VERBS, *_WORDS, *(name for each in options(self) for name in each.option_strings)]
+        wrong = re.search(r"(?:invalid choice: '|unrecognized arguments: )([^\s'=]+)", message)
+        near = difflib.get_close_matches(wrong[1], known, 1) if wrong else []
+        hint = f"; did you mean {near[0]}?" if near else ""
+        self.exit(2, f"fastinit: error: {printable(message)}{hint}\n")
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    parser = _Parser(prog="fastinit", description="Fast initial weights, the same on every machine.")
-    parser.add_argument("--version", action="version", version=f"fastinit {fastinit.__version__}")
+    """Return the parser of a command, or of all if the first argument names none."""
+    parser = _Parser(
+        prog="fastinit",
+        description="Fast initial weights, the same on every machine.",
+        epilog="fastinit help COMMAND says more.",
+    )
+    parser.add_argument("-V", "--version", action="version", version=f"fastinit {fastinit.__version__}")
     verbs = parser.add_subparsers(metavar="COMMAND", required=True)
-    # A verb's parser takes 0.7 ms to make, so only the requested one is made.
-    for verb in [_VERBS[name] for name in argv[:1] if name in _VERBS] or _VERBS.values():
+    parser.set_defaults(parser=parser)
+    # A verb's parser takes 0.7 ms to make, so only the requested one is made. Completion needs all.
+    for verb in [_VERBS[name] for name in argv[:1] if name in {*_VERBS} - {"completion"}] or _VERBS.values():
         verb.add_parser(verbs)
     return parser
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +14,23 @@ from typing import Any
 from fastinit.checkpoint import BadInput, CheckpointPlan, Choice, Recording, Summary, generate, plan
 from fastinit.checkpoint.configs import is_model
 from fastinit.checkpoint.errors import Unmatched
+from fastinit.checkpoint.generation import check
 from fastinit.checkpoint.manifest import GPT2
 from fastinit.checkpoint.pieces import number_of_threads
+from fastinit.checkpoint.sources import PRESETS
 
-from .terminal import as_json, print_table, printable, progress
+from .tables import print_table
+from .terminal import print_json, printable, progress
+
+_EPILOG = f"""presets:
+{textwrap.fill(", ".join(PRESETS), 76, initial_indent="  ", subsequent_indent="  ")}
+  (fastinit rules says what each makes)
+
+examples:
+  fastinit generate config.json -o model/ --seed 7    # a transformers model's own initialisation
+  fastinit generate list.json -o model/ --init he     # a list of names, dtypes and shapes
+  fastinit generate list.json --init mine.toml --dry-run
+"""
 
 _COLUMNS = ("name", "dtype", "shape", "fans", "match", "init", "std")
 
@@ -28,6 +42,7 @@ def add_parser(verbs: Any) -> None:
         help="write a checkpoint of a model, or from a list of tensors",
         description="Write a checkpoint with a model's own initialisation, or from a list of tensors: the"
         " same command, the same bytes anywhere.",
+        epilog=_EPILOG,
     )
     parser.set_defaults(run=run)
     add = parser.add_argument
@@ -77,7 +92,11 @@ def add_parser(verbs: Any) -> None:
         "--resume", action="store_true", help="keep finished shards, each after a comparison of all its bytes"
     )
     add("--digest", action="store_true", help="also print a digest of the bytes")
-    add("--dry-run", action="store_true", help="show how each tensor would be filled; write nothing")
+    add(
+        "--dry-run",
+        action="store_true",
+        help="show how each tensor would be filled, and fail as the command would; write nothing",
+    )
     add("--json", action="store_true", help="print the summary, or the dry run, as JSON")
     add("--quiet", action="store_true", help="print only warnings and errors")
 
@@ -102,15 +121,18 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         number_of_threads(args.threads)
         try:
-            show(plan(source, args.output, **what), args)
+            planned = plan(source, args.output, **what)
         except Unmatched as error:
             _show_unmatched(error, args)
+            raise BadInput(error.first) from None
+        show(planned, args)
+        check(planned, source, only=args.only, force=args.force, resume=args.resume)
         return 0
     how = {key: getattr(args, key) for key in ("threads", "force", "resume", "digest")}
     with progress(quiet=args.quiet) as report:
         summary = generate(source, args.output, **what, **how, progress=report)
     if args.json:
-        print(as_json(summary._asdict()))
+        print_json(summary._asdict())
     elif not args.quiet:
         print(describe(summary))
     return 0
@@ -166,7 +188,7 @@ def show(planned: CheckpointPlan, args: argparse.Namespace) -> None:
     if args.json:
         choices = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
         more = {"layers": recipe.layers, "unused": recipe.unused, "choices": choices}
-        print(as_json({**planned.facts(), **more}))
+        print_json({**planned.facts(), **more})
         return
     if args.quiet:
         return
@@ -194,7 +216,7 @@ def _show_unmatched(error: Unmatched, args: argparse.Namespace) -> None:
     if args.json:
         unmatched = [spec.name for spec in error.specs if spec.name not in chosen]
         choices = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
-        print(as_json({"unmatched": unmatched, "rules": error.details, "choices": choices}))
+        print_json({"unmatched": unmatched, "rules": error.details, "choices": choices})
     elif not args.quiet:
         _print_rows(rows)
         print("", *map(printable, str(error).splitlines()), sep="\n")

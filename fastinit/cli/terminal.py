@@ -1,4 +1,4 @@
-"""Tables on standard output, and progress on standard error."""
+"""Texts and JSON on standard output, and progress on standard error."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from fastinit import _signals
 from fastinit.checkpoint import sizes
 from fastinit.checkpoint.pieces import Report
+
+#: The form of the verbs' JSON, as docs/generate.md has it. A key that goes or changes is a new number.
+SCHEMA = 1
 
 
 def printable(text: str) -> str:
@@ -50,32 +53,9 @@ def as_json(value: Any) -> str:
     return json.dumps(plain(value), default=str, allow_nan=False)
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table, with rich if the output is a wide enough terminal, else in aligned columns."""
-    table = [list(map(printable, row)) for row in (columns, *rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    if not (sys.stdout.isatty() and _print_by_rich(table, sum(widths) + 2 * len(widths))):
-        for row in table:
-            print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _print_by_rich(table: Sequence[Sequence[str]], width: int) -> bool:
-    try:
-        with _signals.held():
-            from rich.console import Console
-            from rich.table import Table
-            from rich.text import Text
-    except ImportError:
-        return False
-    console = Console()
-    if width > console.width:  # rich would truncate every column
-        return False
-    columns, *rows = table
-    shown = Table(*columns, box=None, header_style="bold", pad_edge=False)
-    for row in rows:
-        shown.add_row(*map(Text, row))
-    console.print(shown)
-    return True
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print what a verb found as one JSON object, with the number of the form that these objects have."""
+    print(as_json({"schema": SCHEMA, **value}))
 
 
 @contextmanager

@@ -7,8 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from fastinit.checkpoint import Verification, verify
+from fastinit.checkpoint.errors import Damaged
 
-from .terminal import as_json, printable, progress
+from .terminal import print_json, printable, progress
 
 
 def add_parser(verbs: Any) -> None:
@@ -17,7 +18,7 @@ def add_parser(verbs: Any) -> None:
         "verify",
         help="make a checkpoint again and compare",
         description="Make a checkpoint's tensors again and compare them with the file. The exit status is 0"
-        " if all are the same, 1 if one differs.",
+        " if all are the same, 1 if one differs, is cut short or missing.",
     )
     parser.set_defaults(run=run)
     add = parser.add_argument
@@ -31,10 +32,17 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify, and print the differences."""
-    with progress(quiet=args.quiet) as report:
-        found = verify(args.file, seed=args.seed, init=args.init, threads=args.threads, progress=report)
+    try:
+        with progress(quiet=args.quiet) as report:
+            found = verify(args.file, seed=args.seed, init=args.init, threads=args.threads, progress=report)
+    except Damaged as error:
+        if args.json:
+            print_json({"same": False, "damage": str(error)})
+        elif not args.quiet:
+            print(printable(f"damaged: {error}"))
+        return 1
     if args.json:
-        print(as_json({"same": found.same, **asdict(found)}))
+        print_json({"same": found.same, **asdict(found)})
     elif not args.quiet:
         print(describe(found))
     return 0 if found.same else 1

@@ -10,7 +10,7 @@ import pytest
 from command import FASTINIT, MODEL
 from safetensors.numpy import load_file
 
-from fastinit.checkpoint import manifest, tensors
+from fastinit.checkpoint import manifest, plan, tensors
 
 MANIFESTS = Path(__file__).parents[1] / "manifests"
 
@@ -44,7 +44,7 @@ def test_the_summary_as_json(run, model, tmp_path):
 def test_quiet(run, model, tmp_path):
     quiet = "generate", model, "--init", "torch", "-o", tmp_path, "--quiet"
     assert run(*quiet) == (0, "", "")
-    assert run(*quiet, "--dry-run") == (0, "", "")
+    assert run(*quiet, "--dry-run", "--force") == (0, "", "")
 
 
 def test_many_shards_are_one_line(run, model, tmp_path):
@@ -108,27 +108,48 @@ def test_a_dry_run_checks_what_the_real_one_would(run, model, tmp_path):
         ["--max-shard-size", "5 parsecs"],
         ["-o", tmp_path / "missing" / "folder"],
         ["-o", model],
+        ["-o", "-"],
+        ["-o", "/dev/full"],
     ):
-        for dry in ([], ["--dry-run"]):
-            assert run("generate", model, "--init", "he", *wrong, *dry)[0] == 2, wrong
+        refusals = [run("generate", model, "--init", "he", *wrong, *dry) for dry in ([], ["--dry-run"])]
+        assert [status for status, *_ in refusals] == [2, 2], wrong
+        assert refusals[0][2] == refusals[1][2]
     _, out, _ = run("generate", model, "-o", tmp_path / "new", "--dry-run", "--max-shard-size", 1)
     assert out.splitlines()[-1] == f"files   {tmp_path}/new/model.safetensors.index.json, 3 shards"
     assert not (tmp_path / "new").exists()
     rules = tmp_path / "rules.toml"
     rules.write_text('extends = "he"\n[[rule]]\nmatch = "cf.*"\ninit = "zeros"\n')
     run("generate", model, "-o", tmp_path, "--init", rules)
-    _, out, _ = run("generate", model, "-o", tmp_path, "--init", rules, "--dry-run")
+    status, out, err = run("generate", model, "-o", tmp_path, "--init", rules, "--dry-run")
+    assert (status, "exists; --force replaces it" in err) == (2, True)
     assert out.splitlines()[-2:] == [
         f"files   {tmp_path}/model.safetensors, which is there",
         "rules that made nothing: cf.*",
     ]
 
 
+def test_a_dry_run_needs_room_and_a_folder_that_can_be_written(run, model, tmp_path, monkeypatch):
+    command = ["generate", model, "-o", tmp_path / "new", "--init", "he"]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda path, mode: False)
+        refusals = [run(*command, *dry) for dry in ([], ["--dry-run"])]
+    assert [status for status, *_ in refusals] == [2, 2]
+    assert [err.endswith("new: cannot be written: Permission denied\n") for *_, err in refusals] == [True] * 2
+    full = os.statvfs(tmp_path)
+    few = os.statvfs_result((*full[:3], 1, 1, *full[5:]))
+    monkeypatch.setattr(os, "statvfs", lambda path: few)
+    refusals = [run(*command, *dry) for dry in ([], ["--dry-run"])]
+    assert [status for status, *_ in refusals] == [2, 2]
+    assert [f"needs 31.5 KB, {few.f_frsize / 1e3:.1f} KB are free" in err for *_, err in refusals] == [
+        True
+    ] * 2
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize(
     "path", [manifest.GPT2, *sorted(MANIFESTS.glob("*.json"))], ids=lambda path: path.stem
 )
-def test_every_list_has_its_preset(run, path):
-    status, out, _ = run("generate", path, "--dry-run", "--json")
+def test_every_list_has_its_preset(path):
     presets = {
         "gpt2": "gpt2",
         "bert": "bert",
@@ -137,8 +158,7 @@ def test_every_list_has_its_preset(run, path):
         "resnet50": "resnet",
         "vit": "vit",
     }
-    assert status == 0
-    assert json.loads(out)["rules_from"].startswith(presets[path.stem.split("-")[0]] + ", picked by names")
+    assert plan(path).recipe.rules_from.startswith(presets[path.stem.split("-")[0]] + ", picked by names")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +190,7 @@ def test_bad_input_is_one_line_and_status_2(run, tmp_path, model, argv, monkeypa
     [
         (OSError(errno.ENOSPC, "No space left on device"), 1, "{file}: No space left on device"),
         (MemoryError(), 1, "MemoryError"),
-        (KeyboardInterrupt(), 130, "interrupted"),
+        (KeyboardInterrupt(), 130, "interrupted; the same command with --resume goes on"),
     ],
 )
 def test_failures(run, model, tmp_path, monkeypatch, error, status, line):
@@ -194,6 +214,9 @@ def test_a_doubt_is_told_even_if_quiet(run, model, tmp_path):
     assert err.count("\n") == 1
 
 
+NO_RULE = "he: no rule matches tensor 'layers.0.odd', F32 [4, 4] and 3 more"
+
+
 @pytest.fixture
 def odd(tmp_path):
     path = tmp_path / "odd.json"
@@ -206,7 +229,7 @@ def test_all_tensors_without_a_rule_are_listed_with_rules_to_paste(run, odd, tmp
     status, out, err = run("generate", odd, "-o", tmp_path / "new", "--init", "he")
     assert (status, out) == (2, "")
     first, _, rules = err.partition("\n")
-    assert first == "fastinit: error: he: no rule matches tensor 'layers.0.odd', F32 [4, 4] and 3 more"
+    assert first == f"fastinit: error: {NO_RULE}"
     assert "# 3: layers.0.odd, F32 [4, 4]" in rules
     assert not (tmp_path / "new").exists()
     mine = tmp_path / "mine.toml"
@@ -219,12 +242,12 @@ def test_all_tensors_without_a_rule_are_listed_with_rules_to_paste(run, odd, tmp
 
 def test_a_dry_run_marks_tensors_without_a_rule(run, odd):
     status, out, err = run("generate", odd, "--init", "he", "--dry-run")
-    assert (status, err) == (0, "")
+    assert (status, err) == (2, f"fastinit: error: {NO_RULE}\n")
     marked = [line.split()[0] for line in out.splitlines() if "(no rule)" in line]
     assert marked == ["layers.0.odd", "layers.1.odd", "layers.2.odd", "codes"]
     assert "[[rule]]" in out
     status, out, _ = run("generate", odd, "--init", "he", "--dry-run", "--json")
-    assert (status, json.loads(out)["unmatched"]) == (0, marked)
+    assert (status, json.loads(out)["unmatched"]) == (2, marked)
 
 
 def test_any_list_can_be_dummy(run, odd, tmp_path):

@@ -36,7 +36,31 @@ def test_json_has_all(checkpoint):
     done = command(checkpoint, "--json", "--threads", 2)
     assert (done.returncode, done.stderr) == (0, "")
     wanted = [each._asdict() | {"shape": list(each.shape)} for each in inspect(checkpoint)]
-    assert json.loads(done.stdout) == wanted
+    found = json.loads(done.stdout)
+    assert found == {"schema": 1, "parameters": 901801, "marked": 0, "tensors": wanted}
+
+
+def test_some_tensors(checkpoint):
+    done = command(checkpoint, "--only", "*.bias", "--only", "norm.*", "--json")
+    wanted = [each._asdict() | {"shape": list(each.shape)} for each in inspect(checkpoint)]
+    named = [each for each in wanted if each["name"] in ("fc.bias", "norm.weight")]
+    assert json.loads(done.stdout)["tensors"] == named
+    assert command(checkpoint, "--only", "nothing").returncode == 2
+
+
+@pytest.mark.parametrize(("value", "status"), [(np.nan, 1), (np.inf, 1), (1e9, 0)])
+def test_the_exit_status(checkpoint, tmp_path, value, status):
+    path = tmp_path / "a.safetensors"
+    altered(checkpoint, path, {"fc.weight": {(7, 1): np.asarray(np.float32(value))}})
+    done = command(path, "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
+    assert command(path, "--only", "fc.bias").returncode == 0
+
+
+def test_an_infinity_that_the_rules_give(tmp_path):
+    model = {"mask": {"dtype": "F32", "shape": [4]}}
+    generate(model, tmp_path / "a.safetensors", init=[{"match": "*", "init": "constant(value=-inf)"}])
+    assert command(tmp_path / "a.safetensors").returncode == 0
 
 
 def test_a_table(checkpoint, tmp_path):

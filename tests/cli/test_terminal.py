@@ -3,12 +3,14 @@
 import contextlib
 import io
 import json
+import re
 import sys
+from collections import Counter
 
 import pytest
 from command import FASTINIT, on_a_terminal, shell
 
-from fastinit.cli import terminal
+from fastinit.cli import tables, terminal
 
 
 @pytest.mark.parametrize(("byte", "unit"), [(10**9, "GB"), (10**3, "KB")])
@@ -39,16 +41,49 @@ def test_a_terminal(tmp_path, rich):
     assert ("100%" in written) == rich
 
 
-@pytest.mark.parametrize("verb", ["generate", "inspect"])
-def test_a_narrow_terminal_cuts_nothing(run, tmp_path, verb):
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+@pytest.mark.parametrize("verb", ["generate", "inspect", "rules"])
+def test_a_table_fits_the_terminal_and_cuts_nothing(run, tmp_path, verb, width):
     only = ["--only", "*.0.attn.c_attn.*"]
     run("generate", *only, "-o", tmp_path, "--quiet")
-    arguments = {"generate": ["generate", "--dry-run", *only], "inspect": ["inspect", str(tmp_path)]}[verb]
+    arguments = {
+        "generate": ["generate", "--dry-run", *only, "-o", tmp_path / "new"],
+        "inspect": ["inspect", tmp_path],
+        "rules": ["rules"],
+    }[verb]
     _, piped, _ = run(*arguments)
-    narrow = on_a_terminal([*FASTINIT, *arguments], width=80).replace("\r\n", "\n")
-    lines = [line for line in piped.splitlines() if "c_attn" in line]
-    assert len(lines) == 2
-    assert all(line in narrow.splitlines() for line in lines)
+    shown = re.sub(r"\x1b\[[^a-zA-Z]*[a-zA-Z]", "", on_a_terminal([*FASTINIT, *map(str, arguments)], width))
+    table = re.split(r"\n\n", shown.replace("\r\n", "\n").rpartition("\r")[2])[0]
+    assert all(tables.cells(line) <= width for line in table.splitlines())
+    rows = piped.partition("\n\n")[0].partition("\n")[2]
+    assert Counter("".join(rows.split())) <= Counter("".join(table.split()))
+
+
+def test_rows_of_layers_are_one(tmp_path):
+    shown = on_a_terminal([*FASTINIT, "generate", "--dry-run", "-o", str(tmp_path)])
+    assert "24  transformer.h.{0..11}.ln_{1..2}.weight " in shown
+    assert len(shown.splitlines()) < 40
+
+
+def test_rows_fold_only_if_all_else_is_equal():
+    rows = [["h.0.w", "F32"], ["h.2.w", "F32"], ["h.1.w", "F16"], ["w12", "F32"], ["w13", "F32"]]
+    columns, table = tables.folded(["name", "dtype"], rows)
+    assert columns == ["", "name", "dtype"]
+    assert table == [
+        ["2", "h.{0,2}.w", "F32"],
+        ["", "h.1.w", "F16"],
+        ["", "w12", "F32"],
+        ["", "w13", "F32"],
+    ]
+    assert tables.folded(["preset"], [["a"]]) == (["preset"], [["a"]])
+
+
+def test_letters_of_two_cells(run, tmp_path):
+    path = tmp_path / "list.json"
+    names = ["\u5c42.weight", "e\u0301.weight", "fc.weight"]
+    path.write_text(json.dumps({name: {"dtype": "F32", "shape": [4, 5]} for name in names}))
+    _, out, _ = run("generate", path, "--init", "he", "--dry-run")
+    assert {tables.cells(line.partition("F32")[0]) for line in out.splitlines()[1:4]} == {11}
 
 
 def test_control_characters_are_shown_and_not_obeyed(run, tmp_path):

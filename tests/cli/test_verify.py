@@ -63,6 +63,36 @@ def test_bad_input(checkpoint, arguments, message):
     assert done.stderr.count("\n") == 1
 
 
+def test_a_cut_file(checkpoint, tmp_path):
+    path = tmp_path / "cut.safetensors"
+    for size in (0, 5, 20, -1):
+        path.write_bytes(checkpoint.read_bytes()[:size])
+        done = command(path)
+        assert (done.returncode, done.stderr) == (1, "")
+        assert done.stdout.startswith(f"damaged: {path}: ")
+    report = json.loads(command(path, "--json").stdout)
+    assert report == {"schema": 1, "same": False, "damage": report["damage"]}
+    assert command(path, "--quiet").stdout == ""
+
+
+def test_a_damaged_shard(tmp_path):
+    generate(MODEL, tmp_path, init="he", max_shard_size="9MB")
+    index, shard = tmp_path / "model.safetensors.index.json", tmp_path / "model-00002-of-00004.safetensors"
+    content = shard.read_bytes()
+    for damage in (
+        lambda: shard.write_bytes(content[:-9]),
+        lambda: shard.write_bytes(b"x" * 99),
+        shard.unlink,
+    ):
+        damage()
+        for path in (tmp_path, index):
+            done = command(path)
+            assert (done.returncode, done.stderr) == (1, "")
+            assert done.stdout.startswith(f"damaged: {shard}: ")
+    index.unlink()
+    assert "unfinished" in command(tmp_path).stdout
+
+
 def test_no_file(tmp_path):
     done = command(tmp_path / "none.safetensors")
     assert done.returncode == 2

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadInput
+from ..errors import BadInput, Damaged
 from ..spec import MAX_HEADER, TensorSpec, checked, parse_json, read_bytes
 from .layout import Shard, Stored
 
@@ -44,7 +44,8 @@ def read(path: Path) -> tuple[list[Stored], dict[str, str]]:
     Raises
     ------
     BadInput
-        A file cannot be read, or violates the format.
+        A file cannot be read, or violates the format; `Damaged` if one is missing or cut short, or if an
+        index lists a file that is no such file.
     """
     if os.path.isdir(path):
         path = _in_folder(path)
@@ -64,7 +65,7 @@ def _in_folder(folder: Path) -> Path:
     if found[1:]:
         raise BadInput(f"{folder}: holds both {found[0]} and {found[1]}")
     if not found and any(family(folder, stem) for stem in _STEMS):
-        raise BadInput(f"{folder}: holds shards and no index: unfinished; generate --resume continues")
+        raise Damaged(f"{folder}: holds shards and no index: unfinished; generate --resume continues")
     if not found:
         raise BadInput(f"{folder}: holds neither model{SUFFIX} nor model{_INDEX_SUFFIX}")
     return folder / found[0]
@@ -90,14 +91,17 @@ def read_index(path: Path) -> tuple[list[Stored], dict[str, str]]:
         if file not in shards:
             shard = path.parent / file
             if not shard.exists():
-                raise BadInput(
+                raise Damaged(
                     f"{shard}: No such file or directory; shapes are missing, as {path.name} has only names"
                 )
-            tensors, of_shard = _read_header(shard)
+            try:
+                tensors, of_shard = _read_header(shard)
+            except BadInput as error:
+                raise Damaged(str(error)) from None
             shards[file] = {stored.spec.name: stored for stored in tensors}
             metadata = of_shard if metadata is None else metadata
         if name not in shards[file]:
-            raise BadInput(f"{path}: tensor {name!r} is not in {file}, where it is said to be")
+            raise Damaged(f"{path}: tensor {name!r} is not in {file}, where it is said to be")
     # The index says what the model has. A shard may hold more.
     return [shards[file][name] for name, file in weight_map.items()], metadata or {}
 
@@ -116,7 +120,8 @@ def _read_header(path: Path) -> tuple[list[Stored], dict[str, str]]:
             f"{path}: its header is over the format's limit of {MAX_HEADER} bytes, or this is not safetensors"
         )
     if data < 0 or not text.startswith(b"{"):
-        raise BadInput(f"{path}: is not a safetensors file, or is cut short")
+        kind = Damaged if data < 0 else BadInput
+        raise kind(f"{path}: is not a safetensors file, or is cut short")
     entries = parse_json(text, str(path))
     metadata = entries.pop("__metadata__", None) or {}
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
@@ -134,7 +139,7 @@ def _read_header(path: Path) -> tuple[list[Stored], dict[str, str]]:
             raise BadInput(f"{path}: the data of {name!r} begins at {begin} where {position} was due")
         position = end
     if position != data:
-        raise BadInput(f"{path}: holds {data} bytes of data where its header says {position}")
+        raise Damaged(f"{path}: holds {data} bytes of data where its header says {position}")
     return tensors, metadata
 
 
