@@ -48,9 +48,9 @@ cdef int read_state(fi_pcg64 *generator, dict state) except -1:
     number, increment = state["state"]["state"], state["state"]["inc"]
     cdef uint64_t high = number >> 64, low = number & _MASK_64
     cdef uint64_t inc_high = increment >> 64, inc_low = increment & _MASK_64
-    cdef bint has_uint32 = state["has_uint32"]
+    cdef int has_uint32 = state["has_uint32"]
     generator.uinteger = state["uinteger"]
-    generator.has_uint32 = has_uint32
+    generator.has_uint32 = has_uint32 != 0
     fi_set_u128(fi_state(generator), high, low)
     fi_set_u128(fi_inc(generator), inc_high, inc_low)
     return 0

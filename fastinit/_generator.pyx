@@ -53,7 +53,51 @@ class Generator(np.random.Generator):
         self._source = Source(self.bit_generator)
 
     def __reduce__(self):
-        return type(self), (self.bit_generator,)
+        return _over, (type(self), self.bit_generator), self.__getstate__()
+
+    def __getstate__(self):
+        """Return the attributes, as `object.__getstate__` does, without what the bit generator makes."""
+        state = object.__getstate__(self)
+        attributes, slots = state if isinstance(state, tuple) else (state, None)
+        attributes = {name: value for name, value in attributes.items() if name != "_source"}
+        return (attributes, slots) if slots else attributes
+
+    def __setstate__(self, state):
+        attributes, slots = state if isinstance(state, tuple) else (state, None)
+        self.__dict__.update(attributes)
+        for name, value in (slots or {}).items():
+            setattr(self, name, value)
+
+    def _twin(self, bit_generator):
+        """Return a generator over another bit generator, with the class and attributes of this one."""
+        twin = _over(type(self), bit_generator)
+        twin.__setstate__(self.__getstate__())
+        return twin
+
+    def spawn(self, n_children):
+        """Return new generators with independent streams, as `numpy.random.Generator.spawn` does.
+
+        Parameters
+        ----------
+        n_children : int
+
+        Returns
+        -------
+        list of Generator
+            With the class and attributes of this one, whose constructor is not called.
+
+        Raises
+        ------
+        TypeError
+            The bit generator has no SeedSequence.
+
+        Examples
+        --------
+        >>> from fastinit.random import default_rng
+        >>> len(default_rng(7).spawn(3))
+        3
+        """
+        return [self._twin(each) for each in self.bit_generator.spawn(n_children)]
 
     def random(self, size=None, dtype=np.float64, out=None):
         """Uniform values in [0, 1).
@@ -278,10 +322,10 @@ class Generator(np.random.Generator):
         Returns
         -------
         Generator
-            With the classes of this generator and its bit generator. Its seed sequence is this one's with
-            ``spawn_key`` extended by the four little-endian words of ``BLAKE2b(digest_size=16,
-            person=b"fastinit-v1")``. The hashed bytes are ``b"s"`` and the UTF-8 of a str, or ``b"i"`` and
-            the fewest signed little-endian bytes of an int.
+            With the class and attributes of this generator, and the class of its bit generator. Its seed
+            sequence is this one's with ``spawn_key`` extended by the four little-endian words of
+            ``BLAKE2b(digest_size=16, person=b"fastinit-v1")``. The hashed bytes are ``b"s"`` and the UTF-8 of
+            a str, or ``b"i"`` and the fewest signed little-endian bytes of an int.
 
         Raises
         ------
@@ -317,7 +361,14 @@ class Generator(np.random.Generator):
         child = np.random.SeedSequence(
             seed.entropy, spawn_key=(*seed.spawn_key, *words), pool_size=seed.pool_size
         )
-        return type(self)(type(self.bit_generator)(child))
+        return self._twin(type(self.bit_generator)(child))
+
+
+def _over(cls, bit_generator):
+    """Return a generator of a class without a call of the class's own constructor."""
+    rng = np.random.Generator.__new__(cls)
+    Generator.__init__(rng, bit_generator)
+    return rng
 
 
 def default_rng(seed=None):

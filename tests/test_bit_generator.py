@@ -131,6 +131,9 @@ def without(state, key):
         lambda state: without(state, "state"),
         lambda state: without(state, "has_uint32"),
         lambda state: without(state, "uinteger"),
+        lambda state: {**state, "has_uint32": "x"},
+        lambda state: {**state, "has_uint32": None},
+        lambda state: {**state, "uinteger": "x"},
     ],
 )
 def test_a_bad_state_is_numpys_error_and_changes_nothing(name, change):

@@ -324,6 +324,12 @@ class Named(Generator):
     pass
 
 
+PICKLES = [
+    lambda rng, protocol=protocol: pickle.loads(pickle.dumps(rng, protocol))
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
+]
+
+
 def test_subclasses_stay_themselves():
     rng = Named(ours.PCG64DXSM(7))
     for other in (pickle.loads(pickle.dumps(rng)), copy.deepcopy(rng), *rng.spawn(2), rng.fold_in("a")):
@@ -331,6 +337,32 @@ def test_subclasses_stay_themselves():
         assert type(other.bit_generator) is ours.PCG64DXSM
     assert str(rng) == "Named(PCG64DXSM)"
     assert repr(rng).startswith("Named(PCG64DXSM) at 0x")
+
+
+class Labelled(Generator):
+    __slots__ = ("place",)
+
+    def __init__(self, seed, label, *, place):
+        super().__init__(ours.PCG64(seed))
+        self.label, self.place = label, [place]
+
+
+@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, *PICKLES, "spawn", "fold_in"])
+def test_a_subclass_keeps_its_attributes_and_may_have_its_own_constructor(how):
+    rng = Labelled(7, "a", place=3)
+    rng.itself = rng
+    if how == "spawn":
+        (other,) = rng.spawn(1)
+    else:
+        other = rng.fold_in("b") if how == "fold_in" else how(rng)
+    assert type(other) is Labelled
+    assert (other.label, other.place) == ("a", [3])
+    assert other.itself is (other if how in (copy.deepcopy, *PICKLES) else rng)
+    draws = [other.random(), default_rng(7).random()]
+    assert (draws[0] == draws[1]) == (how not in ("spawn", "fold_in"))
+    plain = default_rng(7)
+    expected = {"spawn": lambda: plain.spawn(1)[0], "fold_in": lambda: plain.fold_in("b")}.get(how)
+    assert expected is None or draws[0] == expected().random()
 
 
 def test_spawned_generators_are_numpys():
