@@ -151,9 +151,9 @@ class Initializer:
         Parameters
         ----------
         shape : int or sequence of int
-        layout : {"oi", "io"}
+        layout : str
             ``"oi"`` is torch's order (out, in, \\*kernel), ``"io"`` that of JAX and Keras (\\*kernel, in,
-            out).
+            out). `compute_fans` has those of transposed and depthwise convolutions.
         in_axis, out_axis : int or sequence of int, optional
             The axes, instead of `layout`; give both or neither.
         batch_axis : int or sequence of int
@@ -194,19 +194,39 @@ class Initializer:
         _fill(plan, record.view(out), rng, ranges)
         return out
 
-    def fill_(self, tensor: _Target, generator: Any = None) -> _Target:
+    def fill_(
+        self,
+        tensor: _Target,
+        generator: Any = None,
+        *,
+        layout: str | None = "oi",
+        in_axis: Axes | None = None,
+        out_axis: Axes | None = None,
+        batch_axis: Axes = (),
+    ) -> _Target:
         """Fill an array in place and return it.
 
         Parameters
         ----------
         tensor : ndarray, torch.Tensor, or anything with the buffer protocol or DLPack
-            Of float16, bfloat16, float32 or float64, in layout ``"oi"``, with any strides. A torch tensor
-            must be on the CPU and may require grad.
+            Of float16, bfloat16, float32 or float64, with any strides. A torch tensor must be on the CPU and
+            may require grad.
         generator : fastinit.random.Generator, optional
             As `rng` of a call.
+        layout, in_axis, out_axis, batch_axis
+            As of a call.
         """
-        target, dtype = memory_of(tensor, output=True, fills=True)
-        _fill(self.plan(target.shape, dtype=dtype or target.dtype), target, generator, None, tensor)
+        target, record = memory_of(tensor, output=True, fills=True)
+        dtype = record or target.dtype
+        plan = self.plan(
+            target.shape,
+            layout=layout,
+            in_axis=in_axis,
+            out_axis=out_axis,
+            batch_axis=batch_axis,
+            dtype=dtype,
+        )
+        _fill(plan, target, generator, None, tensor)
         return tensor
 
     def __eq__(self, other: object) -> bool:
@@ -332,9 +352,10 @@ def _axes(value: Any) -> Any:
     return tuple(operator.index(each) for each in value)
 
 
-#: The keyword arguments that all array forms share.
-OPTIONS = [
-    each
-    for each in inspect.signature(Initializer.__call__).parameters.values()
-    if each.kind is inspect.Parameter.KEYWORD_ONLY
-]
+def _keywords(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    every = inspect.signature(function).parameters.values()
+    return [each for each in every if each.kind is inspect.Parameter.KEYWORD_ONLY]
+
+
+#: The keyword arguments that all array forms share, and those that forms in place share if they take axes.
+OPTIONS, OPTIONS_IN_PLACE = _keywords(Initializer.__call__), _keywords(Initializer.fill_)

@@ -6,6 +6,7 @@ functions; `Initializer.__call__` documents the parameters that they share.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,7 @@ from fastinit._dispatch import default_fp
 from fastinit._distributions import named
 from fastinit._dtypes import Dtype
 
-from .checks import finite, known, not_negative
+from .checks import finite, known, not_negative, one_or_more
 from .fans import compute_fans, finite_square, squared_gain
 from .initializer import Scheme
 from .plans import Plan, Sampled, Shape
@@ -34,15 +35,16 @@ _MODES: dict[str, Callable[[int, int], float]] = {
 }
 
 
-def scaled(scale: float, mode: str, distribution: str) -> Scheme:
+def scaled(scale: float, mode: str, distribution: str, groups: int) -> Scheme:
     """Return the scheme with mean 0 and variance ``scale / fan``."""
     known("mode", mode, _MODES)
     centred = named(distribution).centred
     not_negative("scale", scale)
+    one_or_more("groups", groups)
 
     def plan(shape: Shape, dtype: Dtype, axes: Axes) -> Plan:
         # A fan is 0 only if there are no elements, and then any will do. As in torch, one axis will do, too.
-        fans = None if shape == (0,) else compute_fans(shape, **axes)
+        fans = None if shape == (0,) else compute_fans(shape, **axes, groups=groups)
         fan = (_MODES[mode](*fans) if fans else 0) or 1
         return Sampled(shape, dtype, distribution, centred(scale, fan), fans=fans)
 
@@ -54,9 +56,13 @@ def sampled(distribution: str, *parameters: float) -> Scheme:
     return lambda shape, dtype, axes: Sampled(shape, dtype, distribution, parameters)
 
 
-@register()
+#: Registers an initialiser whose scale depends on fans.
+scaling = functools.partial(register, axes=True, keywords=("groups",))
+
+
+@scaling()
 def variance_scaling(
-    scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal"
+    scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal", *, groups: int = 1
 ) -> Scheme:
     """Draw with mean 0 and variance ``scale / n``, n being a fan of the shape.
 
@@ -69,6 +75,8 @@ def variance_scaling(
     distribution : str
         Any, such as ``"normal"``. The truncated normal is cut at 2 standard deviations, and its own divided
         by 0.8796..., as in JAX and Keras, so that the variance after the cut is ``scale / n``.
+    groups : int
+        Groups of a convolution, as `compute_fans` takes them. With 1 group, fans are torch's.
     **options
         See `Initializer.__call__`.
 
@@ -78,11 +86,11 @@ def variance_scaling(
     >>> bool(abs(w.std() / (2 / 256) ** 0.5 - 1) < 0.01)
     True
     """
-    return scaled(scale, mode, distribution)
+    return scaled(scale, mode, distribution, groups)
 
 
-@register(alias="glorot_uniform")
-def xavier_uniform(*, gain: float = 1.0) -> Scheme:
+@scaling(alias="glorot_uniform")
+def xavier_uniform(*, gain: float = 1.0, groups: int = 1) -> Scheme:
     """Draw uniformly from ``[-b, b)``, ``b = gain * sqrt(6 / (fan_in + fan_out))``; for tanh and sigmoid.
 
     References
@@ -95,26 +103,28 @@ def xavier_uniform(*, gain: float = 1.0) -> Scheme:
     >>> bool(abs(w).max() < (6 / (784 + 256)) ** 0.5)
     True
     """
-    return scaled(finite_square("gain", gain), "fan_avg", "uniform")
+    return scaled(finite_square("gain", gain), "fan_avg", "uniform", groups)
 
 
-@register(alias="glorot_normal")
-def xavier_normal(*, gain: float = 1.0) -> Scheme:
+@scaling(alias="glorot_normal")
+def xavier_normal(*, gain: float = 1.0, groups: int = 1) -> Scheme:
     """Draw normals with standard deviation ``gain * sqrt(2 / (fan_in + fan_out))``; see `xavier_uniform`.
 
     JAX's and Keras's glorot_normal is ``variance_scaling(shape, 1.0, "fan_avg", "truncated_normal")``.
     """
-    return scaled(finite_square("gain", gain), "fan_avg", "normal")
+    return scaled(finite_square("gain", gain), "fan_avg", "normal", groups)
 
 
-def _kaiming(a: float, mode: str, nonlinearity: str, distribution: str) -> Scheme:
+def _kaiming(a: float, mode: str, nonlinearity: str, distribution: str, groups: int) -> Scheme:
     known("mode", mode, ("fan_in", "fan_out"))
     finite_square("a, the negative slope,", a)
-    return scaled(squared_gain(nonlinearity, a), mode, distribution)
+    return scaled(squared_gain(nonlinearity, a), mode, distribution, groups)
 
 
-@register(alias="he_uniform")
-def kaiming_uniform(*, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Scheme:
+@scaling(alias="he_uniform")
+def kaiming_uniform(
+    *, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", groups: int = 1
+) -> Scheme:
     """Draw uniformly from ``[-b, b)``, ``b = gain * sqrt(3 / fan)``; for ReLU and its kin.
 
     Parameters
@@ -126,6 +136,8 @@ def kaiming_uniform(*, a: float = 0.0, mode: str = "fan_in", nonlinearity: str =
         ``"fan_in"`` keeps the variance of activations, ``"fan_out"`` that of gradients.
     nonlinearity : str
         A name that `calculate_gain` takes. It sets the gain.
+    groups : int
+        As of `variance_scaling`.
     **options
         See `Initializer.__call__`.
 
@@ -142,11 +154,13 @@ def kaiming_uniform(*, a: float = 0.0, mode: str = "fan_in", nonlinearity: str =
     >>> kaiming_uniform((64, 3, 7, 7), a=5 ** 0.5, rng=0).std().round(3)
     np.float32(0.048)
     """
-    return _kaiming(a, mode, nonlinearity, "uniform")
+    return _kaiming(a, mode, nonlinearity, "uniform", groups)
 
 
-@register(alias="he_normal")
-def kaiming_normal(*, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Scheme:
+@scaling(alias="he_normal")
+def kaiming_normal(
+    *, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", groups: int = 1
+) -> Scheme:
     """Draw normals with standard deviation ``gain / sqrt(fan)``; parameters as of `kaiming_uniform`.
 
     JAX's and Keras's he_normal is ``variance_scaling(shape, 2.0, "fan_in", "truncated_normal")``.
@@ -156,27 +170,27 @@ def kaiming_normal(*, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = 
     >>> kaiming_normal((3, 3, 64, 128), layout="io", mode="fan_out", rng=0).std().round(3)
     np.float32(0.042)
     """
-    return _kaiming(a, mode, nonlinearity, "normal")
+    return _kaiming(a, mode, nonlinearity, "normal", groups)
 
 
-@register()
-def lecun_uniform() -> Scheme:
+@scaling()
+def lecun_uniform(*, groups: int = 1) -> Scheme:
     """Draw uniformly from ``[-b, b)``, ``b = sqrt(3 / fan_in)``; with SELU.
 
     References
     ----------
     LeCun et al., "Efficient BackProp", 1998; Klambauer et al., "Self-normalizing neural networks", 2017.
     """
-    return scaled(1.0, "fan_in", "uniform")
+    return scaled(1.0, "fan_in", "uniform", groups)
 
 
-@register()
-def lecun_normal() -> Scheme:
+@scaling()
+def lecun_normal(*, groups: int = 1) -> Scheme:
     """Draw normals with standard deviation ``sqrt(1 / fan_in)``; see `lecun_uniform`.
 
     JAX's and Keras's lecun_normal is ``variance_scaling(shape, 1.0, "fan_in", "truncated_normal")``.
     """
-    return scaled(1.0, "fan_in", "normal")
+    return scaled(1.0, "fan_in", "normal", groups)
 
 
 @register(names={"low": "a", "high": "b"}, note=" The values are in ``[a, b)``.")
