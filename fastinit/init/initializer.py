@@ -333,6 +333,10 @@ def _coerced(what: str, value: Any, default: Any) -> Any:
         if isinstance(value, str):
             return value
         raise ValueError(f"{what} must be a word, not {value!r}")
+    if isinstance(default, bool):
+        if isinstance(value, (bool, np.bool)):
+            return bool(value)
+        raise ValueError(f"{what} must be True or False, not {value!r}")
     kind = int if isinstance(default, int) else float
     try:
         number = kind(value)

@@ -16,6 +16,7 @@ import numpy as np
 from fastinit._dispatch import default_fp
 from fastinit._distributions import named
 from fastinit._dtypes import Dtype
+from fastinit._truncation import cut_std, std_before
 
 from .checks import finite, known, not_negative, one_or_more
 from .fans import compute_fans, finite_square, squared_gain
@@ -35,7 +36,7 @@ _MODES: dict[str, Callable[[int, int], float]] = {
 }
 
 
-def scaled(scale: float, mode: str, distribution: str, groups: int) -> Scheme:
+def scaled(scale: float, mode: str, distribution: str, groups: int, cut: float = 2.0) -> Scheme:
     """Return the scheme with mean 0 and variance ``scale / fan``."""
     known("mode", mode, _MODES)
     centred = named(distribution).centred
@@ -46,7 +47,7 @@ def scaled(scale: float, mode: str, distribution: str, groups: int) -> Scheme:
         # A fan is 0 only if there are no elements, and then any will do. As in torch, one axis will do, too.
         fans = None if shape == (0,) else compute_fans(shape, **axes, groups=groups)
         fan = (_MODES[mode](*fans) if fans else 0) or 1
-        return Sampled(shape, dtype, distribution, centred(scale, fan), fans=fans)
+        return Sampled(shape, dtype, distribution, centred(scale, fan, cut), fans=fans)
 
     return plan
 
@@ -57,12 +58,17 @@ def sampled(distribution: str, *parameters: float) -> Scheme:
 
 
 #: Registers an initialiser whose scale depends on fans.
-scaling = functools.partial(register, axes=True, keywords=("groups",))
+scaling = functools.partial(register, axes=True, keywords=("cut", "groups"))
 
 
 @scaling()
 def variance_scaling(
-    scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal", *, groups: int = 1
+    scale: float = 1.0,
+    mode: str = "fan_in",
+    distribution: str = "truncated_normal",
+    *,
+    cut: float = 2.0,
+    groups: int = 1,
 ) -> Scheme:
     """Draw with mean 0 and variance ``scale / n``, n being a fan of the shape.
 
@@ -73,8 +79,10 @@ def variance_scaling(
     mode : {"fan_in", "fan_out", "fan_avg", "fan_geo_avg"}
         Which fan n is. The averages are the arithmetic and the geometric mean of both fans.
     distribution : str
-        Any, such as ``"normal"``. The truncated normal is cut at 2 standard deviations, and its own divided
-        by 0.8796..., as in JAX and Keras, so that the variance after the cut is ``scale / n``.
+        Any, such as ``"normal"``.
+    cut : float
+        The truncated normal is cut at so many of its standard deviations. These are made larger, by
+        1 / 0.8796... for 2 as in JAX and Keras, so that the variance after the cut is ``scale / n``.
     groups : int
         Groups of a convolution, as `compute_fans` takes them. With 1 group, fans are torch's.
     **options
@@ -86,7 +94,11 @@ def variance_scaling(
     >>> bool(abs(w.std() / (2 / 256) ** 0.5 - 1) < 0.01)
     True
     """
-    return scaled(scale, mode, distribution, groups)
+    if not cut > 0.0:
+        raise ValueError(f"cut must be above 0, not {cut}")
+    if cut != 2.0 and distribution != "truncated_normal":
+        raise ValueError(f"cut is an argument of the truncated normal, not of distribution={distribution}")
+    return scaled(scale, mode, distribution, groups, cut)
 
 
 @scaling(alias="glorot_uniform")
@@ -219,7 +231,7 @@ def normal(*, mean: float = 0.0, std: float = 1.0) -> Scheme:
     return sampled("normal", mean, std)
 
 
-def standard_bounds(mean: float, std: float, a: float, b: float) -> dict[str, float]:
+def standard_bounds(mean: float, std: float, a: float, b: float, keep_std: bool = False) -> dict[str, float]:
     """Return bounds in standard deviations from the mean. Rounded back, none is outside [a, b]."""
     finite("mean", mean)
     finite("std", std)
@@ -228,6 +240,8 @@ def standard_bounds(mean: float, std: float, a: float, b: float) -> dict[str, fl
             raise ValueError(f"std must be above 0, not {std}")
         if not a <= b:
             raise ValueError(f"a={a} is above b={b}")
+        if keep_std:
+            std = std_before(std, mean, a, b)
         low, high = (a - mean) / std, (b - mean) / std
         if low == math.inf or high == -math.inf:
             raise ValueError(
@@ -244,9 +258,12 @@ def standard_bounds(mean: float, std: float, a: float, b: float) -> dict[str, fl
     in_place="trunc_normal_",
     names={"low": "a", "high": "b"},
     convert=standard_bounds,
-    note=" The bounds `a` and `b` are values, as in torch.",
+    keywords=("keep_std",),
+    note=" The bounds `a` and `b` are values, as in torch, with `keep_std`, too.",
 )
-def truncated_normal(*, mean: float = 0.0, std: float = 1.0, low: float = -2.0, high: float = 2.0) -> Scheme:
+def truncated_normal(
+    *, mean: float = 0.0, std: float = 1.0, low: float = -2.0, high: float = 2.0, keep_std: bool = False
+) -> Scheme:
     """Draw normals that lie between bounds.
 
     Parameters
@@ -257,6 +274,10 @@ def truncated_normal(*, mean: float = 0.0, std: float = 1.0, low: float = -2.0, 
     low, high : float
         The bounds in standard deviations from the mean, as in JAX and SciPy. Those of `trunc_normal_` are
         values, as in torch.
+    keep_std : bool
+        If True, `std` is the standard deviation after truncation. The one before is made larger: it is
+        ``std / s``, s being that of the standard normal between the bounds. The mean moves if the bounds are
+        not symmetric.
     **options
         See `Initializer.__call__`.
 
@@ -264,9 +285,15 @@ def truncated_normal(*, mean: float = 0.0, std: float = 1.0, low: float = -2.0, 
     --------
     >>> bool(abs(truncated_normal((100, 100), std=0.02, rng=0)).max() <= 0.04)
     True
+    >>> truncated_normal((100, 100), std=0.02, low=-1, high=1, keep_std=True, rng=0).std().round(3)
+    np.float32(0.02)
     """
     finite("mean", mean)
     not_negative("std", std)
     if not low <= high or low == math.inf or high == -math.inf:
         raise ValueError(f"no value lies between low={low} and high={high}")
+    if keep_std and low == high:
+        raise ValueError(f"no std is kept between low={low} and high={high}")
+    if keep_std:
+        std /= cut_std(low, high)
     return sampled("truncated_normal", low, high, mean, std)

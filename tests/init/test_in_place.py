@@ -42,7 +42,9 @@ def test_a_twin_has_torchs_signature(name):
     ours, theirs = parameters(getattr(init, name)), parameters(getattr(torch.nn.init, name))
     axes = [(key, default, inspect.Parameter.KEYWORD_ONLY) for key, default in AXES.items()]
     groups = ("groups", 1, inspect.Parameter.KEYWORD_ONLY)
-    assert ours == theirs + [groups] * (name in SCALED) + axes * (name in SCALED or name in STRUCTURED)
+    kept = ("keep_std", False, inspect.Parameter.KEYWORD_ONLY)
+    more = [kept] * (name == "trunc_normal_") + [groups] * (name in SCALED)
+    assert ours == theirs + more + axes * (name in SCALED or name in STRUCTURED)
 
 
 def test_every_in_place_function_of_torch_has_a_twin():
