@@ -24,8 +24,8 @@ class Distribution(NamedTuple):
     moments : callable
         (parameters) -> (mean, standard deviation, kurtosis, which is 3 for a normal).
     centred : callable
-        (scale, fan, cut=2) -> the parameters that give mean 0 and variance ``scale / fan``. A truncated normal
-        is cut at `cut` standard deviations.
+        (scale, fan, cut=2) -> the parameters that give mean 0 and variance ``scale / fan``, a truncated
+        normal being cut at `cut` standard deviations.
     reach : callable
         (parameters, mean) -> the numbers that the working precision must hold.
     values : callable

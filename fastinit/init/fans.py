@@ -99,12 +99,14 @@ def compute_fans(
     sizes = as_shape(shape)
     roles = resolve_axes(sizes, layout, in_axis, out_axis, batch_axis)
     one_or_more("groups", index(groups))
-    check_groups(groups, sizes, roles)
-    inputs = math.prod(sizes[axis] for axis in roles.ins)
-    outputs = math.prod(sizes[axis] for axis in roles.outs)
-    named = {*roles.ins, *roles.outs, *roles.batch}
-    kernel = math.prod(size for axis, size in enumerate(sizes) if axis not in named)
-    if roles.transposed:
+    if groups > 1:
+        check_groups(groups, sizes, roles)
+    ins, outs, batch, transposed = roles
+    inputs = math.prod([sizes[axis] for axis in ins])
+    outputs = math.prod([sizes[axis] for axis in outs])
+    named = ins + outs + batch
+    kernel = math.prod([size for axis, size in enumerate(sizes) if axis not in named])
+    if transposed:
         return inputs // groups * kernel, outputs * kernel
     return inputs * kernel, outputs // groups * kernel
 
@@ -208,9 +210,9 @@ def as_shape(shape: int | Sequence[int]) -> tuple[int, ...]:
     except TypeError:
         given = type(shape).__name__ if hasattr(shape, "shape") else repr(shape)
         raise TypeError(f"a shape is an int or a sequence of ints, not {given}") from None
-    if any(size < 0 for size in sizes):
+    if min(sizes, default=0) < 0:
         raise ValueError(f"shape {sizes} has a negative size")
-    if math.prod(size for size in sizes if size) > _MOST:
+    if math.prod([size for size in sizes if size]) > _MOST:
         raise ValueError(f"shape {sizes} is larger than memory can be")
     return sizes
 
@@ -225,7 +227,6 @@ def resolve_axes(
     batch = _normalised(shape, "batch_axis", batch_axis)
     if in_axis is not None and out_axis is not None:
         ins, outs = _normalised(shape, "in_axis", in_axis), _normalised(shape, "out_axis", out_axis)
-        roles = Roles(ins, outs, batch)
     else:
         rest = [axis for axis in range(len(shape)) if axis not in batch]
         if len(rest) < 2:
@@ -234,16 +235,16 @@ def resolve_axes(
                 + (f" besides batch_axis {batch}" if batch else "")
             )
         *places, transposed = LAYOUTS[layout]
-        ins, outs, more = (tuple(rest[place] for place in each) for each in places)
-        roles = Roles(ins, outs, batch + more, transposed)
-    named = roles.ins + roles.outs + roles.batch
+        ins, outs, more = [tuple([rest[place] for place in each]) for each in places]
+        return Roles(ins, outs, batch + more, transposed)
+    named = ins + outs + batch
     if len(set(named)) < len(named):
         raise ValueError(f"in_axis {ins}, out_axis {outs} and batch_axis {batch} name an axis twice")
-    return roles
+    return Roles(ins, outs, batch)
 
 
 def _indices(value: int | Iterable[int]) -> tuple[int, ...]:
-    return tuple(index(item) for item in value) if isinstance(value, Iterable) else (index(value),)
+    return tuple([index(item) for item in value]) if isinstance(value, Iterable) else (index(value),)
 
 
 def _normalised(shape: tuple[int, ...], name: str, axes: Axes) -> tuple[int, ...]:
@@ -251,4 +252,4 @@ def _normalised(shape: tuple[int, ...], name: str, axes: Axes) -> tuple[int, ...
     for axis in listed:
         if not -len(shape) <= axis < len(shape):
             raise ValueError(f"{name} {axis} is out of range for shape {shape}")
-    return tuple(axis % len(shape) for axis in listed)
+    return tuple([axis % len(shape) for axis in listed])

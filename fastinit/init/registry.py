@@ -129,10 +129,16 @@ def _in_place_form(
 ) -> Callable[..., Any]:
     """Return the function that fills a tensor in place."""
     originals = {names.get(name, name): name for name in inspect.signature(function).parameters}
-    defaults = {key: signature.parameters[key].default for key in originals}
+    parameters = signature.parameters
+    defaults = {key: parameters[key].default for key in originals}
+    order = [key for key, each in parameters.items() if each.kind is _POSITIONAL]
+    required = {key for key, each in parameters.items() if each.default is each.empty}
 
     def in_place_form(*positional: Any, **keywords: Any) -> Any:
-        options = signature.bind(*positional, **keywords).arguments
+        options = dict(zip(order, positional, strict=False)) | keywords
+        fits = required <= options.keys() <= parameters.keys()
+        if not fits or len(options) < len(positional) + len(keywords):
+            signature.bind(*positional, **keywords)  # says what doesn't; for calls that fit it is slow
         tensor = options.pop("tensor")
         given = {key: options.pop(key) for key in originals if key in options}
         if integers is not None and _fill_integers(tensor, integers(**given)):
