@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -242,16 +243,31 @@ def standard_bounds(mean: float, std: float, a: float, b: float, keep_std: bool 
             raise ValueError(f"a={a} is above b={b}")
         if keep_std:
             std = std_before(std, mean, a, b)
-        low, high = (a - mean) / std, (b - mean) / std
-        if low == math.inf or high == -math.inf:
+        if (a - mean) / std == math.inf or (b - mean) / std == -math.inf:
             raise ValueError(
                 f"std={std} is too small for a={a}, b={b} around mean={mean}: no draw gets there"
             )
+        mean, std = _nearer(mean, std, a, b)
+        low, high = (a - mean) / std, (b - mean) / std
         while -math.inf < low and mean + std * low < a:
             low = float(np.nextafter(low, math.inf))
         while high < math.inf and mean + std * high > b:
             high = float(np.nextafter(high, -math.inf))
     return {"mean": mean, "std": std, "low": low, "high": max(low, high)}
+
+
+# From so many standard deviations on, a tail is exponential to 2^-19.
+_FAR = 512.0
+
+
+def _nearer(mean: float, std: float, a: float, b: float) -> tuple[float, float]:
+    """Return a mean and std of the same tail. ``mean + std * t`` would lose the digits of one that is far."""
+    bound = min(max(mean, a), b)
+    distance = abs(bound - mean) / std
+    if distance <= _FAR:
+        return mean, std
+    std = max(std * (_FAR / distance), sys.float_info.min)
+    return bound + math.copysign(_FAR * std, mean - bound), std
 
 
 @register(

@@ -11,6 +11,7 @@ import torch
 from cases import DTYPES, SPECS, same, shape_of
 
 from fastinit import init
+from fastinit.init.schemes import standard_bounds
 
 # formulas
 
@@ -186,3 +187,30 @@ def test_a_std_is_kept_between_any_bounds(low, high):
 def test_what_keeps_no_std(spec, message):
     with pytest.raises(ValueError, match=message):
         init.get(spec)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("distance", [1e3, 1e4, 1e7, 1e12, 1e16, 1e19, 1e300])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("bound", [0.0, 1.0])
+def test_the_mass_of_a_far_tail_is_at_the_near_bound(bound, sign, distance, dtype):
+    """It falls as exp(-distance x / std), x being the way from the bound."""
+    std = 2.0
+    mean, a, b = bound + distance * std, bound - 2.0, bound
+    if sign < 0:
+        mean, a, b = -mean, -b, -a
+    drawn = init.trunc_normal_(np.empty(20_000, dtype), mean, std, a, b, generator=1).astype(np.float64)
+    assert a <= drawn.min()
+    assert drawn.max() <= b
+    way, spread = abs(drawn - sign * bound), std / distance
+    least = np.spacing(dtype(1.0)).astype(np.float64) if bound else 2e-4 * spread
+    assert way.max() <= 20 * spread + least
+    if not bound and dtype in (np.float32, np.float64) and spread > np.finfo(dtype).tiny:
+        assert scipy.stats.kstest(way / spread, "expon").statistic < 0.05
+
+
+def test_a_far_bound_leaves_the_others_law_alone():
+    """100 standard deviations on both sides of the mean, as for ViT, and a tail beyond 400."""
+    for a, b in ((-2.0, 2.0), (8.0, math.inf)):
+        plan = init.get("truncated_normal", **standard_bounds(0.0, 0.02, a, b)).plan(3)
+        assert plan.parameters == (a / 0.02, b / 0.02, 0.0, 0.02)
