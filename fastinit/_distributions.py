@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastinit import _dispatch
+from fastinit._truncation import cut_std
 
 Parameters = tuple[float, ...]
 
@@ -23,7 +24,8 @@ class Distribution(NamedTuple):
     moments : callable
         (parameters) -> (mean, standard deviation, kurtosis, which is 3 for a normal).
     centred : callable
-        (scale, fan) -> the parameters that give mean 0 and variance ``scale / fan``.
+        (scale, fan, cut=2) -> the parameters that give mean 0 and variance ``scale / fan``, a truncated
+        normal being cut at `cut` standard deviations.
     reach : callable
         (parameters, mean) -> the numbers that the working precision must hold.
     values : callable
@@ -34,7 +36,7 @@ class Distribution(NamedTuple):
 
     parameters: tuple[str, ...]
     moments: Callable[..., tuple[float, float, float]]
-    centred: Callable[[float, float], Parameters]
+    centred: Callable[..., Parameters]
     reach: Callable[..., Parameters]
     values: Callable[..., Parameters]
     refusal: Callable[..., Exception] = lambda *parameters: ValueError(f"{parameters} are out of range")
@@ -72,9 +74,14 @@ def _too_wide(low: float, high: float) -> Exception:
     return OverflowError("high - low range exceeds valid bounds")
 
 
-def _bounds(scale: float, fan: float) -> Parameters:
+def _bounds(scale: float, fan: float, cut: float = 2.0) -> Parameters:
     bound = math.sqrt(3.0 * scale / fan)
     return -bound, bound
+
+
+def _cut(scale: float, fan: float, cut: float = 2.0) -> Parameters:
+    kept = _CUT_STD if cut == 2.0 else cut_std(-cut, cut)
+    return -cut, cut, 0.0, math.sqrt(scale / fan) / kept
 
 
 DISTRIBUTIONS = {
@@ -89,14 +96,14 @@ DISTRIBUTIONS = {
     "normal": Distribution(
         ("mean", "std"),
         moments=lambda mean, std: (mean, std, 3.0),
-        centred=lambda scale, fan: (0.0, math.sqrt(scale / fan)),
+        centred=lambda scale, fan, cut=2.0: (0.0, math.sqrt(scale / fan)),
         reach=lambda mean, std, _: (mean, std),
         values=lambda mean, std: (mean - std, mean + std),
     ),
     "truncated_normal": Distribution(
         ("low", "high", "mean", "std"),  # the bounds are in standard deviations from the mean
         moments=_truncated_moments,
-        centred=lambda scale, fan: (-2.0, 2.0, 0.0, math.sqrt(scale / fan) / _CUT_STD),
+        centred=_cut,
         # The bounds are not values of the dtype, so they may be of any size.
         reach=lambda low, high, mean, std, expected: (mean, std, expected),
         values=lambda low, high, mean, std: tuple(

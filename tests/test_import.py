@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"fastinit._kernels", "fastinit._signals", "fastinit._threads"},
     {"fastinit._dispatch"},
-    {"fastinit", "fastinit._distributions", "fastinit._dtypes"},
+    {"fastinit", "fastinit._distributions", "fastinit._dtypes", "fastinit._truncation"},
     {
         "fastinit._arrays",
         "fastinit._bit_generator",

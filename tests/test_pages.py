@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from fastinit.init import seeds
+
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^(?:`(\S+)`:\n\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PAGES = {
@@ -54,8 +56,10 @@ exec "{sys.executable}" -m fastinit "$@"
     return tmp_path
 
 
+@pytest.mark.filterwarnings("error:seed")  # what users copy gives no warning
 @pytest.mark.parametrize("page", [page for page in PAGES if any(map(runs, BLOCK.finditer(PAGES[page])))])
-def test_the_code_of_a_page_runs(page, folder):
+def test_the_code_of_a_page_runs(page, folder, monkeypatch):
+    monkeypatch.setattr(seeds, "_used", {})
     names = {}
     for block in filter(runs, BLOCK.finditer(PAGES[page])):
         name, language, code = block.groups()

@@ -4,7 +4,7 @@ import inspect
 from pathlib import Path
 
 from fastinit import init
-from fastinit.init.initializer import OPTIONS
+from fastinit.init.initializer import OPTIONS, OPTIONS_IN_PLACE
 
 STUB = Path(init.__file__).with_suffix(".pyi")
 HEAD = """# Written by `python -m tools.stubs` from the functions' own signatures.
@@ -22,14 +22,17 @@ from .plans import Plan as Plan
 
 T = TypeVar("T")
 
-class _Options(TypedDict, total=False):
 """
 
 
 def stub() -> str:
     """The text of the stub: the options that array forms share, and each function that `register` made."""
+    axes = {each.name for each in OPTIONS_IN_PLACE}
+    lines = ["class _Axes(TypedDict, total=False):"]
+    lines += [f"    {each.name}: {each.annotation}" for each in OPTIONS_IN_PLACE]
+    lines += ["", "class _Options(_Axes, total=False):"]
+    lines += [f"    {each.name}: {each.annotation}" for each in OPTIONS if each.name not in axes] + [""]
     shared = {each.name for each in OPTIONS}
-    lines = [f"    {each.name}: {each.annotation}" for each in OPTIONS] + [""]
     for name in sorted(init.__all__):
         function = getattr(init, name)
         if not hasattr(function, "__signature__"):
@@ -40,8 +43,10 @@ def stub() -> str:
         first_keyword = next((i for i, each in enumerate(own) if each.kind is each.KEYWORD_ONLY), None)
         if first_keyword is not None:
             words.insert(first_keyword, "*")
-        if shared & signature.parameters.keys():
+        if shared <= signature.parameters.keys():
             words.append("**options: Unpack[_Options]")
+        elif axes <= signature.parameters.keys():
+            words.append("**options: Unpack[_Axes]")
         lines.append(f"def {name}({', '.join(words)}) -> {signature.return_annotation}: ...")
     return HEAD + "\n".join(lines) + "\n"
 

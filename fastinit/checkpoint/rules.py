@@ -48,8 +48,9 @@ class Rule:
         Arithmetic in braces is evaluated first. In it, `layers` is the number of blocks, and `fan_in` is
         that of the weight of a bias. A rule with `fan_in` skips tensors without such a weight. ``data``
         stands for the elements in `data`.
-    layout : {"oi", "io"}, optional
-        The order of a weight's axes. If fans are needed, the default is ``"oi"``.
+    layout : str, optional
+        The order of a weight's axes, as of `fastinit.init.compute_fans`. If fans are needed, the default is
+        ``"oi"``.
     min_ndim, max_ndim : int
         The rule skips tensors with fewer or more axes.
     padding_idx : int, optional

@@ -20,3 +20,8 @@ def not_negative(what: str, value: float) -> None:
     finite(what, value)
     if value < 0.0:
         raise ValueError(f"{what} must not be negative, not {value}")
+
+
+def one_or_more(what: str, value: int) -> None:
+    if value < 1:
+        raise ValueError(f"{what} must be 1 or more, not {value}")

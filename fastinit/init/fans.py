@@ -7,15 +7,36 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence, Set
 from numbers import Real
 from operator import index
-from typing import Any, SupportsFloat
+from typing import Any, NamedTuple, SupportsFloat
 
 from fastinit._dispatch import default_fp
 
-from .checks import known
+from .checks import known, one_or_more
 
 Axes = int | Sequence[int]
 
-LAYOUTS = ("oi", "io")
+
+class Roles(NamedTuple):
+    """The axes of a weight, by what they count. The axes that none names are the kernel's."""
+
+    ins: tuple[int, ...]
+    outs: tuple[int, ...]
+    batch: tuple[int, ...] = ()
+    transposed: bool = False
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """The axes with the channels of all groups, where the others have those of one group."""
+        return self.ins if self.transposed else self.outs
+
+
+LAYOUTS = {
+    "oi": Roles((1,), (0,)),
+    "io": Roles((-2,), (-1,)),
+    "torch_transposed": Roles((0,), (1,), transposed=True),
+    "keras_transposed": Roles((-1,), (-2,), transposed=True),
+    "keras_depthwise": Roles((), (-1,), batch=(-2,)),
+}
 _MOST = sys.maxsize // 8  # elements of the widest dtype
 
 
@@ -34,9 +55,17 @@ def compute_fans(
     ----------
     shape : sequence of int
         The weight's shape, with at least two axes besides `batch_axis`.
-    layout : {"oi", "io"}
-        ``"oi"`` is torch's order (out, in, \\*kernel), ``"io"`` is that of JAX and Keras (\\*kernel, in,
-        out).
+    layout : str
+        ====================== =========================== ==============================================
+        ``"oi"``               (out, in, \\*kernel)         torch
+        ``"io"``               (\\*kernel, in, out)         JAX, Flax, Keras
+        ``"torch_transposed"`` (in, out, \\*kernel)         torch.nn.ConvTranspose1d, 2d and 3d
+        ``"keras_transposed"`` (\\*kernel, out, in)         Keras's Conv1DTranspose, 2D and 3D; Flax's
+                                                           ConvTranspose with ``transpose_kernel=True``
+        ``"keras_depthwise"``  (\\*kernel, in, multiplier)  Keras's DepthwiseConv1D and 2D, and the first
+                                                           kernel of its SeparableConv1D and 2D
+        ====================== =========================== ==============================================
+
     in_axis, out_axis : int or sequence of int, optional
         The axes of inputs and outputs, instead of `layout`; give both or neither. Negative axes count from
         the end. Axes that are not named are the kernel's.
@@ -44,14 +73,15 @@ def compute_fans(
         Axes over independent weights, such as the experts in a mixture. They count in no fan. `layout`
         orders the other axes.
     groups : int
-        Groups of a convolution. A grouped weight has shape (out, in / groups, \\*kernel) in every framework,
-        so only `fan_out` is divided. ``groups=1`` gives torch's fans, which ignore groups.
+        Groups of a convolution. The weight has the channels of one group along its input axis, or, if it is
+        transposed, along its output axis. So only the other fan is divided. ``groups=1`` gives torch's fans,
+        which ignore groups.
 
     Raises
     ------
     ValueError
         The shape has fewer than two axes, the layout is unknown, an axis is out of range or named twice, or
-        `groups` doesn't divide the outputs.
+        `groups` doesn't divide the outputs (of a transposed weight, the inputs).
 
     Examples
     --------
@@ -63,17 +93,32 @@ def compute_fans(
     (147, 3136)
     >>> compute_fans((32, 1, 3, 3), groups=32)
     (9, 9)
+    >>> compute_fans((4, 3, 3), layout="torch_transposed", groups=2)
+    (6, 9)
     """
     sizes = as_shape(shape)
-    ins, outs, batch = resolve_axes(sizes, layout, in_axis, out_axis, batch_axis)
-    if index(groups) < 1:
-        raise ValueError(f"groups must be 1 or more, not {groups}")
-    fan_in = math.prod(sizes[axis] for axis in range(len(sizes)) if axis not in outs and axis not in batch)
-    fan_out = math.prod(sizes[axis] for axis in range(len(sizes)) if axis not in ins and axis not in batch)
-    outputs = math.prod(sizes[axis] for axis in outs)
-    if outputs % groups:
-        raise ValueError(f"groups={groups} does not divide the {outputs} outputs of shape {sizes}")
-    return fan_in, fan_out // groups
+    roles = resolve_axes(sizes, layout, in_axis, out_axis, batch_axis)
+    one_or_more("groups", index(groups))
+    if groups > 1:
+        check_groups(groups, sizes, roles)
+    ins, outs, batch, transposed = roles
+    inputs = math.prod([sizes[axis] for axis in ins])
+    outputs = math.prod([sizes[axis] for axis in outs])
+    named = ins + outs + batch
+    kernel = math.prod([size for axis, size in enumerate(sizes) if axis not in named])
+    if transposed:
+        return inputs // groups * kernel, outputs * kernel
+    return inputs * kernel, outputs // groups * kernel
+
+
+def check_groups(groups: int, shape: tuple[int, ...], roles: Roles) -> None:
+    """Raise ValueError if a weight cannot be that of so many groups."""
+    if groups > 1 and not roles.ins:
+        raise ValueError(f"groups={groups}, but each input of a depthwise weight is a group already")
+    channels = math.prod(shape[axis] for axis in roles.channels)
+    if channels % groups:
+        what = "inputs" if roles.transposed else "outputs"
+        raise ValueError(f"groups={groups} does not divide the {channels} {what} of shape {shape}")
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
@@ -165,24 +210,23 @@ def as_shape(shape: int | Sequence[int]) -> tuple[int, ...]:
     except TypeError:
         given = type(shape).__name__ if hasattr(shape, "shape") else repr(shape)
         raise TypeError(f"a shape is an int or a sequence of ints, not {given}") from None
-    if any(size < 0 for size in sizes):
+    if min(sizes, default=0) < 0:
         raise ValueError(f"shape {sizes} has a negative size")
-    if math.prod(size for size in sizes if size) > _MOST:
+    if math.prod([size for size in sizes if size]) > _MOST:
         raise ValueError(f"shape {sizes} is larger than memory can be")
     return sizes
 
 
 def resolve_axes(
     shape: tuple[int, ...], layout: str, in_axis: Axes | None, out_axis: Axes | None, batch_axis: Axes
-) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+) -> Roles:
     """Return the axes of inputs, outputs and batch, counted from the front."""
     known("layout", layout, LAYOUTS)
     if (in_axis is None) != (out_axis is None):
         raise ValueError("in_axis and out_axis go together: give both, or neither and a layout")
     batch = _normalised(shape, "batch_axis", batch_axis)
     if in_axis is not None and out_axis is not None:
-        ins = _normalised(shape, "in_axis", in_axis)
-        outs = _normalised(shape, "out_axis", out_axis)
+        ins, outs = _normalised(shape, "in_axis", in_axis), _normalised(shape, "out_axis", out_axis)
     else:
         rest = [axis for axis in range(len(shape)) if axis not in batch]
         if len(rest) < 2:
@@ -190,15 +234,17 @@ def resolve_axes(
                 f"fans need two axes or more, an input's and an output's: shape {shape} has {len(rest)}"
                 + (f" besides batch_axis {batch}" if batch else "")
             )
-        ins, outs = ((rest[1],), (rest[0],)) if layout == "oi" else ((rest[-2],), (rest[-1],))
+        *places, transposed = LAYOUTS[layout]
+        ins, outs, more = [tuple([rest[place] for place in each]) for each in places]
+        return Roles(ins, outs, batch + more, transposed)
     named = ins + outs + batch
     if len(set(named)) < len(named):
         raise ValueError(f"in_axis {ins}, out_axis {outs} and batch_axis {batch} name an axis twice")
-    return ins, outs, batch
+    return Roles(ins, outs, batch)
 
 
 def _indices(value: int | Iterable[int]) -> tuple[int, ...]:
-    return tuple(index(item) for item in value) if isinstance(value, Iterable) else (index(value),)
+    return tuple([index(item) for item in value]) if isinstance(value, Iterable) else (index(value),)
 
 
 def _normalised(shape: tuple[int, ...], name: str, axes: Axes) -> tuple[int, ...]:
@@ -206,4 +252,4 @@ def _normalised(shape: tuple[int, ...], name: str, axes: Axes) -> tuple[int, ...
     for axis in listed:
         if not -len(shape) <= axis < len(shape):
             raise ValueError(f"{name} {axis} is out of range for shape {shape}")
-    return tuple(axis % len(shape) for axis in listed)
+    return tuple([axis % len(shape) for axis in listed])

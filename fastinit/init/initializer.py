@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import operator
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -20,6 +19,7 @@ from . import specs
 from .checks import known
 from .fans import LAYOUTS, Axes, as_shape
 from .plans import Plan
+from .seeds import generator_of, warn_if_used
 
 Array = npt.NDArray[Any]
 Shape = int | Sequence[int]
@@ -151,9 +151,9 @@ class Initializer:
         Parameters
         ----------
         shape : int or sequence of int
-        layout : {"oi", "io"}
+        layout : str
             ``"oi"`` is torch's order (out, in, \\*kernel), ``"io"`` that of JAX and Keras (\\*kernel, in,
-            out).
+            out). `compute_fans` has those of transposed and depthwise convolutions.
         in_axis, out_axis : int or sequence of int, optional
             The axes, instead of `layout`; give both or neither.
         batch_axis : int or sequence of int
@@ -161,7 +161,8 @@ class Initializer:
         dtype : {float32, float64, float16, bfloat16}
             bfloat16 needs ``ml_dtypes``.
         rng : fastinit.random.Generator, optional
-            Or anything that `fastinit.random.default_rng` takes. None takes entropy from the system.
+            Or anything that `fastinit.random.default_rng` takes. None takes entropy from the system. The seed
+            of a torch.Generator is drawn from it.
         out : ndarray, optional
             An array to write to, of `dtype` and the result's shape.
         block : tuple of slice, optional
@@ -172,6 +173,12 @@ class Initializer:
         -------
         ndarray
             `out`, if given.
+
+        Warns
+        -----
+        UserWarning
+            `rng` is an int that made a tensor before, which begins with the same draws. ``fold_in(name)`` of
+            a generator gives each tensor its own. The warning is given once in a process.
         """
         record = _dtypes.of(dtype)
         plan = self.plan(
@@ -194,19 +201,40 @@ class Initializer:
         _fill(plan, record.view(out), rng, ranges)
         return out
 
-    def fill_(self, tensor: _Target, generator: Any = None) -> _Target:
+    def fill_(
+        self,
+        tensor: _Target,
+        generator: Any = None,
+        *,
+        layout: str | None = "oi",
+        in_axis: Axes | None = None,
+        out_axis: Axes | None = None,
+        batch_axis: Axes = (),
+    ) -> _Target:
         """Fill an array in place and return it.
 
         Parameters
         ----------
         tensor : ndarray, torch.Tensor, or anything with the buffer protocol or DLPack
-            Of float16, bfloat16, float32 or float64, in layout ``"oi"``, with any strides. A torch tensor
-            must be on the CPU and may require grad.
+            Of float16, bfloat16, float32 or float64, with any strides. A torch tensor must be on the CPU and
+            may require grad.
         generator : fastinit.random.Generator, optional
-            As `rng` of a call.
+            As `rng` of a call. If it is None, the seed for a torch tensor is drawn from torch's default
+            generator, so that ``torch.manual_seed`` governs.
+        layout, in_axis, out_axis, batch_axis
+            As of a call.
         """
-        target, dtype = memory_of(tensor, output=True, fills=True)
-        _fill(self.plan(target.shape, dtype=dtype or target.dtype), target, generator, None, tensor)
+        target, record = memory_of(tensor, output=True, fills=True)
+        dtype = record or target.dtype
+        plan = self.plan(
+            target.shape,
+            layout=layout,
+            in_axis=in_axis,
+            out_axis=out_axis,
+            batch_axis=batch_axis,
+            dtype=dtype,
+        )
+        _fill(plan, target, generator, None, tensor)
         return tensor
 
     def __eq__(self, other: object) -> bool:
@@ -266,7 +294,9 @@ def get(spec: str | Initializer, **arguments: Any) -> Initializer:
 def _fill(plan: Plan, target: Array, rng: Any, block: tuple[range, ...] | None, tensor: Any = None) -> None:
     """Fill the storage `target`, which may be the memory of a tensor. All refusals come first."""
     check_writable(target, shared=plan.distribution == "constant")
-    generator = generator_of(rng) if plan.random else None
+    if plan.random and block is None:  # the blocks of one tensor share its seed
+        warn_if_used(rng)
+    generator = generator_of(rng, tensor) if plan.random else None
     # Values are numbered in C order. Memory in another order is filled through a copy.
     ordered = target.flags.carray and target.dtype.isnative
     values = target if ordered else np.empty(target.shape, plan.dtype.storage)
@@ -278,19 +308,6 @@ def _fill(plan: Plan, target: Array, rng: Any, block: tuple[range, ...] | None, 
         plan.consume(generator)
     if values is not target:
         target[...] = values
-
-
-def generator_of(rng: Any) -> Any:
-    from fastinit import random
-
-    if isinstance(rng, random.Generator):
-        return rng
-    if isinstance(rng, np.random.Generator):
-        return random.Generator(rng.bit_generator)
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(rng, torch.Generator):
-        raise TypeError("a torch.Generator has another stream: give a fastinit or NumPy Generator, or a seed")
-    return random.default_rng(rng)
 
 
 def ranges_of(block: Block, shape: tuple[int, ...]) -> tuple[range, ...]:
@@ -313,6 +330,10 @@ def _coerced(what: str, value: Any, default: Any) -> Any:
         if isinstance(value, str):
             return value
         raise ValueError(f"{what} must be a word, not {value!r}")
+    if isinstance(default, bool):
+        if isinstance(value, (bool, np.bool)):
+            return bool(value)
+        raise ValueError(f"{what} must be True or False, not {value!r}")
     kind = int if isinstance(default, int) else float
     try:
         number = kind(value)
@@ -332,9 +353,10 @@ def _axes(value: Any) -> Any:
     return tuple(operator.index(each) for each in value)
 
 
-#: The keyword arguments that all array forms share.
-OPTIONS = [
-    each
-    for each in inspect.signature(Initializer.__call__).parameters.values()
-    if each.kind is inspect.Parameter.KEYWORD_ONLY
-]
+def _keywords(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    every = inspect.signature(function).parameters.values()
+    return [each for each in every if each.kind is inspect.Parameter.KEYWORD_ONLY]
+
+
+#: The keyword arguments that all array forms share, and those that forms in place share if they take axes.
+OPTIONS, OPTIONS_IN_PLACE = _keywords(Initializer.__call__), _keywords(Initializer.fill_)

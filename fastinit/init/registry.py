@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
 
 from fastinit._arrays import check_writable, memory_of, say_written
 
-from .initializer import OPTIONS, Scheme, enter, get
+from .initializer import OPTIONS, OPTIONS_IN_PLACE, Scheme, enter, get
 
 _OPTION_NAMES = {each.name for each in OPTIONS}
 _POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -24,6 +24,8 @@ def register(
     names: Mapping[str, str] | None = None,
     convert: Callable[..., dict[str, Any]] | None = None,
     draws: bool = True,
+    axes: bool = False,
+    keywords: Collection[str] = (),
     integers: Callable[..., Any] | None = None,
     note: str = "",
 ) -> Callable[[Callable[..., Scheme]], Callable[..., Any]]:
@@ -44,6 +46,10 @@ def register(
         Turns torch's arguments into the function's own.
     draws : bool
         Whether the in-place form takes a generator.
+    axes : bool
+        Whether the in-place form takes a layout and axes, by keyword, as the array form always does.
+    keywords : collection of str
+        Arguments of the function that its in-place form takes by keyword alone, as torch doesn't have them.
     integers : callable, optional
         Turns torch's arguments into the value that fills a tensor of integers or bools.
     note : str, optional
@@ -53,7 +59,8 @@ def register(
     def decorate(function: Callable[..., Scheme]) -> Callable[..., Any]:
         name, twin = function.__name__, in_place or f"{function.__name__}_"
         array_form = _array_form(function)
-        in_place_form = _in_place_form(function, twin, names or {}, convert, draws, integers)
+        signature = _in_place_signature(function, names or {}, draws, axes, keywords)
+        in_place_form = _in_place_form(function, twin, signature, names or {}, convert, integers)
         in_place_form.__doc__ = f"Fill in place; see `fastinit.init.{name}`.{note}"
         enter(name, function, twin, alias)
         public = {name: array_form, twin: in_place_form}
@@ -91,34 +98,55 @@ def _array_form(function: Callable[..., Scheme]) -> Callable[..., Any]:
     return array_form
 
 
+def _in_place_signature(
+    function: Callable[..., Scheme],
+    names: Mapping[str, str],
+    draws: bool,
+    axes: bool,
+    keywords: Collection[str],
+) -> inspect.Signature:
+    """Return the signature with torch's arguments in torch's order, and others by keyword."""
+    parameter = inspect.Parameter
+    torchs = [parameter("tensor", _POSITIONAL, annotation="T")]
+    others = []
+    for each in inspect.signature(function).parameters.values():
+        if each.name in keywords:
+            others.append(each)
+        else:
+            torchs.append(each.replace(name=names.get(each.name, each.name), kind=_POSITIONAL))
+    if draws:
+        torchs.append(parameter("generator", _POSITIONAL, default=None, annotation="Any"))
+    return inspect.Signature([*torchs, *others, *(OPTIONS_IN_PLACE if axes else [])], return_annotation="T")
+
+
 def _in_place_form(
     function: Callable[..., Scheme],
     twin: str,
+    signature: inspect.Signature,
     names: Mapping[str, str],
     convert: Callable[..., dict[str, Any]] | None,
-    draws: bool,
     integers: Callable[..., Any] | None,
 ) -> Callable[..., Any]:
-    """Return the function that fills a tensor in place, with torch's arguments in torch's order."""
-    own = [
-        each.replace(name=names.get(each.name, each.name), kind=_POSITIONAL)
-        for each in inspect.signature(function).parameters.values()
-    ]
-    tensor = inspect.Parameter("tensor", _POSITIONAL, annotation="T")
-    generator = inspect.Parameter("generator", _POSITIONAL, default=None, annotation="Any")
-    signature = inspect.Signature([tensor, *own, *[generator] * draws], return_annotation="T")
-    originals = {torchs: name for name, torchs in names.items()}
+    """Return the function that fills a tensor in place."""
+    originals = {names.get(name, name): name for name in inspect.signature(function).parameters}
+    parameters = signature.parameters
+    defaults = {key: parameters[key].default for key in originals}
+    order = [key for key, each in parameters.items() if each.kind is _POSITIONAL]
+    required = {key for key, each in parameters.items() if each.default is each.empty}
 
     def in_place_form(*positional: Any, **keywords: Any) -> Any:
-        given = signature.bind(*positional, **keywords).arguments
-        tensor, rng = given.pop("tensor"), given.pop("generator", None)
+        options = dict(zip(order, positional, strict=False)) | keywords
+        fits = required <= options.keys() <= parameters.keys()
+        if not fits or len(options) < len(positional) + len(keywords):
+            signature.bind(*positional, **keywords)  # says what doesn't; for calls that fit it is slow
+        tensor = options.pop("tensor")
+        given = {key: options.pop(key) for key in originals if key in options}
         if integers is not None and _fill_integers(tensor, integers(**given)):
             return tensor
         if convert is not None:
-            with_defaults = {each.name: given.get(each.name, each.default) for each in own}
-            given = convert(**with_defaults)
+            given = convert(**{**defaults, **given})
         arguments = {originals.get(key, key): value for key, value in given.items()}
-        return get(function.__name__, **arguments).fill_(tensor, rng)
+        return get(function.__name__, **arguments).fill_(tensor, **options)
 
     in_place_form.__dict__["__signature__"] = signature
     in_place_form.__name__ = in_place_form.__qualname__ = twin

@@ -6,8 +6,8 @@ from typing import Any
 
 from fastinit._dtypes import Dtype
 
-from .checks import finite, not_negative
-from .fans import resolve_axes
+from .checks import finite, not_negative, one_or_more
+from .fans import Roles, check_groups, resolve_axes
 from .initializer import Scheme
 from .plans import Bernoulli, Constant, DeltaOrthogonal, Identity, Orthogonal, Plan, Shape, Sparse
 from .registry import register
@@ -71,7 +71,7 @@ def eye() -> Scheme:
     return lambda shape, dtype, axes: Identity(_of_rank("eye", shape, 2), dtype, 0, 1, shape[0])
 
 
-@register(draws=False)
+@register(draws=False, axes=True)
 def dirac(*, groups: int = 1) -> Scheme:
     """Fill a convolution's weight so that it passes its input channels on; draws nothing.
 
@@ -80,7 +80,7 @@ def dirac(*, groups: int = 1) -> Scheme:
     shape : sequence of int
         Three to five axes.
     groups : int
-        Number of groups of outputs. In each, output channel d passes on input channel d.
+        Number of groups. In each, output channel d passes on input channel d.
     **options
         See `Initializer.__call__`.
 
@@ -93,21 +93,18 @@ def dirac(*, groups: int = 1) -> Scheme:
            [[0., 0., 0.],
             [0., 1., 0.]]], dtype=float32)
     """
-    if groups < 1:
-        raise ValueError(f"groups must be 1 or more, not {groups}")
+    one_or_more("groups", groups)
 
     def plan(shape: Shape, dtype: Dtype, axes: Axes) -> Plan:
-        out_axis, in_axis = _channels("dirac", shape, axes)
-        if shape[out_axis] % groups:
-            raise ValueError(
-                f"groups={groups} does not divide the {shape[out_axis]} outputs of shape {shape}"
-            )
-        return Identity(shape, dtype, out_axis, in_axis, shape[out_axis] // groups)
+        roles = _channels("dirac", shape, axes)
+        check_groups(groups, shape, roles)
+        [channels], [others] = roles.channels, roles.outs if roles.transposed else roles.ins
+        return Identity(shape, dtype, channels, others, shape[channels] // groups)
 
     return plan
 
 
-@register()
+@register(axes=True)
 def orthogonal(*, gain: float = 1.0) -> Scheme:
     """Fill with a matrix, outputs by the rest, that is drawn uniformly from the (semi-)orthogonal ones.
 
@@ -134,13 +131,13 @@ def orthogonal(*, gain: float = 1.0) -> Scheme:
     finite("gain", gain)
 
     def plan(shape: Shape, dtype: Dtype, axes: Axes) -> Plan:
-        _, outs, batch = resolve_axes(shape, **axes)
-        return Orthogonal(shape, dtype, gain, batch, outs)
+        roles = resolve_axes(shape, **axes)
+        return Orthogonal(shape, dtype, gain, roles.batch, roles.outs)
 
     return plan
 
 
-@register()
+@register(axes=True)
 def delta_orthogonal(*, gain: float = 1.0) -> Scheme:
     """Fill a convolution's weight with an orthogonal matrix at ``(k - 1) // 2`` of its kernel, else zeros.
 
@@ -154,7 +151,7 @@ def delta_orthogonal(*, gain: float = 1.0) -> Scheme:
     finite("gain", gain)
 
     def plan(shape: Shape, dtype: Dtype, axes: Axes) -> Plan:
-        out_axis, in_axis = _channels("delta_orthogonal", shape, axes)
+        [in_axis], [out_axis] = _channels("delta_orthogonal", shape, axes)[:2]
         if shape[in_axis] > shape[out_axis]:
             raise ValueError(
                 f"delta_orthogonal needs at least as many outputs as inputs: shape {shape} has "
@@ -199,11 +196,11 @@ def sparse(sparsity: float, *, std: float = 0.01) -> Scheme:
     return lambda shape, dtype, axes: Sparse(_of_rank("sparse", shape, 2), dtype, sparsity, std)
 
 
-def _channels(name: str, shape: Shape, axes: Axes) -> tuple[int, int]:
-    ins, outs, batch = resolve_axes(_of_rank(name, shape, 3, 5), **axes)
-    if len(ins) != 1 or len(outs) != 1 or batch:
+def _channels(name: str, shape: Shape, axes: Axes) -> Roles:
+    roles = resolve_axes(_of_rank(name, shape, 3, 5), **axes)
+    if len(roles.ins) != 1 or len(roles.outs) != 1 or roles.batch:
         raise ValueError(f"{name} takes one in_axis, one out_axis and no batch_axis")
-    return outs[0], ins[0]
+    return roles
 
 
 def _of_rank(name: str, shape: Shape, least: int, most: int | None = None) -> Shape:

@@ -12,7 +12,8 @@ from fastinit import init
 from fastinit._arrays import memory_of, say_written
 from fastinit._dtypes import of
 from fastinit.checkpoint.steps import TensorPlan
-from fastinit.init.initializer import Initializer, generator_of, ranges_of
+from fastinit.init.initializer import Initializer, ranges_of
+from fastinit.init.seeds import generator_of
 
 __all__ = ["fill", "fill_", "write"]
 
@@ -72,7 +73,7 @@ def fill_(
     dtype = of(str(tensor.dtype).removeprefix("torch."))
     full = tuple(tensor.shape if shape is None else shape)
     plan = init.get(spec).plan(full, dtype=dtype)
-    generator = generator_of(rng)
+    generator = generator_of(rng, tensor)
     values = np.empty(tuple(tensor.shape), dtype.storage)
     if start is not None:
         plan.fill(values.reshape(-1), generator, start)

@@ -16,6 +16,7 @@ from fastinit.checkpoint import BadInput, Recording, Rule
 from fastinit.checkpoint.matching import Model
 from fastinit.checkpoint.recipe import checked_seed
 from fastinit.checkpoint.sources import load
+from fastinit.init.seeds import torch_seed
 from fastinit.random import PCG64, Generator
 
 from . import own
@@ -95,7 +96,7 @@ def initialize(
     torch.Size([2, 4])
     """
     if seed is None:
-        seed = int(torch.randint(0, 2**63 - 1, ()).item())
+        seed = torch_seed()
     seed = checked_seed(seed)
     tensors = named_tensors(module)
     check_parameters(tensors)

@@ -9,9 +9,10 @@ import mpmath
 import numpy as np
 import pytest
 import torch
+from layers import TORCH, WRITTEN, counted
 from torch.nn.init import _calculate_fan_in_and_fan_out
 
-from fastinit.init.fans import calculate_gain, compute_fans
+from fastinit.init.fans import LAYOUTS, calculate_gain, compute_fans
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,15 +48,20 @@ def test_several_axes_and_batch():
     assert compute_fans((3, 128, 8, 64), in_axis=1, out_axis=3, batch_axis=(-2,)) == (384, 192)
 
 
-def test_groups_are_what_the_layer_computes():
-    # the number of nonzero weights at one input and one output of the layer
-    layer = torch.nn.Conv2d(12, 18, 3, padding=1, groups=3, bias=False)
-    torch.nn.init.ones_(layer.weight)
-    image = torch.zeros(1, 12, 5, 5)
-    image[0, 4, 2, 2] = 1.0
-    reached = int(torch.count_nonzero(layer(image)))
-    summed = int(layer(torch.ones(1, 12, 5, 5))[0, 0, 2, 2])
-    assert compute_fans(layer.weight.shape, groups=3) == (summed, reached)
+@pytest.mark.parametrize(("kind", "layer", "arguments"), WRITTEN, ids=[kind for kind, _, _ in WRITTEN])
+def test_fans_are_the_connections_of_a_layer(kind, layer, arguments):
+    shape, connections = layer
+    assert compute_fans(shape, **arguments) == counted(connections, shape)
+
+
+@pytest.mark.parametrize(("kind", "make", "arguments"), TORCH, ids=[kind for kind, _, _ in TORCH])
+def test_fans_are_those_of_a_layer_of_torch(kind, make, arguments):
+    weight, fans = make()
+    assert compute_fans(weight.shape, **arguments) == fans
+
+
+def test_every_layout_has_a_layer():
+    assert {arguments.get("layout", "oi") for _, _, arguments in WRITTEN + TORCH} == LAYOUTS.keys()
 
 
 @pytest.mark.parametrize(
@@ -65,13 +71,15 @@ def test_groups_are_what_the_layer_computes():
         ((5,), {}, "shape \\(5,\\) has 1"),
         (5, {}, "shape \\(5,\\) has 1"),
         ((5, 3), {"batch_axis": 0}, "has 1 besides batch_axis"),
-        ((5, 3), {"layout": "hwio"}, "unknown layout 'hwio'; known are oi, io"),
+        ((5, 3), {"layout": "hwio"}, "unknown layout 'hwio'; known are oi, io, torch_transposed, "),
         ((5, 3), {"layout": None}, "unknown layout None"),
         ((5, 3), {"in_axis": 0}, "go together"),
         ((5, 3), {"in_axis": 0, "out_axis": 2}, "out_axis 2 is out of range for shape \\(5, 3\\)"),
         ((5, 3), {"in_axis": 0, "out_axis": -2}, "twice"),
         ((5, 3), {"groups": 2}, "groups=2 does not divide the 5 outputs"),
         ((5, 3), {"groups": 0}, "groups must be 1 or more"),
+        ((5, 3), {"groups": 3, "layout": "torch_transposed"}, "groups=3 does not divide the 5 inputs"),
+        ((3, 4, 2), {"groups": 2, "layout": "keras_depthwise"}, "depthwise weight is a group already"),
         ((5, -3), {}, "negative size"),
         ((2**40, 2**40), {}, "larger than memory"),
     ],

@@ -22,6 +22,16 @@ TORCH_DTYPES = {
 TWINS = sorted(name for name in init.__all__ if name.endswith("_"))
 
 
+# Arguments that torch's have not: they follow torch's, and are keywords.
+AXES = {"layout": "oi", "in_axis": None, "out_axis": None, "batch_axis": ()}
+STRUCTURED = {"orthogonal_", "delta_orthogonal_", "dirac_"}
+SCALED = {
+    f"{name}_{distribution}_"
+    for name in ("xavier", "glorot", "kaiming", "he", "lecun")
+    for distribution in ("uniform", "normal")
+} | {"variance_scaling_"}
+
+
 @pytest.mark.parametrize("name", [name for name in TWINS if hasattr(torch.nn.init, name)])
 def test_a_twin_has_torchs_signature(name):
     def parameters(function):
@@ -29,7 +39,12 @@ def test_a_twin_has_torchs_signature(name):
             (each.name, each.default, each.kind) for each in inspect.signature(function).parameters.values()
         ]
 
-    assert parameters(getattr(init, name)) == parameters(getattr(torch.nn.init, name))
+    ours, theirs = parameters(getattr(init, name)), parameters(getattr(torch.nn.init, name))
+    axes = [(key, default, inspect.Parameter.KEYWORD_ONLY) for key, default in AXES.items()]
+    groups = ("groups", 1, inspect.Parameter.KEYWORD_ONLY)
+    kept = ("keep_std", False, inspect.Parameter.KEYWORD_ONLY)
+    more = [kept] * (name == "trunc_normal_") + [groups] * (name in SCALED)
+    assert ours == theirs + more + axes * (name in SCALED or name in STRUCTURED)
 
 
 def test_every_in_place_function_of_torch_has_a_twin():
@@ -85,8 +100,6 @@ def test_generators_of_all_kinds():
     assert (
         plain.random() == random.default_rng(9).random(7)[6]
     )  # two normals a draw: NumPy's generator has moved
-    with pytest.raises(TypeError, match=r"torch\.Generator"):
-        init.normal_(np.empty(3), generator=torch.Generator())
     assert not np.array_equal(init.normal((3, 4)), init.normal((3, 4)))
 
 
@@ -261,3 +274,58 @@ def test_a_mode_in_upper_case_is_torchs():
     init.kaiming_uniform_(lower, mode="fan_out", generator=3)
     assert torch.equal(upper, lower)
     assert init.get("kaiming_normal", mode="FAN_OUT") == init.get("kaiming_normal", mode="fan_out")
+
+
+# (shape, arguments, fans)
+WEIGHTS = [
+    ((32, 2, 3, 3), {"groups": 4}, (18, 72)),
+    ((4, 3, 3), {"layout": "torch_transposed", "groups": 2}, (6, 9)),
+    ((3, 3, 64, 2), {"layout": "keras_depthwise"}, (9, 18)),
+    ((8, 4, 16), {"batch_axis": 0}, (16, 4)),
+    ((2, 3, 8), {"in_axis": (0, 1), "out_axis": 2}, (6, 8)),
+]
+
+
+@pytest.mark.parametrize("name", sorted(SCALED))
+@pytest.mark.parametrize(("shape", "arguments", "fans"), WEIGHTS)
+def test_groups_and_axes_are_taken_in_all_forms(name, shape, arguments, fans):
+    plain, in_place = getattr(init, name.removesuffix("_")), getattr(init, name)
+    places = {key: value for key, value in arguments.items() if key != "groups"}
+    initializer = init.get(name.removesuffix("_"), groups=arguments.get("groups", 1))
+    plan = initializer.plan(shape, **places)
+    assert plan.fans == fans
+    assert plan.parameters == init.get(initializer.name).plan(fans[::-1]).parameters
+    expected = plain(shape, **arguments, rng=3)
+    same(initializer(shape, **places, rng=3), expected)
+    same(init.get(initializer.spec)(shape, **places, rng=3), expected)
+    same(in_place(np.empty(shape, np.float32), **arguments, generator=3), expected)
+    tensor = torch.empty(shape)
+    assert in_place(tensor, **arguments, generator=3) is tensor
+    same(tensor.numpy(), expected)
+
+
+# Each order of axes of a weight with 6 outputs and 4 inputs.
+ORDERS = {"oi": (0, 1, 2), "torch_transposed": (1, 0, 2), "io": (2, 1, 0), "keras_transposed": (2, 0, 1)}
+
+
+@pytest.mark.parametrize(("layout", "order"), ORDERS.items())
+def test_matrices_take_axes_in_place(layout, order):
+    def filled(function, **seed):
+        weight = np.empty((6, 4, 3))
+        function(weight.transpose(order), layout=layout, **seed)
+        return weight
+
+    matrix = filled(init.orthogonal_, generator=3).reshape(6, 12)
+    np.testing.assert_allclose(matrix @ matrix.T, np.eye(6), atol=1e-12)
+    middle = filled(init.delta_orthogonal_, generator=3)[:, :, 1]
+    np.testing.assert_allclose(middle.T @ middle, np.eye(4), atol=1e-12)
+    same(filled(init.dirac_), init.dirac((6, 4, 3), dtype=np.float64))
+
+
+def test_dirac_passes_each_group_on():
+    layer = torch.nn.ConvTranspose1d(4, 6, 3, padding=1, groups=2, bias=False)
+    init.dirac_(layer.weight, groups=2, layout="torch_transposed")
+    image = torch.rand(1, 4, 9)
+    passed = layer(image).detach()[0]
+    assert torch.equal(passed[[0, 1, 3, 4]], image[0])
+    assert not passed[[2, 5]].any()

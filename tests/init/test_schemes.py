@@ -11,6 +11,7 @@ import torch
 from cases import DTYPES, SPECS, same, shape_of
 
 from fastinit import init
+from fastinit.init.schemes import standard_bounds
 
 # formulas
 
@@ -145,3 +146,71 @@ def test_a_tiny_std_has_bounds_of_its_own_size(std, dtype):
         assert (abs(values.astype(np.float64)) <= 10 * std).all()
     if std > 1e-300:
         assert (init.trunc_normal_(np.empty(9, dtype), std=std, a=1.0, b=2.0, generator=1) == 1.0).all()
+
+
+@pytest.mark.parametrize("cut", [0.5, 1.0, 2.0, 3.0, math.inf])
+def test_a_variance_is_kept_at_every_cut(cut):
+    plan = init.get("variance_scaling", scale=1.3, cut=cut).plan((6, 45))
+    low, high, mean, std = plan.parameters
+    assert (low, high, mean) == (-cut, cut, 0.0)
+    assert std == pytest.approx(math.sqrt(1.3 / 45) / scipy.stats.truncnorm(-cut, cut).std(), rel=1e-12)
+    values = init.variance_scaling((500, 45), 1.3, cut=cut, rng=1)
+    assert values.std() == pytest.approx(math.sqrt(1.3 / 45), rel=0.02)
+    if cut == 2.0:
+        assert plan.parameters == init.get("variance_scaling", scale=1.3).plan((6, 45)).parameters
+
+
+@pytest.mark.parametrize(("low", "high"), [(-2.0, 2.0), (-1.0, 1.0), (-0.1, 3.0), (4.0, math.inf)])
+def test_a_std_is_kept_between_any_bounds(low, high):
+    initializer = init.get("truncated_normal", std=0.02, low=low, high=high, keep_std=True)
+    assert init.get(initializer.spec) == initializer
+    plan = initializer.plan((100, 100))
+    assert plan.parameters[3] == pytest.approx(0.02 / scipy.stats.truncnorm(low, high).std(), rel=1e-9)
+    assert plan.std == pytest.approx(0.02, rel=1e-5)  # of a plan: six digits
+    assert initializer((100, 100), rng=2).std() == pytest.approx(0.02, rel=0.03)
+    kept = init.trunc_normal_(np.empty(10_000), 0.0, 0.02, -0.03, 0.05, 2, keep_std=True)
+    assert kept.std() == pytest.approx(0.02, rel=0.03)
+    assert -0.03 <= kept.min() < -0.0299
+    assert 0.0499 < kept.max() <= 0.05
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("variance_scaling(cut=0)", "cut must be above 0, not 0.0"),
+        ("variance_scaling(cut=nan)", "cut must be above 0, not nan"),
+        ("variance_scaling(cut=3, distribution=normal)", "cut is an argument of the truncated normal"),
+        ("truncated_normal(low=1, high=1, keep_std=True)", "no std is kept between low=1.0 and high=1.0"),
+        ("truncated_normal(keep_std=1)", "keep_std must be True or False, not 1"),
+    ],
+)
+def test_what_keeps_no_std(spec, message):
+    with pytest.raises(ValueError, match=message):
+        init.get(spec)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("distance", [1e3, 1e4, 1e7, 1e12, 1e16, 1e19, 1e300])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("bound", [0.0, 1.0])
+def test_the_mass_of_a_far_tail_is_at_the_near_bound(bound, sign, distance, dtype):
+    """It falls as exp(-distance x / std), x being the way from the bound."""
+    std = 2.0
+    mean, a, b = bound + distance * std, bound - 2.0, bound
+    if sign < 0:
+        mean, a, b = -mean, -b, -a
+    drawn = init.trunc_normal_(np.empty(20_000, dtype), mean, std, a, b, generator=1).astype(np.float64)
+    assert a <= drawn.min()
+    assert drawn.max() <= b
+    way, spread = abs(drawn - sign * bound), std / distance
+    least = np.spacing(dtype(1.0)).astype(np.float64) if bound else 2e-4 * spread
+    assert way.max() <= 20 * spread + least
+    if not bound and dtype in (np.float32, np.float64) and spread > np.finfo(dtype).tiny:
+        assert scipy.stats.kstest(way / spread, "expon").statistic < 0.05
+
+
+def test_a_far_bound_leaves_the_others_law_alone():
+    """100 standard deviations on both sides of the mean, as for ViT, and a tail beyond 400."""
+    for a, b in ((-2.0, 2.0), (8.0, math.inf)):
+        plan = init.get("truncated_normal", **standard_bounds(0.0, 0.02, a, b)).plan(3)
+        assert plan.parameters == (a / 0.02, b / 0.02, 0.0, 0.02)
