@@ -7,11 +7,14 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence, Set
 from numbers import Real
 from operator import index
-from typing import Any, NamedTuple, SupportsFloat
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsFloat
 
 from fastinit._dispatch import default_fp
 
 from .checks import known, one_or_more
+
+if TYPE_CHECKING:
+    from fastinit._typing import Nonlinearity
 
 Axes = int | Sequence[int]
 
@@ -121,7 +124,7 @@ def check_groups(groups: int, shape: tuple[int, ...], roles: Roles) -> None:
         raise ValueError(f"groups={groups} does not divide the {channels} {what} of shape {shape}")
 
 
-def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+def calculate_gain(nonlinearity: Nonlinearity, param: float | None = None) -> float:
     """Return the factor on a weight's standard deviation that makes up for the activation after it.
 
     =============================== ======================= ==================================
@@ -177,7 +180,7 @@ _SQUARED_GAINS = {
 }
 
 
-def squared_gain(nonlinearity: str, param: float | None = None) -> float:
+def squared_gain(nonlinearity: Nonlinearity, param: float | None = None) -> float:
     """Return the square of `calculate_gain`: the factor on the variance."""
     if not isinstance(nonlinearity, str) or nonlinearity not in _SQUARED_GAINS:
         raise ValueError(f"unknown nonlinearity {nonlinearity!r}; known are {', '.join(_SQUARED_GAINS)}")

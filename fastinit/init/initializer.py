@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +21,24 @@ from .fans import LAYOUTS, Axes, as_shape
 from .plans import Plan
 from .seeds import generator_of, warn_if_used
 
+if TYPE_CHECKING:
+    from fastinit._typing import Float32, Float64, Out
+
 Array = npt.NDArray[Any]
 Shape = int | Sequence[int]
 Block = tuple[Any, ...] | slice
 _Target = TypeVar("_Target")
+
+if TYPE_CHECKING:
+
+    class _Options(TypedDict, total=False):
+        layout: str | None
+        in_axis: Axes | None
+        out_axis: Axes | None
+        batch_axis: Axes
+        rng: Any
+        block: Block | None
+
 
 # (shape, dtype, keyword arguments of compute_fans) -> plan
 Scheme = Callable[[tuple[int, ...], Dtype, dict[str, Any]], Plan]
@@ -133,6 +147,27 @@ class Initializer:
         with default_fp():
             return self._scheme(sizes, record, {"layout": layout, **axes})
 
+    @overload
+    def __call__(
+        self, shape: Shape, *, dtype: Float32 = ..., out: None = None, **options: Unpack[_Options]
+    ) -> npt.NDArray[np.float32]: ...
+    @overload
+    def __call__(
+        self, shape: Shape, *, dtype: Float64 = ..., out: None = None, **options: Unpack[_Options]
+    ) -> npt.NDArray[np.float64]: ...
+    @overload
+    def __call__(
+        self, shape: Shape, *, dtype: npt.DTypeLike = ..., out: Out, **options: Unpack[_Options]
+    ) -> Out: ...
+    @overload
+    def __call__(
+        self,
+        shape: Shape,
+        *,
+        dtype: npt.DTypeLike = ...,
+        out: Array | None = None,
+        **options: Unpack[_Options],
+    ) -> Array: ...
     def __call__(
         self,
         shape: Shape,
