@@ -21,15 +21,13 @@ from .fans import LAYOUTS, Axes, as_shape
 from .plans import Plan
 from .seeds import generator_of, warn_if_used
 
-if TYPE_CHECKING:
-    from fastinit._typing import Float32, Float64, Out
-
 Array = npt.NDArray[Any]
 Shape = int | Sequence[int]
 Block = tuple[Any, ...] | slice
 _Target = TypeVar("_Target")
 
 if TYPE_CHECKING:
+    from fastinit._typing import Float32, Float64, Out
 
     class _Options(TypedDict, total=False):
         layout: str | None

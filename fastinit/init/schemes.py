@@ -20,7 +20,7 @@ from fastinit._dtypes import Dtype
 from fastinit._truncation import cut_std, std_before
 
 from .checks import finite, known, not_negative, one_or_more
-from .fans import compute_fans, finite_square, squared_gain
+from .fans import fans_of, finite_square, resolve_axes, squared_gain
 from .initializer import Scheme
 from .plans import Plan, Sampled, Shape
 from .registry import register
@@ -49,7 +49,7 @@ def scaled(scale: float, mode: Mode, distribution: str, groups: int, cut: float 
 
     def plan(shape: Shape, dtype: Dtype, axes: Axes) -> Plan:
         # A fan is 0 only if there are no elements, and then any will do. As in torch, one axis will do, too.
-        fans = None if shape == (0,) else compute_fans(shape, **axes, groups=groups)
+        fans = None if shape == (0,) else fans_of(shape, resolve_axes(shape, **axes), groups)
         fan = (_MODES[mode](*fans) if fans else 0) or 1
         return Sampled(shape, dtype, distribution, centred(scale, fan, cut), fans=fans)
 
@@ -245,7 +245,7 @@ def standard_bounds(mean: float, std: float, a: float, b: float, keep_std: bool 
         if not a <= b:
             raise ValueError(f"a={a} is above b={b}")
         if keep_std:
-            std = std_before(std, mean, a, b)
+            std = std_before(*map(float, (std, mean, a, b)))
         if (a - mean) / std == math.inf or (b - mean) / std == -math.inf:
             raise ValueError(
                 f"std={std} is too small for a={a}, b={b} around mean={mean}: no draw gets there"
