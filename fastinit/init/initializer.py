@@ -327,9 +327,9 @@ def get(spec: str | Initializer, **arguments: Any) -> Initializer:
 def _fill(plan: Plan, target: Array, rng: Any, block: tuple[range, ...] | None, tensor: Any = None) -> None:
     """Fill the storage `target`, which may be the memory of a tensor. All refusals come first."""
     check_writable(target, shared=plan.distribution == "constant")
+    generator = generator_of(rng, tensor) if plan.random else None
     if plan.random and block is None:  # the blocks of one tensor share its seed
         warn_if_used(rng)
-    generator = generator_of(rng, tensor) if plan.random else None
     # Values are numbered in C order. Memory in another order is filled through a copy.
     ordered = target.flags.carray and target.dtype.isnative
     values = target if ordered else np.empty(target.shape, plan.dtype.storage)
