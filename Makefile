@@ -3,7 +3,7 @@
 # make bench        speed against NumPy, torch and oneMKL, build/bench.html; bench-quick with fewer rounds
 # make compare      compare the speed of six kernels with the commit before
 # make check-kernels  compare every kernel of this CPU with the baseline's, and time it; CHECK="--isa avx2 'normal_*'"
-# make lint         ruff, mypy, cython-lint, clang-format
+# make lint         ruff, mypy, stubtest, pyright, cython-lint, clang-format
 # make build        the extension modules, in place
 # make sanitize     the tests of the C core under the address and undefined-behaviour sanitizers
 # make clean
@@ -11,6 +11,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+TYPED := $(subst /,.,$(basename $(wildcard fastinit/_[a-z]*.pyi))) fastinit.init fastinit.nn fastinit.random
 BUILD_REQUIRES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])
 
 .PHONY: build test bench bench-quick compare check-kernels lint demo sanitize clean
@@ -39,6 +40,9 @@ lint: .venv/installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --strict tests/typed_program.py
+	$(BIN)/pyright --pythonpath $(BIN)/python tests/typed_program.py
+	$(BIN)/stubtest $(TYPED) --mypy-config-file pyproject.toml --allowlist tools/stubtest.txt --concise
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint fastinit  # it calls pycodestyle
 	$(BIN)/clang-format --dry-run -Werror $(wildcard src_c/*.[ch] tests/c/*.[ch])
 

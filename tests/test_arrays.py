@@ -101,7 +101,7 @@ def test_a_refused_fill_leaves_the_version_counter(name, why):
     assert x._version == 0
 
 
-@pytest.mark.parametrize("generator", [torch.Generator(), "seed", -1])
+@pytest.mark.parametrize("generator", [object(), "seed", -1])
 def test_a_refused_generator_leaves_the_version_counter(generator):
     x = torch.zeros(4, 6)
     with pytest.raises((TypeError, ValueError)):

@@ -1,54 +1,132 @@
-"""``python -m tools.stubs``: writes fastinit/init/__init__.pyi, the types of what `register` makes."""
+"""``python -m tools.stubs``: writes the types of what `register` makes, and of the overloads of Generator.
+
+fastinit/init/__init__.pyi follows from the functions' own signatures, fastinit/_generator.pyi from METHODS.
+"""
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 
 from fastinit import init
-from fastinit.init.initializer import OPTIONS, OPTIONS_IN_PLACE
 
-STUB = Path(init.__file__).with_suffix(".pyi")
-HEAD = """# Written by `python -m tools.stubs` from the functions' own signatures.
-from typing import Any, TypedDict, TypeVar, Unpack
+GENERATOR = """# Written by `python -m tools.stubs`.
+from collections.abc import Sequence
+from typing import Any, Self, SupportsIndex, TypeAlias, overload
 
+import numpy as np
 import numpy.typing as npt
+from numpy.random import BitGenerator, RandomState
+from numpy.random.bit_generator import ISeedSequence
+
+from fastinit._typing import Float16, Float32, Float64, Out
+
+__all__ = ["Generator", "default_rng"]
+
+_Size: TypeAlias = SupportsIndex | Sequence[SupportsIndex] | None
+_Real: TypeAlias = float | np.floating[Any] | np.integer[Any] | np.bool[bool]
+_Like: TypeAlias = npt.ArrayLike
+
+# A float if neither an array nor a size is given, else an array.
+class Generator(np.random.Generator):
+    def spawn(self, n_children: int) -> list[Self]: ...  # type: ignore[override]
+    def fold_in(self, key: str | int | np.integer[Any]) -> Self: ...
+{methods}
+def default_rng(
+    seed: npt.ArrayLike | ISeedSequence | BitGenerator | np.random.Generator | RandomState | None = None,
+) -> Generator: ...
+"""
+
+INIT = """# Written by `python -m tools.stubs` from the functions' own signatures.
+from typing import Any, TypeVar, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from fastinit._typing import FanMode, Float16, Float32, Float64, Mode, Nonlinearity, Out
 
 from .fans import Axes
 from .fans import calculate_gain as calculate_gain
 from .fans import compute_fans as compute_fans
-from .initializer import Array, Block, Shape
+from .initializer import Block, Shape
 from .initializer import Initializer as Initializer
 from .initializer import get as get
 from .plans import Plan as Plan
 
-T = TypeVar("T")
+__all__ = {names}
 
+_T = TypeVar("_T")
+
+{functions}
 """
 
+# The parameters of Generator's methods besides size, dtype and out.
+METHODS = {
+    "random": "",
+    "standard_normal": "",
+    "uniform": "low: {} = 0.0, high: {} = 1.0",
+    "normal": "loc: {} = 0.0, scale: {} = 1.0",
+    "truncated_normal": "low: {}, high: {}, loc: {} = 0.0, scale: {} = 1.0",
+}
 
-def stub() -> str:
-    """The text of the stub: the options that array forms share, and each function that `register` made."""
-    axes = {each.name for each in OPTIONS_IN_PLACE}
-    lines = ["class _Axes(TypedDict, total=False):"]
-    lines += [f"    {each.name}: {each.annotation}" for each in OPTIONS_IN_PLACE]
-    lines += ["", "class _Options(_Axes, total=False):"]
-    lines += [f"    {each.name}: {each.annotation}" for each in OPTIONS if each.name not in axes] + [""]
-    shared = {each.name for each in OPTIONS}
+
+def generator() -> str:
+    """Return the stub of `Generator`."""
+    lines = []
+    for name, own in METHODS.items():
+        real, like = (["self", *([own.replace("{}", kind)] if own else [])] for kind in ("_Real", "_Like"))
+        size = "size: _Size = None"
+        forms = [
+            ([*real, "size: None = None", "dtype: npt.DTypeLike | None = ...", "out: None = None"], "float")
+        ]
+        forms += [
+            ([*like, size, *words], result)
+            for words, result in _results("float64", "npt.DTypeLike | None", ["*"])
+        ]
+        lines += _overloads(name, forms, "    ")
+        if not own:  # NumPy's take fewer dtypes
+            lines[-2 * len(forms)] += "  # type: ignore[override]"
+    return GENERATOR.format(methods="\n".join(lines))
+
+
+def initialisers() -> str:
+    """Return the stub of `fastinit.init`: all that `register` made."""
+    lines = []
     for name in sorted(init.__all__):
         function = getattr(init, name)
-        if not hasattr(function, "__signature__"):
-            continue
-        signature = inspect.signature(function)
-        own = [each for each in signature.parameters.values() if each.name not in shared]
-        words = [_written(each) for each in own]
-        first_keyword = next((i for i, each in enumerate(own) if each.kind is each.KEYWORD_ONLY), None)
-        if first_keyword is not None:
-            words.insert(first_keyword, "*")
-        if shared <= signature.parameters.keys():
-            words.append("**options: Unpack[_Options]")
-        elif axes <= signature.parameters.keys():
-            words.append("**options: Unpack[_Axes]")
-        lines.append(f"def {name}({', '.join(words)}) -> {signature.return_annotation}: ...")
-    return HEAD + "\n".join(lines) + "\n"
+        if hasattr(function, "__signature__"):
+            lines += _forms(name, inspect.signature(function))
+    return INIT.format(names=sorted(init.__all__), functions="\n".join(lines))
+
+
+def _forms(name: str, signature: inspect.Signature) -> list[str]:
+    """Return the lines of a form in place, or of an array form, whose result has the dtype asked for."""
+    parameters = [each for each in signature.parameters.values() if each.name not in ("dtype", "out")]
+    words = [_written(each) for each in parameters]
+    if keywords := [i for i, each in enumerate(parameters) if each.kind is each.KEYWORD_ONLY]:
+        words.insert(keywords[0], "*")
+    if "dtype" not in signature.parameters:
+        return [f"def {name}({', '.join(words)}) -> {signature.return_annotation}: ..."]
+    return _overloads(
+        name, [([*words, *more], result) for more, result in _results("float32", "npt.DTypeLike")]
+    )
+
+
+def _results(default: str, dtype: str, keyword: Sequence[str] = ()) -> list[tuple[list[str], str]]:
+    """Return the ways to say a dtype and an output, with the type of the result; the default's first."""
+    known = sorted(("float16", "float32", "float64"), key=lambda name: name != default)
+    forms = [
+        ([f"dtype: {each.title()} = ...", "out: None = None"], f"npt.NDArray[np.{each}]") for each in known
+    ]
+    forms.append(([f"dtype: {dtype} = ...", *keyword, "out: Out"], "Out"))
+    forms.append(([f"dtype: {dtype} = ...", "out: npt.NDArray[Any] | None = None"], "npt.NDArray[Any]"))
+    return forms
+
+
+def _overloads(name: str, forms: list[tuple[list[str], str]], indent: str = "") -> list[str]:
+    lines = []
+    for words, result in forms:
+        lines += [f"{indent}@overload", f"{indent}def {name}({', '.join(words)}) -> {result}: ..."]
+    return lines
 
 
 def _written(parameter: inspect.Parameter) -> str:
@@ -56,5 +134,11 @@ def _written(parameter: inspect.Parameter) -> str:
     return f"{parameter.name}: {parameter.annotation}{default}"
 
 
+STUBS = {
+    Path(init.__file__).with_suffix(".pyi"): initialisers,
+    Path(init.__file__).parents[1] / "_generator.pyi": generator,
+}
+
 if __name__ == "__main__":
-    STUB.write_text(stub())
+    for path, text in STUBS.items():
+        path.write_text(text())

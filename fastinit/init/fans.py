@@ -7,11 +7,14 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence, Set
 from numbers import Real
 from operator import index
-from typing import Any, NamedTuple, SupportsFloat
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsFloat
 
 from fastinit._dispatch import default_fp
 
 from .checks import known, one_or_more
+
+if TYPE_CHECKING:
+    from fastinit._typing import Nonlinearity
 
 Axes = int | Sequence[int]
 
@@ -97,8 +100,12 @@ def compute_fans(
     (6, 9)
     """
     sizes = as_shape(shape)
-    roles = resolve_axes(sizes, layout, in_axis, out_axis, batch_axis)
     one_or_more("groups", index(groups))
+    return fans_of(sizes, resolve_axes(sizes, layout, in_axis, out_axis, batch_axis), groups)
+
+
+def fans_of(sizes: tuple[int, ...], roles: Roles, groups: int) -> tuple[int, int]:
+    """Return fan_in and fan_out of a weight with these sizes and roles of its axes."""
     if groups > 1:
         check_groups(groups, sizes, roles)
     ins, outs, batch, transposed = roles
@@ -121,7 +128,7 @@ def check_groups(groups: int, shape: tuple[int, ...], roles: Roles) -> None:
         raise ValueError(f"groups={groups} does not divide the {channels} {what} of shape {shape}")
 
 
-def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+def calculate_gain(nonlinearity: Nonlinearity, param: float | None = None) -> float:
     """Return the factor on a weight's standard deviation that makes up for the activation after it.
 
     =============================== ======================= ==================================
@@ -177,7 +184,7 @@ _SQUARED_GAINS = {
 }
 
 
-def squared_gain(nonlinearity: str, param: float | None = None) -> float:
+def squared_gain(nonlinearity: Nonlinearity, param: float | None = None) -> float:
     """Return the square of `calculate_gain`: the factor on the variance."""
     if not isinstance(nonlinearity, str) or nonlinearity not in _SQUARED_GAINS:
         raise ValueError(f"unknown nonlinearity {nonlinearity!r}; known are {', '.join(_SQUARED_GAINS)}")
@@ -227,6 +234,7 @@ def resolve_axes(
     batch = _normalised(shape, "batch_axis", batch_axis)
     if in_axis is not None and out_axis is not None:
         ins, outs = _normalised(shape, "in_axis", in_axis), _normalised(shape, "out_axis", out_axis)
+        roles = Roles(ins, outs, batch)
     else:
         rest = [axis for axis in range(len(shape)) if axis not in batch]
         if len(rest) < 2:
@@ -236,11 +244,11 @@ def resolve_axes(
             )
         *places, transposed = LAYOUTS[layout]
         ins, outs, more = [tuple([rest[place] for place in each]) for each in places]
-        return Roles(ins, outs, batch + more, transposed)
-    named = ins + outs + batch
+        roles = Roles(ins, outs, batch + more, transposed)
+    named = ins + outs + roles.batch
     if len(set(named)) < len(named):
         raise ValueError(f"in_axis {ins}, out_axis {outs} and batch_axis {batch} name an axis twice")
-    return Roles(ins, outs, batch)
+    return roles
 
 
 def _indices(value: int | Iterable[int]) -> tuple[int, ...]:

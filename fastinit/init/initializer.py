@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,18 @@ Array = npt.NDArray[Any]
 Shape = int | Sequence[int]
 Block = tuple[Any, ...] | slice
 _Target = TypeVar("_Target")
+
+if TYPE_CHECKING:
+    from fastinit._typing import Float32, Float64, Out
+
+    class _Options(TypedDict, total=False):
+        layout: str | None
+        in_axis: Axes | None
+        out_axis: Axes | None
+        batch_axis: Axes
+        rng: Any
+        block: Block | None
+
 
 # (shape, dtype, keyword arguments of compute_fans) -> plan
 Scheme = Callable[[tuple[int, ...], Dtype, dict[str, Any]], Plan]
@@ -133,6 +145,27 @@ class Initializer:
         with default_fp():
             return self._scheme(sizes, record, {"layout": layout, **axes})
 
+    @overload
+    def __call__(
+        self, shape: Shape, *, dtype: Float32 = ..., out: None = None, **options: Unpack[_Options]
+    ) -> npt.NDArray[np.float32]: ...
+    @overload
+    def __call__(
+        self, shape: Shape, *, dtype: Float64 = ..., out: None = None, **options: Unpack[_Options]
+    ) -> npt.NDArray[np.float64]: ...
+    @overload
+    def __call__(
+        self, shape: Shape, *, dtype: npt.DTypeLike = ..., out: Out, **options: Unpack[_Options]
+    ) -> Out: ...
+    @overload
+    def __call__(
+        self,
+        shape: Shape,
+        *,
+        dtype: npt.DTypeLike = ...,
+        out: Array | None = None,
+        **options: Unpack[_Options],
+    ) -> Array: ...
     def __call__(
         self,
         shape: Shape,
@@ -294,9 +327,9 @@ def get(spec: str | Initializer, **arguments: Any) -> Initializer:
 def _fill(plan: Plan, target: Array, rng: Any, block: tuple[range, ...] | None, tensor: Any = None) -> None:
     """Fill the storage `target`, which may be the memory of a tensor. All refusals come first."""
     check_writable(target, shared=plan.distribution == "constant")
+    generator = generator_of(rng, tensor) if plan.random else None
     if plan.random and block is None:  # the blocks of one tensor share its seed
         warn_if_used(rng)
-    generator = generator_of(rng, tensor) if plan.random else None
     # Values are numbered in C order. Memory in another order is filled through a copy.
     ordered = target.flags.carray and target.dtype.isnative
     values = target if ordered else np.empty(target.shape, plan.dtype.storage)

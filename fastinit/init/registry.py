@@ -107,7 +107,7 @@ def _in_place_signature(
 ) -> inspect.Signature:
     """Return the signature with torch's arguments in torch's order, and others by keyword."""
     parameter = inspect.Parameter
-    torchs = [parameter("tensor", _POSITIONAL, annotation="T")]
+    torchs = [parameter("tensor", _POSITIONAL, annotation="_T")]
     others = []
     for each in inspect.signature(function).parameters.values():
         if each.name in keywords:
@@ -116,7 +116,7 @@ def _in_place_signature(
             torchs.append(each.replace(name=names.get(each.name, each.name), kind=_POSITIONAL))
     if draws:
         torchs.append(parameter("generator", _POSITIONAL, default=None, annotation="Any"))
-    return inspect.Signature([*torchs, *others, *(OPTIONS_IN_PLACE if axes else [])], return_annotation="T")
+    return inspect.Signature([*torchs, *others, *(OPTIONS_IN_PLACE if axes else [])], return_annotation="_T")
 
 
 def _in_place_form(

@@ -10,7 +10,7 @@ import functools
 import math
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,10 +20,13 @@ from fastinit._dtypes import Dtype
 from fastinit._truncation import cut_std, std_before
 
 from .checks import finite, known, not_negative, one_or_more
-from .fans import compute_fans, finite_square, squared_gain
+from .fans import fans_of, finite_square, resolve_axes, squared_gain
 from .initializer import Scheme
 from .plans import Plan, Sampled, Shape
 from .registry import register
+
+if TYPE_CHECKING:
+    from fastinit._typing import FanMode, Mode, Nonlinearity
 
 __all__: list[str] = []
 
@@ -37,7 +40,7 @@ _MODES: dict[str, Callable[[int, int], float]] = {
 }
 
 
-def scaled(scale: float, mode: str, distribution: str, groups: int, cut: float = 2.0) -> Scheme:
+def scaled(scale: float, mode: Mode, distribution: str, groups: int, cut: float = 2.0) -> Scheme:
     """Return the scheme with mean 0 and variance ``scale / fan``."""
     known("mode", mode, _MODES)
     centred = named(distribution).centred
@@ -46,7 +49,7 @@ def scaled(scale: float, mode: str, distribution: str, groups: int, cut: float =
 
     def plan(shape: Shape, dtype: Dtype, axes: Axes) -> Plan:
         # A fan is 0 only if there are no elements, and then any will do. As in torch, one axis will do, too.
-        fans = None if shape == (0,) else compute_fans(shape, **axes, groups=groups)
+        fans = None if shape == (0,) else fans_of(shape, resolve_axes(shape, **axes), groups)
         fan = (_MODES[mode](*fans) if fans else 0) or 1
         return Sampled(shape, dtype, distribution, centred(scale, fan, cut), fans=fans)
 
@@ -65,7 +68,7 @@ scaling = functools.partial(register, axes=True, keywords=("cut", "groups"))
 @scaling()
 def variance_scaling(
     scale: float = 1.0,
-    mode: str = "fan_in",
+    mode: Mode = "fan_in",
     distribution: str = "truncated_normal",
     *,
     cut: float = 2.0,
@@ -128,7 +131,7 @@ def xavier_normal(*, gain: float = 1.0, groups: int = 1) -> Scheme:
     return scaled(finite_square("gain", gain), "fan_avg", "normal", groups)
 
 
-def _kaiming(a: float, mode: str, nonlinearity: str, distribution: str, groups: int) -> Scheme:
+def _kaiming(a: float, mode: FanMode, nonlinearity: Nonlinearity, distribution: str, groups: int) -> Scheme:
     known("mode", mode, ("fan_in", "fan_out"))
     finite_square("a, the negative slope,", a)
     return scaled(squared_gain(nonlinearity, a), mode, distribution, groups)
@@ -136,7 +139,7 @@ def _kaiming(a: float, mode: str, nonlinearity: str, distribution: str, groups: 
 
 @scaling(alias="he_uniform")
 def kaiming_uniform(
-    *, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", groups: int = 1
+    *, a: float = 0.0, mode: FanMode = "fan_in", nonlinearity: Nonlinearity = "leaky_relu", groups: int = 1
 ) -> Scheme:
     """Draw uniformly from ``[-b, b)``, ``b = gain * sqrt(3 / fan)``; for ReLU and its kin.
 
@@ -172,7 +175,7 @@ def kaiming_uniform(
 
 @scaling(alias="he_normal")
 def kaiming_normal(
-    *, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", groups: int = 1
+    *, a: float = 0.0, mode: FanMode = "fan_in", nonlinearity: Nonlinearity = "leaky_relu", groups: int = 1
 ) -> Scheme:
     """Draw normals with standard deviation ``gain / sqrt(fan)``; parameters as of `kaiming_uniform`.
 
@@ -242,7 +245,7 @@ def standard_bounds(mean: float, std: float, a: float, b: float, keep_std: bool 
         if not a <= b:
             raise ValueError(f"a={a} is above b={b}")
         if keep_std:
-            std = std_before(std, mean, a, b)
+            std = std_before(*map(float, (std, mean, a, b)))
         if (a - mean) / std == math.inf or (b - mean) / std == -math.inf:
             raise ValueError(
                 f"std={std} is too small for a={a}, b={b} around mean={mean}: no draw gets there"

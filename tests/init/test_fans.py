@@ -76,6 +76,7 @@ def test_every_layout_has_a_layer():
         ((5, 3), {"in_axis": 0}, "go together"),
         ((5, 3), {"in_axis": 0, "out_axis": 2}, "out_axis 2 is out of range for shape \\(5, 3\\)"),
         ((5, 3), {"in_axis": 0, "out_axis": -2}, "twice"),
+        ((5, 3, 4), {"batch_axis": (0, -3)}, "twice"),
         ((5, 3), {"groups": 2}, "groups=2 does not divide the 5 outputs"),
         ((5, 3), {"groups": 0}, "groups must be 1 or more"),
         ((5, 3), {"groups": 3, "layout": "torch_transposed"}, "groups=3 does not divide the 5 inputs"),

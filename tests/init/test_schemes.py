@@ -172,6 +172,9 @@ def test_a_std_is_kept_between_any_bounds(low, high):
     assert kept.std() == pytest.approx(0.02, rel=0.03)
     assert -0.03 <= kept.min() < -0.0299
     assert 0.0499 < kept.max() <= 0.05
+    number = np.float32(0.5)
+    init.trunc_normal_(kept, std=number, a=-number - 1, b=number + 1, keep_std=True, generator=2)
+    assert kept.std() == pytest.approx(0.5, rel=0.03)
 
 
 @pytest.mark.parametrize(
