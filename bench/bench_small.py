@@ -71,10 +71,7 @@ def test_a_parameter_for_each_value(race, what):
     ours, theirs = ARRAYS[what]
     peer = "NumPy" if what.startswith("uniform") else "SciPy"
     mine, yours = ours(random.default_rng(SEED)), theirs(np.random.default_rng(SEED))
-    if peer == "NumPy":
-        np.testing.assert_allclose(mine, yours, rtol=1e-6)
-    else:
-        assert stats.ks_2samp(mine, yours).pvalue > 1e-4
+    assert stats.ks_2samp(mine, yours).pvalue > 1e-4
     rngs = random.default_rng(SEED), np.random.default_rng(SEED)
     race.run({"fastinit": lambda: ours(rngs[0]), peer: lambda: theirs(rngs[1])}, rounds=10)
     nanoseconds = np.median(race.times["fastinit"]) / mine.size * 1e9
