@@ -24,8 +24,8 @@ static double hazard_of(double t) {
     return rate;
 }
 
-/* What levels 500 to 41 make, for t >= 1. Max error: 2^-45.3, found against 500 levels; their rounding adds at
- * most 2^-48. tools/coefficients/truncated_normal.py has the coefficients. */
+/* What levels 500 to 41 make, for t >= 1. Max error: 2^-45.3, found against 500 levels; their rounding adds
+ * at most 2^-48. tools/coefficients/truncated_normal.py has the coefficients. */
 INLINE double far_levels(double t) {
     static const double c[] = {-0x1.6326c3af82732p-23, 0x1.c8019f4df4b2ap-21,  -0x1.2516c290be41bp-19,
                                0x1.92b4df7da8321p-19,  -0x1.48630b1ce8f21p-19, -0x1.2052e95432722p-20,
