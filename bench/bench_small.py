@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from fastinit import random
 
@@ -40,6 +41,41 @@ def test_parameters(race, what):
     if method == "uniform":
         assert np.array_equal(ours(*arguments), numpys(*arguments))
     run(race, what, ours, numpys, arguments)
+
+
+MANY = np.linspace(0, 1, 1 << 20)
+LOW, HIGH = np.linspace(-2, 1, 1 << 14), np.linspace(1.5, 4, 1 << 14)
+ARRAYS = {
+    "uniform(array, 10), float32": (
+        lambda ours: ours.uniform(MANY, 10, dtype="f4"),
+        lambda numpys: numpys.uniform(MANY, 10).astype("f4"),
+    ),
+    "uniform(array, 10), float64": (
+        lambda ours: ours.uniform(MANY, 10),
+        lambda numpys: numpys.uniform(MANY, 10),
+    ),
+    "truncated_normal(-2, 2, array)": (
+        lambda ours: ours.truncated_normal(-2, 2, MANY),
+        lambda numpys: stats.truncnorm.rvs(-2, 2, MANY, random_state=numpys),
+    ),
+    "truncated_normal(array, array)": (
+        lambda ours: ours.truncated_normal(LOW, HIGH),
+        lambda numpys: stats.truncnorm.rvs(LOW, HIGH, random_state=numpys),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ARRAYS)
+def test_a_parameter_for_each_value(race, what):
+    """Arrays of a million parameters, and of 16,384 bounds."""
+    ours, theirs = ARRAYS[what]
+    peer = "NumPy" if what.startswith("uniform") else "SciPy"
+    mine, yours = ours(random.default_rng(SEED)), theirs(np.random.default_rng(SEED))
+    assert stats.ks_2samp(mine, yours).pvalue > 1e-4
+    rngs = random.default_rng(SEED), np.random.default_rng(SEED)
+    race.run({"fastinit": lambda: ours(rngs[0]), peer: lambda: theirs(rngs[1])}, rounds=10)
+    nanoseconds = np.median(race.times["fastinit"]) / mine.size * 1e9
+    race.record(what, f"{nanoseconds:.1f} ns", peer, race.ratio(peer, "fastinit"), at_least=1)
 
 
 def run(race, what, ours, numpys, arguments):

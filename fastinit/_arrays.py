@@ -2,8 +2,10 @@
 
 The operands and outputs of `fastinit.nn` and the arrays that `fastinit.init` fills in place come through
 here: NumPy arrays, torch tensors on the CPU, and objects with the buffer protocol or DLPack, with any
-strides, alignment and byte order. An input may be anything that `numpy.asarray` takes. `fastinit.nn` refuses
-a tensor that requires grad, as its gradient would be lost. Initialisers fill it, as torch's do.
+strides, alignment and byte order. An input may be anything that `numpy.asarray` takes. A subclass of ndarray,
+such as `numpy.matrix` or a masked array, counts as its memory: a mask is neither read nor changed, and masked
+elements are written, too. `fastinit.nn` refuses a tensor that requires grad, as its gradient would be lost.
+Initialisers fill it, as torch's do.
 """
 
 from __future__ import annotations

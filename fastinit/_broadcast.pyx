@@ -1,19 +1,26 @@
 """Array parameters: they broadcast to the shape of the result, one set for each element."""
 
+import math
+
 import numpy as np
 
 cimport numpy as cnp
 from cpython.float cimport PyFloat_Check
 from cpython.long cimport PyLong_Check
-from libc.math cimport INFINITY, NAN, isfinite, isnan, signbit
+from libc.math cimport INFINITY, fabs, isfinite, isnan, signbit
 
-from fastinit._kernels cimport FI_F64, FI_PARAMETERS, FI_TRUNCATED_NORMAL, fi_dist, fi_dtype, fi_params
+from fastinit._dispatch cimport prepare
+from fastinit._kernels cimport (
+    FI_F64, FI_TRUNCATED_NORMAL, FI_UNIFORM, fi_dist, fi_dtype, fi_is_wide, fi_params,
+)
 from fastinit._output cimport check_out, dtype_of
 from fastinit._sampling cimport Source, set_params
 
 from fastinit._dispatch import default_fp
 
 cnp.import_array()
+
+cdef int PIECE = 1 << 13  # elements whose parameters are read at once: 64 KiB of each
 
 
 cdef bint is_scalar(x) except -1:
@@ -22,14 +29,29 @@ cdef bint is_scalar(x) except -1:
     return not cnp.PyArray_Check(x) and np.ndim(x) == 0
 
 
+cdef object distinct(x):
+    """An array without the elements that only its strides of 0 repeat, so that they are never copied."""
+    cdef int axis
+    if cnp.PyArray_Check(x):
+        for axis in range(cnp.PyArray_NDIM(x)):
+            if cnp.PyArray_STRIDE(x, axis) == 0:
+                return x[tuple([slice(None if stride else 1) for stride in x.strides])]
+    return x
+
+
 cdef tuple broadcast(arguments, size, out, fi_dtype code):
     """Return the arguments as float64 arrays, and the shape of the result. Refuses a wrong `out`."""
     if out is not None:
         check_out(out, code, size, False)
         size = out.shape
     # As NumPy's Generator, this refuses arrays of what float64 does not hold safely.
-    arrays = [cnp.PyArray_FROMANY(x, cnp.NPY_DOUBLE, 0, 0, cnp.NPY_ARRAY_ALIGNED) for x in arguments]
-    shape = np.broadcast(*arrays).shape
+    wanted = cnp.NPY_ARRAY_ALIGNED | cnp.NPY_ARRAY_ENSUREARRAY
+    arrays, shapes = [], []
+    for x in arguments:
+        array = cnp.PyArray_FROMANY(distinct(x), cnp.NPY_DOUBLE, 0, 0, wanted)
+        arrays.append(array)
+        shapes.append(x if cnp.PyArray_Check(x) else array)
+    shape = np.broadcast(*shapes).shape
     if size is None:
         return arrays, shape
     size = (size,) if np.ndim(size) == 0 else tuple(size)
@@ -42,17 +64,31 @@ cdef tuple broadcast(arguments, size, out, fi_dtype code):
     return arrays, size
 
 
+cdef object spread(x, shape):
+    if cnp.PyArray_IS_C_CONTIGUOUS(x) and x.shape == shape:
+        return x
+    out = np.empty(shape)
+    out[...] = x
+    return out
+
+
+cdef object columns(arrays, shape):
+    """Iterate over arrays that are broadcast to a shape: tuples of contiguous pieces of them, in C order."""
+    if math.prod(shape) <= PIECE:  # one piece, and an iterator would take longer than it does
+        return [tuple([spread(x, shape) for x in arrays])]
+    return np.nditer(
+        [np.broadcast_to(x, shape) for x in arrays], ["external_loop", "buffered", "zerosize_ok"],
+        [["readonly", "contig"]] * len(arrays), order="C", buffersize=PIECE,
+    )
+
+
 cdef object sample_each(Source source, fi_dist dist, fi_dtype code, arguments, shape, out):
     """Return a sample whose elements each have their own parameters."""
-    cdef const double *columns[FI_PARAMETERS]
     if out is None:
         out = np.empty(shape, dtype_of(code))
     else:  # results must not become parameters
         arguments = [x.copy() if np.may_share_memory(x, out) else x for x in arguments]
-    flat = [np.ascontiguousarray(np.broadcast_to(x, shape)) for x in arguments]
-    for i in range(len(flat)):
-        columns[i] = <const double *>cnp.PyArray_DATA(flat[i])
-    source.fill_each(cnp.PyArray_DATA(out), cnp.PyArray_SIZE(out), dist, code, columns)
+    source.fill_each(cnp.PyArray_DATA(out), cnp.PyArray_SIZE(out), dist, code, columns(arguments, shape))
     return out
 
 
@@ -63,7 +99,7 @@ cdef object affine(loc, scale, values, dtype, out):
         np.add(values, loc.astype(values.dtype, copy=False), values)
         if out is None:
             return values.astype(dtype, copy=False)
-        out[...] = values
+        np.asarray(out)[...] = values
         return out
 
 
@@ -73,21 +109,33 @@ cdef int check_scale(double scale) except -1:
     return 0
 
 
-cdef double least(array, bint single) except? -1:
-    """The smallest value, or NaN if one is not finite (in float32 if `single`, else in float64)."""
-    flat = np.ascontiguousarray(array)
-    cdef const double *values = <const double *>cnp.PyArray_DATA(flat)
-    cdef double smallest = INFINITY
+cdef int check_ranges(lows, highs, fi_dtype code) except -1:
+    """Refuse what NumPy refuses for uniform, with its errors, and bounds beyond the dtype."""
+    cdef fi_params params
+    cdef const double *low
+    cdef const double *high
+    cdef double span, largest = 0
+    cdef bint negative = False
     cdef cnp.npy_intp i
-    for i in range(cnp.PyArray_SIZE(flat)):
-        if not isfinite(<float>values[i] if single else values[i]):
-            return NAN
-        smallest = min(smallest, values[i])
-    return smallest
+    with default_fp():
+        for pieces in columns((lows, highs), np.broadcast(lows, highs).shape):
+            low = <const double *>cnp.PyArray_DATA(pieces[0])
+            high = <const double *>cnp.PyArray_DATA(pieces[1])
+            for i in range(cnp.PyArray_SIZE(pieces[0])):
+                span = high[i] - low[i]
+                if not isfinite(span if fi_is_wide(code) else <float>span):
+                    raise OverflowError("Range exceeds valid bounds")
+                largest = max(largest, fabs(low[i]), fabs(high[i]))
+                negative |= signbit(span)
+        if prepare(&params, NULL, FI_UNIFORM, code, [0.0, largest]) < 0:
+            raise OverflowError("Range exceeds valid bounds")
+    if negative:
+        raise ValueError("high - low < 0")
+    return 0
 
 
 cdef int check_scales(scales) except -1:
-    flat = np.ascontiguousarray(scales)
+    flat = cnp.PyArray_GETCONTIGUOUS(scales)
     cdef const double *scale = <const double *>cnp.PyArray_DATA(flat)
     cdef cnp.npy_intp i
     for i in range(cnp.PyArray_SIZE(flat)):
@@ -98,8 +146,13 @@ cdef int check_scales(scales) except -1:
 cdef int check_bounds(lows, highs) except -1:
     """Refuse the first pair of bounds that `set_params` refuses for truncated_normal."""
     cdef fi_params params
-    with default_fp():
-        wrong = ~(lows <= highs) | (lows == np.inf) | (highs == -np.inf)
-    for low, high in zip(*(np.broadcast_to(x, wrong.shape)[wrong][:1] for x in (lows, highs))):
-        set_params(&params, FI_TRUNCATED_NORMAL, FI_F64, [low, high, 0.0, 1.0])
+    cdef const double *low
+    cdef const double *high
+    cdef cnp.npy_intp i
+    for pieces in columns((lows, highs), np.broadcast(lows, highs).shape):
+        low = <const double *>cnp.PyArray_DATA(pieces[0])
+        high = <const double *>cnp.PyArray_DATA(pieces[1])
+        for i in range(cnp.PyArray_SIZE(pieces[0])):
+            if not (low[i] <= high[i] and low[i] < INFINITY and high[i] > -INFINITY):
+                set_params(&params, FI_TRUNCATED_NORMAL, FI_F64, [low[i], high[i], 0.0, 1.0])
     return 0

@@ -8,6 +8,8 @@ cdef void fill(const fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, const fi
                void *out, size_t start, size_t n) noexcept nogil
 cdef void fill_from(const fi_source *source, fi_dist dist, fi_dtype dtype, const fi_params *params,
                     void *out, size_t n) noexcept nogil
+cdef void fill_each(fi_pcg64 *generator, const fi_source *source, fi_dist dist, fi_dtype dtype,
+                    const double **arguments, void *out, size_t n) noexcept nogil
 cdef void consume(fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, size_t n) noexcept nogil
 cdef void draws(const fi_pcg64 *generator, uint64_t *out, size_t start, size_t n) noexcept nogil
 cdef int prepare(fi_params *params, const fi_params *like, fi_dist dist, fi_dtype dtype,

@@ -7,8 +7,8 @@ from libc.stdint cimport uint64_t
 from fastinit._kernels cimport (
     FI_ACTIVATIONS, FI_DISTS, FI_DTYPES, fi_activate, fi_activate_rows, fi_activation, fi_activation_info,
     fi_activation_op, fi_alpha_dropout, fi_consume, fi_dist, fi_dist_info, fi_draws, fi_dtype,
-    fi_dtype_info, fi_enter_default_fp, fi_fill, fi_fill_from, fi_isa, fi_kernels, fi_leave_default_fp,
-    fi_params, fi_pcg64, fi_prepare, fi_select, fi_source, fi_sum_rows,
+    fi_dtype_info, fi_enter_default_fp, fi_fill, fi_fill_each, fi_fill_from, fi_isa, fi_kernels,
+    fi_leave_default_fp, fi_params, fi_pcg64, fi_prepare, fi_select, fi_source, fi_sum_rows,
 )
 
 cdef extern from *:
@@ -42,6 +42,11 @@ cdef void fill(const fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, const fi
 cdef void fill_from(const fi_source *source, fi_dist dist, fi_dtype dtype, const fi_params *params,
                     void *out, size_t n) noexcept nogil:
     fi_fill_from(kernels, source, dist, dtype, params, out, n)
+
+
+cdef void fill_each(fi_pcg64 *generator, const fi_source *source, fi_dist dist, fi_dtype dtype,
+                    const double **arguments, void *out, size_t n) noexcept nogil:
+    fi_fill_each(kernels, generator, source, dist, dtype, arguments, out, n)
 
 
 cdef void consume(fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, size_t n) noexcept nogil:

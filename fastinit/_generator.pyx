@@ -2,19 +2,18 @@
 
 import numpy as np
 
-from libc.math cimport isfinite, isnan, signbit
+from libc.math cimport isfinite, signbit
 
 from fastinit._broadcast cimport (
-    affine, broadcast, check_bounds, check_scale, check_scales, is_scalar, least, sample_each,
+    affine, broadcast, check_bounds, check_ranges, check_scale, check_scales, is_scalar, sample_each,
 )
 from fastinit._kernels cimport (
-    FI_F64, FI_NORMAL, FI_TRUNCATED_NORMAL, FI_UNIFORM, fi_dtype, fi_is_wide, fi_params,
+    FI_NORMAL, FI_TRUNCATED_NORMAL, FI_UNIFORM, fi_dtype, fi_is_wide, fi_params,
 )
 from fastinit._output cimport code_of, dtype_of, sample
 from fastinit._sampling cimport Source, set_params
 
 from fastinit._bit_generator import PCG64
-from fastinit._dispatch import default_fp
 
 __all__ = ["Generator", "default_rng"]
 
@@ -109,7 +108,7 @@ class Generator(np.random.Generator):
         dtype : dtype, optional
             float64 (default), float32, float16 or bfloat16 (from ml_dtypes, or by name).
         out : ndarray, optional
-            Contiguous array of `dtype` to fill, in memory order as in NumPy.
+            Contiguous array of `dtype` to fill, in memory order as in NumPy. It may be misaligned.
 
         Returns
         -------
@@ -122,7 +121,7 @@ class Generator(np.random.Generator):
         TypeError
             Another dtype, or `out` of another dtype.
         ValueError
-            `out` of another shape than `size`, not contiguous, read-only, misaligned or byte-swapped.
+            `out` of another shape than `size`, not contiguous, read-only or byte-swapped.
 
         Examples
         --------
@@ -181,15 +180,7 @@ class Generator(np.random.Generator):
             set_params(&params, FI_UNIFORM, code, [a, b])
             return sample(self._source, FI_UNIFORM, code, &params, size, out)
         (lows, highs), shape = broadcast((low, high), size, out, code)
-        with default_fp(), np.errstate(all="ignore"):
-            spans = highs - lows
-            a, b = least(lows, not fi_is_wide(code)), least(spans, not fi_is_wide(code))
-        if isnan(a) or isnan(b):
-            raise OverflowError("Range exceeds valid bounds")
-        if np.signbit(spans).any():
-            raise ValueError("high - low < 0")
-        if code == FI_F64:
-            return affine(lows, spans, self.random(shape), dtype_of(FI_F64), out)
+        check_ranges(lows, highs, code)
         return sample_each(self._source, FI_UNIFORM, code, (lows, highs), shape, out)
 
     def standard_normal(self, size=None, dtype=np.float64, out=None):

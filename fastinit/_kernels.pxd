@@ -62,6 +62,8 @@ cdef extern from "fastinit.h" nogil:
                  const fi_params *params, void *out, size_t start, size_t n) noexcept
     void fi_fill_from(const fi_kernels *kernels, const fi_source *source, fi_dist dist, fi_dtype dtype,
                       const fi_params *params, void *out, size_t n) noexcept
+    void fi_fill_each(const fi_kernels *kernels, fi_pcg64 *generator, const fi_source *source, fi_dist dist,
+                      fi_dtype dtype, const double **arguments, void *out, size_t n) noexcept
     void fi_consume(fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, size_t n) noexcept
     void fi_draws(const fi_kernels *kernels, const fi_pcg64 *generator, uint64_t *out, size_t start,
                   size_t n) noexcept

@@ -53,13 +53,14 @@ cdef object new_array(size, fi_dtype code):
 
 
 cdef int check_out(out, fi_dtype code, size, bint fortran) except -1:
-    """Refuse an `out` array that NumPy refuses, with its error classes."""
+    """Refuse an `out` array that NumPy refuses, with its error classes. Memory may be misaligned."""
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
-    if not (cnp.PyArray_ISCARRAY(out) or fortran and cnp.PyArray_ISFARRAY(out)):
+    ordered = cnp.PyArray_IS_C_CONTIGUOUS(out) or fortran and cnp.PyArray_IS_F_CONTIGUOUS(out)
+    if not (ordered and cnp.PyArray_ISWRITEABLE(out) and cnp.PyArray_ISNOTSWAPPED(out)):
         kind = "" if fortran else "C-"
         raise ValueError(
-            f"Supplied output array must be {kind}contiguous, writable, aligned, and in machine byte-order."
+            f"Supplied output array must be {kind}contiguous, writable, and in machine byte-order."
         )
     expected = dtypes[code]
     if out.dtype != expected:
@@ -95,5 +96,8 @@ cdef object sample(Source source, fi_dist dist, fi_dtype code, const fi_params *
         out = new_array(size, code)
     else:
         check_out(out, code, size, True)
-    source.fill(cnp.PyArray_DATA(out), cnp.PyArray_SIZE(out), dist, code, params)
+    target = out if cnp.PyArray_ISALIGNED(out) else np.empty_like(out, subok=False)
+    source.fill(cnp.PyArray_DATA(target), cnp.PyArray_SIZE(target), dist, code, params)
+    if target is not out:
+        np.asarray(out)[...] = target
     return out

@@ -10,8 +10,7 @@ cdef class Source:
     cdef int peek(self, fi_pcg64 *position) except -1
     cdef int take(self, fi_dist dist, fi_dtype dtype, size_t n, fi_pcg64 *before) except -1
     cdef int fill(self, void *out, size_t n, fi_dist dist, fi_dtype dtype, const fi_params *params) except -1
-    cdef int fill_each(self, void *out, size_t n, fi_dist dist, fi_dtype dtype,
-                       const double *const *arguments) except -1
+    cdef int fill_each(self, void *out, size_t n, fi_dist dist, fi_dtype dtype, columns) except -1
 
 
 cdef int set_params(fi_params *params, fi_dist dist, fi_dtype dtype, const double *arguments) except -1

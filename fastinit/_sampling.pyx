@@ -12,7 +12,9 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from numpy.random cimport bitgen_t
 
 from fastinit._bit_generator cimport LCG128, read_state
-from fastinit._dispatch cimport consume as advance, draws, fill as fill_range, fill_from, prepare
+from fastinit._dispatch cimport (
+    consume as advance, draws, fill as fill_range, fill_each as fill_range_each, fill_from, prepare,
+)
 from fastinit._kernels cimport (
     FI_DISTS, FI_DXSM, FI_F32, FI_PARAMETERS, FI_XSL_RR, fi_dist, fi_dist_info, fi_dtype, fi_itemsize,
     fi_params, fi_pcg64, fi_source,
@@ -214,34 +216,28 @@ cdef class Source:
                 fill_from(&self.foreign, dist, dtype, params, out, n)
         return 0
 
-    cdef int fill_each(self, void *out, size_t n, fi_dist dist, fi_dtype dtype,
-                       const double *const *arguments) except -1:
-        """Fill element i with its own parameters, arguments[.][i], which `set_params` must accept.
+    cdef int fill_each(self, void *out, size_t n, fi_dist dist, fi_dtype dtype, columns) except -1:
+        """Fill n elements, each with its own arguments. `out` needs no alignment.
 
-        The distribution must take one draw or word for each element.
+        `columns` gives tuples of contiguous float64 arrays, whose elements are the arguments of the next
+        elements; `fi_prepare` must accept them.
         """
         cdef fi_pcg64 before
-        cdef fi_params params = latest[<int>dist]
-        cdef double own[FI_PARAMETERS]
-        cdef size_t start, stop, i, j, count = fi_dist_info[<int>dist].parameters
-        cdef size_t itemsize = fi_itemsize(dtype)
+        cdef fi_pcg64 *generator = NULL
+        cdef const double *arguments[FI_PARAMETERS]
         cdef char *target = <char *>out
-        cdef bint addressable = self.own != NULL or self.numpy_variant >= 0
-        lock = nullcontext() if addressable else self.lock
-        if addressable:
+        cdef size_t i, many
+        if self.own != NULL or self.numpy_variant >= 0:
             self.take(dist, dtype, n, &before)
-        for start in range(0, n, FEW):
-            stop = min(n, start + FEW)
+            generator = &before
+        lock = nullcontext() if generator != NULL else self.lock
+        for arrays in columns:
+            many = arrays[0].size
+            for i in range(fi_dist_info[<int>dist].parameters):
+                arguments[i] = <const double *>cnp.PyArray_DATA(arrays[i])
             with lock, nogil:
-                for i in range(start, stop):
-                    for j in range(count):
-                        own[j] = arguments[j][i]
-                    prepare(&params, &params, dist, dtype, own)
-                    if addressable:
-                        fill_range(&before, dist, dtype, &params, target + i * itemsize, 0, 1)
-                        advance(&before, dist, dtype, 1)
-                    else:
-                        fill_from(&self.foreign, dist, dtype, &params, target + i * itemsize, 1)
+                fill_range_each(generator, &self.foreign, dist, dtype, arguments, target, many)
+            target += many * fi_itemsize(dtype)
             PyErr_CheckSignals()
         return 0
 

@@ -110,6 +110,10 @@ typedef struct fi_lanes {
     uint64_t multiplier[3], increment[3];
 } fi_lanes;
 
+#define FI_BOUNDS 16 /* truncated normals whose constants are made side by side */
+/* Makes the parameters of FI_BOUNDS truncated normals whose values are t itself. */
+typedef void fi_standard(fi_params *params, const double *low, const double *high);
+
 typedef void fi_init_lanes(fi_lanes *lanes, const fi_pcg64 *generator);
 /* Writes the next n draws; n is a multiple of FI_LANES. */
 typedef void fi_raw(void *restrict draws, size_t n, fi_lanes *lanes);
@@ -161,6 +165,7 @@ typedef struct fi_kernels {
     fi_init_lanes *init_lanes;
     fi_raw *raw[FI_VARIANTS];
     fi_transform *transform[FI_DISTS][FI_DTYPES];
+    fi_standard *standard_truncated_normal;
     fi_transform *nontemporal[FI_DISTS][FI_DTYPES]; /* NULL: made in the cache, then copied */
     /* Raw draws and uniform(0, 1) in one kernel; [1] is non-temporal. NULL: two kernels are as fast. */
     fi_raw *random[FI_VARIANTS][FI_DTYPES][2];
@@ -191,6 +196,11 @@ void fi_fill(const fi_kernels *kernels, const fi_pcg64 *generator, enum fi_dist 
 /* Writes n elements from the next draws of `source`. */
 void fi_fill_from(const fi_kernels *kernels, const fi_source *source, enum fi_dist dist, enum fi_dtype dtype,
                   const fi_params *params, void *out, size_t n);
+/* Writes n elements from the generator, which moves past them, or from `source` if the generator is NULL.
+ * Element i has its own arguments, arguments[.][i], which fi_prepare must accept. `out` needs no alignment.
+ * For uniforms and truncated normals. */
+void fi_fill_each(const fi_kernels *kernels, fi_pcg64 *generator, const fi_source *source, enum fi_dist dist,
+                  enum fi_dtype dtype, const double *const *arguments, void *out, size_t n);
 /* Moves the generator past the draws of n elements. */
 void fi_consume(fi_pcg64 *generator, enum fi_dist dist, enum fi_dtype dtype, size_t n);
 /* Writes 64-bit draws [start, start + n) from the generator's position, which stays. */

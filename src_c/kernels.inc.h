@@ -24,6 +24,7 @@ const fi_kernels *const CAT(fi_table, FI_NAME) = NULL;
 #include "convert.inc.h"
 #include "raw.inc.h"
 #include "sampling.inc.h"
+#include "bounds.inc.h"
 #include "truncated.inc.h"
 #include "activations.inc.h"
 
@@ -34,6 +35,7 @@ static const fi_kernels kernels = {
     .name = TEXT(FI_NAME),
     .init_lanes = init_lanes,
     .raw = {[FI_XSL_RR] = raw_xsl_rr, [FI_DXSM] = raw_dxsm},
+    .standard_truncated_normal = standard_truncated_normal,
     .transform =
         {
 #define X(NAME, name, parameters, draws) [FI_##NAME] = BY_DTYPE(name),

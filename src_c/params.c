@@ -53,16 +53,21 @@ void fi_clamp_between(fi_params *params, enum fi_dtype dtype, double least, doub
 /* x rounded to the working precision. */
 static double working(enum fi_dtype dtype, double x) { return fi_is_wide(dtype) ? x : (double)(float)x; }
 
+void fi_limit_uniform(fi_params *params, enum fi_dtype dtype, const double *arguments) {
+    const double low = arguments[0], high = arguments[1];
+    fi_clamp_between(params, dtype, fi_not_below(dtype, low), -fi_above(dtype, -high), working(dtype, low));
+}
+
 int fi_prepare_uniform(fi_params *params, const fi_params *like, enum fi_dtype dtype,
                        const double *arguments) {
     const double low = arguments[0], high = arguments[1], range = high - low;
-    const double from = working(dtype, low), step = working(dtype, range);
-    const double least = near(dtype, from, 0), most = near(dtype, working(dtype, high), 0);
+    const double step = working(dtype, range);
+    const double least = near(dtype, working(dtype, low), 0), most = near(dtype, working(dtype, high), 0);
     const double finite = (step - step) + (least - least) + (most - most);
     (void)like;
     if (!(finite == 0)) return -1; /* an infinity less itself is NaN */
     *params = (fi_params){.loc = low, .scale = range};
-    fi_clamp_between(params, dtype, fi_not_below(dtype, low), -fi_above(dtype, -high), from);
+    fi_limit_uniform(params, dtype, arguments);
     return 0;
 }
 

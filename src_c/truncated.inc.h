@@ -104,6 +104,10 @@ static void quantiles_f64(double *restrict t, const uint64_t *restrict draws, si
         }
 }
 
+static void standard_truncated_normal(fi_params *p, const double *low, const double *high) {
+    set_tails(p, low, high, FI_BOUNDS);
+}
+
 #define TRUNCATED_BLOCK 128
 
 /* Doubles and floats have separate loops: if fma is a call in one, the other still vectorises. */

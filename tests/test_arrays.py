@@ -39,12 +39,18 @@ def buffer(shape):
     return memoryview(array.array("f", [0.0] * int(np.prod(shape)))).cast("B").cast("f", shape)
 
 
+def misaligned_tensor(shape):
+    values = bytearray(4 * int(np.prod(shape)) + 1)
+    return torch.frombuffer(values, dtype=torch.float32, offset=1).reshape(shape)
+
+
 #: Makes memory of float32, and reads it.
 HOLDERS = {
     "ndarray": (lambda shape: np.zeros(shape, np.float32), np.asarray),
     "Fortran": (lambda shape: np.zeros(shape, np.float32, order="F"), np.asarray),
     "strided": (lambda shape: np.zeros((*shape[:-1], 2 * shape[-1]), np.float32)[..., ::2], np.asarray),
     "misaligned": (misaligned, np.asarray),
+    "misaligned tensor": (misaligned_tensor, lambda x: x.numpy()),
     "swapped": (lambda shape: np.zeros(shape, np.dtype(np.float32).newbyteorder()), np.asarray),
     "memmap": (lambda shape: np.zeros(shape, np.float32).view(np.memmap), np.asarray),
     "memoryview": (buffer, np.asarray),
@@ -70,6 +76,104 @@ def test_an_output_and_an_operand_are_every_kind_of_memory(holder):
     init.normal_(x, generator=2)
     assert nn.selu(x, out=out) is out
     assert read(out).astype(np.float32).tobytes() == nn.selu(init.normal((5, 7), rng=2)).tobytes()
+
+
+DRAWS = {
+    "random": (),
+    "uniform": (-1, 2),
+    "standard_normal": (),
+    "normal": (1, 2),
+    "truncated_normal": (-1, 2),
+    "uniform of arrays": (np.arange(7.0), 9),
+    "normal of arrays": (0, np.arange(7.0)),
+    "truncated_normal of arrays": (-1, np.arange(7.0)),
+}
+
+
+def drawn(call, out):
+    return getattr(default_rng(5), call.split()[0])(*DRAWS[call], dtype=out.dtype, out=out)
+
+
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
+@pytest.mark.parametrize("call", DRAWS)
+def test_a_generator_draws_into_misaligned_memory(call, dtype, order):
+    if order == "F" and call not in ("random", "standard_normal"):
+        return
+    shape = (5, 7)[:: 1 if order == "C" else -1]
+    out = np.zeros(35 * np.dtype(dtype).itemsize + 1, np.uint8)[1:].view(dtype).reshape(shape)
+    out = out if order == "C" else out.T
+    assert not out.flags.aligned
+    assert drawn(call, out) is out
+    assert out.tobytes() == drawn(call, np.zeros((5, 7), dtype, order)).tobytes()
+
+
+class Plain(np.ndarray):
+    pass
+
+
+def masked(memory, hard):
+    mask = np.zeros(memory.shape, bool)
+    mask[1, 2] = True
+    return np.ma.array(memory, mask=mask, hard_mask=hard, copy=False)
+
+
+SUBCLASSES = {
+    "a subclass": lambda memory: memory.view(Plain),
+    "matrix": lambda memory: memory.view(np.matrix),
+    "recarray": lambda memory: memory.view(np.recarray),
+    "memmap": lambda memory: memory.view(np.memmap),
+    "masked": lambda memory: masked(memory, False),
+    "hard mask": lambda memory: masked(memory, True),
+}
+WRITES = {call: lambda out, call=call: drawn(call, out) for call in DRAWS}
+WRITES |= {
+    "in place": lambda out: init.xavier_uniform_(out, generator=5),
+    "sparse in place": lambda out: init.sparse_(out, 0.5, generator=5),
+    "constant in place": lambda out: init.constant_(out, 0.5),
+    "integers in place": lambda out: init.ones_(out),
+    "out of init": lambda out: init.normal((5, 7), rng=5, dtype=out.dtype, out=out),
+    "bernoulli": lambda out: init.get("bernoulli(p=0.5)")((5, 7), rng=5, dtype=out.dtype, out=out),
+    "orthogonal": lambda out: init.orthogonal((5, 7), rng=5, dtype=out.dtype, out=out),
+    "out of nn": lambda out: nn.sigmoid(np.linspace(-3, 3, 35, dtype="f4").reshape(5, 7), out=out),
+}
+
+
+@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize("subclass", SUBCLASSES)
+@pytest.mark.parametrize("write", WRITES)
+def test_a_subclass_of_ndarray_is_filled_as_its_memory(write, subclass, step):
+    dtype = np.int32 if write == "integers in place" else np.float32
+    memory, expected = (np.zeros((5, 7 * step), dtype)[:, ::step] for _ in range(2))
+    out = SUBCLASSES[subclass](memory)
+    assert np.shares_memory(out, memory)
+    if step == 2 and write in DRAWS:
+        with pytest.raises(ValueError, match="contiguous"):
+            WRITES[write](out)
+    else:
+        assert WRITES[write](out) is out
+        WRITES[write](expected)
+    assert memory.tobytes() == expected.tobytes()
+    if subclass in ("masked", "hard mask"):
+        assert np.flatnonzero(np.ma.getmaskarray(out)).tolist() == [9]
+
+
+@pytest.mark.parametrize("subclass", SUBCLASSES)
+def test_a_subclass_of_ndarray_is_read_as_its_memory(subclass):
+    memory = np.arange(35.0).reshape(5, 7)
+    x = SUBCLASSES[subclass](memory)
+    for call in (
+        lambda x: default_rng(5).uniform(x, 99),
+        lambda x: default_rng(5).normal(x, x),
+        lambda x: default_rng(5).truncated_normal(-x, x + 1, x),
+        nn.selu,
+    ):
+        assert type(call(x)) is np.ndarray
+        assert call(x).tobytes() == call(memory).tobytes()
+    memory[...] = 0
+    memory[1, 2] = 100  # masked, if there is a mask
+    with pytest.raises(ValueError, match="high - low < 0"):
+        default_rng(5).uniform(x, 99)
 
 
 def test_bfloat16_of_torch_and_of_numpy_have_the_same_bits():

@@ -2,6 +2,7 @@
 
 import re
 import threading
+import tracemalloc
 
 import ml_dtypes
 import numpy as np
@@ -108,6 +109,41 @@ def test_a_range_of_minus_zero_is_numpys_error():
             with pytest.raises(ValueError, match="high - low < 0"):
                 make(7).uniform(low, high)
     assert default_rng(7).uniform(-0.0, 0.0) == 0
+
+
+SHAPE = (1500, 1000)
+BROADCAST = {
+    "a column and a row": (np.linspace(-2, -1, SHAPE[0])[:, None], np.linspace(1, 2, SHAPE[1])),
+    "expanded": (np.broadcast_to(np.float32(-2), SHAPE), np.broadcast_to(np.arange(1000) + 1, SHAPE)),
+}
+
+
+@pytest.mark.parametrize("parameters", BROADCAST)
+@pytest.mark.parametrize(("method", "bounds"), [("uniform", ()), ("truncated_normal", (-2, 2))])
+@pytest.mark.parametrize("bits", [PCG64, np.random.Philox])
+def test_parameters_are_not_copied_to_the_size_of_the_result(bits, method, bounds, parameters):
+    draw, out = getattr(Generator(bits(7)), method), np.empty(SHAPE, "f2")
+    tracemalloc.start()
+    draw(*bounds, *BROADCAST[parameters], dtype="f2", out=out)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < out.nbytes / 2
+
+
+def test_array_bounds_that_differ_do_not_share_their_constants():
+    bounds = np.linspace(-9, 9, 40)
+    low, high = np.broadcast_arrays(bounds[:, None], bounds)
+    low, high = low[low <= high], high[low <= high]
+    values = default_rng(7).truncated_normal(low, high, dtype="f4")
+    rng = default_rng(7)
+    assert values.tolist() == [rng.truncated_normal(a, b, dtype="f4") for a, b in zip(low, high, strict=True)]
+
+
+@pytest.mark.parametrize(("low", "high", "dtype"), [(0, 7e4, "f2"), (-7e4, 0, "f2"), (0, 1e39, "f4")])
+def test_array_bounds_beyond_the_dtype_are_the_errors_of_scalars(low, high, dtype):
+    for bounds in ((low, high), ([low], high), (low, [0, high]), (np.full(9000, low), high)):
+        with pytest.raises(OverflowError):
+            default_rng(7).uniform(*bounds, dtype=dtype)
 
 
 @pytest.mark.parametrize("dtype", ["f2", ml_dtypes.bfloat16, "f4", "f8"])

@@ -12,10 +12,6 @@ def read_only():
     return array
 
 
-def misaligned():
-    return np.zeros(25, np.uint8)[1:].view(np.float64)
-
-
 # Both generators must raise the same class for these.
 FILLS = {
     "an integer dtype": {"dtype": np.int32},
@@ -35,7 +31,6 @@ FILLS = {
     "out not contiguous in two dimensions": {"out": np.zeros((4, 4))[:, :2]},
     "out backwards": {"out": np.zeros(3)[::-1]},
     "out read-only": {"out": read_only()},
-    "out misaligned": {"out": misaligned()},
     "out of foreign byte order": {"out": np.zeros(3, ">f8")},
     "out longer than size": {"size": 3, "out": np.zeros(4)},
     "out of another shape than size": {"size": (3, 1), "out": np.zeros(3)},

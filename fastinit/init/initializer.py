@@ -231,7 +231,7 @@ class Initializer:
             raise TypeError(f"out has dtype {out.dtype}, but dtype asks for {record.name}")
         elif out.shape != result:
             raise ValueError(f"out has shape {out.shape}, but the result has {result}")
-        _fill(plan, record.view(out), rng, ranges)
+        _fill(plan, record.view(np.asarray(out)), rng, ranges)
         return out
 
     def fill_(

@@ -164,6 +164,7 @@ static void check_isa(const fi_kernels *k, int rounds, guarded in, guarded out, 
                 check_fill(k, dist, dtype, out);
                 check_consume(k, dist, dtype, out);
                 check_fill_from(k, dist, dtype, out);
+                check_fill_each(k, dist, dtype, out);
                 check_modes(k, dist, dtype, out);
                 if (round == 0 && dist != FI_TRUNCATED_NORMAL) check_large(k, dist, dtype, large);
             }

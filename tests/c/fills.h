@@ -84,6 +84,38 @@ static void check_fill_from(const fi_kernels *k, enum fi_dist dist, enum fi_dtyp
         fail("leaves its source elsewhere than fi_consume", 0, NULL, NULL, 0);
 }
 
+/* Elements with their own arguments equal those of fills of one, from a generator and from a source. */
+static void check_fill_each(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dtype, guarded out) {
+    enum { MOST = 1500 };
+    static unsigned char wanted[MOST * sizeof(double)];
+    static double columns[FI_PARAMETERS][MOST];
+    const double *const arguments[] = {columns[0], columns[1], columns[2], columns[3]};
+    size_t size = fi_itemsize(dtype), n = any_size(MOST);
+    fi_pcg64 g = any_generator((enum fi_variant)below(FI_VARIANTS)), here = g, foreign = g;
+    fi_source source = {&foreign, source64, source32, source_double};
+    if (dist == FI_NORMAL || !checking(k, "fill_each", fi_dist_info[dist].name, fi_dtype_info[dtype].tag, n))
+        return;
+    for (size_t i = 0; i < n; i++) {
+        double own[FI_PARAMETERS];
+        any_arguments(dist, dtype, own);
+        if (i && below(2)) own[0] = columns[0][i - 1], own[1] = columns[1][i - 1];
+        for (size_t j = 0; j < FI_PARAMETERS; j++) columns[j][i] = own[j];
+        fi_params p = now.params = params_of(dist, dtype, own);
+        fi_fill(baseline, &g, dist, dtype, &p, wanted + i * size, 0, 1);
+        fi_consume(&g, dist, dtype, 1);
+    }
+    unsigned char *result = place(out, n * size, 1);
+    fi_fill_each(k, &here, NULL, dist, dtype, arguments, result, n);
+    untouched(out, result, n * size);
+    same("differs from fills of one element", result, wanted, n, size);
+    if (here.state != g.state || here.has_uint32 != g.has_uint32)
+        fail("leaves its generator elsewhere", 0, NULL, NULL, 0);
+    result = place(out, n * size, 1);
+    fi_fill_each(k, NULL, &source, dist, dtype, arguments, result, n);
+    untouched(out, result, n * size);
+    same("from a source differs from fills of one element", result, wanted, n, size);
+}
+
 /* Raw draws at any position, and the rows that are NumPy's own, against the scalar generator. */
 static void check_plain(const fi_kernels *k, guarded out) {
     fi_pcg64 g = any_generator((enum fi_variant)below(FI_VARIANTS)), scalar = g;

@@ -102,14 +102,13 @@ static fi_params usual_params(enum fi_dist dist, enum fi_dtype dtype) {
     return params_of(dist, dtype, usual[0] == 0 && usual[1] == 0 ? standard : usual);
 }
 
-static fi_params any_params(enum fi_dist dist, enum fi_dtype dtype) {
+static void any_arguments(enum fi_dist dist, enum fi_dtype dtype, double *arguments) {
     static const double bounds[][2] = {
         {-2, 2},        {8, 9},      {-9, -8},   {-INFINITY, 3}, {3, 3.0000001}, {-INFINITY, INFINITY},
         {0, INFINITY},  {30, 31},    {-40, -39}, {-0.01, 0.02},  {1, 1},         {-6, 12},
         {-6, -0x1p-10}, {-2, -1e-9}, {-0.0, 0}};
     static const double most[] = {65504, 0x1.fep127, 0x1.fffffep127, 0x1.fffffffffffffp1023};
     double a = any_real(most[dtype]), b = any_real(most[dtype]);
-    if (timing) return usual_params(dist, dtype); /* so that two runs compare */
     switch (dist) {
     case FI_UNIFORM:
         switch (below(6)) {
@@ -119,18 +118,27 @@ static fi_params any_params(enum fi_dist dist, enum fi_dtype dtype) {
         case 3: a = 0, b = ldexp(unit(), -140); break; /* subnormal */
         default: break;
         }
-        return params_of(dist, dtype, (double[]){(a < b ? a : b) / 2, (a < b ? b : a) / 2});
+        arguments[0] = (a < b ? a : b) / 2;
+        arguments[1] = (a < b ? b : a) / 2;
+        break;
     case FI_TRUNCATED_NORMAL: {
-        const double *w = bounds[below(COUNT(bounds))];
-        double low = w[0], high = w[1];
-        if (below(2)) {
-            low = (unit() * 2 - 1) * 12;
-            high = low + ldexp(unit(), 3 - (int)below(20));
-        }
-        return params_of(dist, dtype, (double[]){low, high, below(2) ? 0 : a, below(2) ? 1 : fabs(b)});
+        const double *w = bounds[below(COUNT(bounds))], low = (unit() * 2 - 1) * 12;
+        const bool own = below(2);
+        arguments[0] = own ? low : w[0];
+        arguments[1] = own ? low + ldexp(unit(), 3 - (int)below(20)) : w[1];
+        arguments[2] = below(2) ? 0 : a;
+        arguments[3] = below(2) ? 1 : fabs(b);
+        break;
     }
-    default: return params_of(dist, dtype, (double[FI_PARAMETERS]){below(2) ? 0 : a, below(2) ? 1 : fabs(b)});
+    default: arguments[0] = below(2) ? 0 : a, arguments[1] = below(2) ? 1 : fabs(b);
     }
+}
+
+static fi_params any_params(enum fi_dist dist, enum fi_dtype dtype) {
+    double arguments[FI_PARAMETERS] = {0};
+    any_arguments(dist, dtype, arguments);
+    return timing ? usual_params(dist, dtype) /* so that two runs compare */
+                  : params_of(dist, dtype, arguments);
 }
 
 /* ---- buffers between guard pages ---- */

@@ -4,7 +4,7 @@ Needs mpmath. The fits are relative least squares at Chebyshev nodes, towards mi
 Each coefficient of a polynomial is rounded in its turn and the rest fitted again around it.
 """
 
-from mpmath import cos, erfc, exp, fabs, findroot, log, matrix, mp, mpf, npdf, pi, qr_solve, sqrt
+from mpmath import cos, erfc, exp, fabs, findroot, log, lu_solve, matrix, mp, mpf, npdf, pi, qr_solve, sqrt
 
 mp.dps = 50
 
@@ -127,6 +127,21 @@ def hazard_points(n):
     return [(w, hazard(1 / sqrt(w)) * sqrt(w)) for w in chebyshev(mpf(10) ** -16, 1 / mpf("2.9") ** 2, n)]
 
 
+def levels_of_the_hazard():
+    """Powers of y = t / w, w = sqrt(t^2 + 160), in what levels 41 and up make over (t + w) / 2, less 1.
+
+    It interpolates at Chebyshev nodes from t = 1 to infinity.
+    """
+    ys = chebyshev(1 / sqrt(mpf(161)), mpf(1), 14)
+    targets = []
+    for y in ys:
+        t = rate = y * sqrt(160 / (1 - y * y))
+        for i in range(3000, 40, -1):
+            rate = t + i / rate
+        targets.append(2 * rate / (t + sqrt(t * t + 160)) - 1)
+    return list(lu_solve(matrix([[y**j for j in range(14)] for y in ys]), matrix(targets)))
+
+
 if __name__ == "__main__":
     twice_middle = rounded(2 * MIDDLE, 24)
     show("TWICE_MIDDLE_F32", [twice_middle])
@@ -139,3 +154,4 @@ if __name__ == "__main__":
     above, below, error = rational(hazard_points(80), 7)
     show("EXCESS", [rounded(a - b, 53) for a, b in zip(above[:0:-1], below[:0:-1], strict=True)], error)
     show("BELOW", [rounded(b, 53) for b in below[::-1]])
+    show("LEVELS", levels_of_the_hazard()[::-1])
