@@ -149,10 +149,11 @@ cdef int check_bounds(lows, highs) except -1:
     cdef const double *low
     cdef const double *high
     cdef cnp.npy_intp i
-    for pieces in columns((lows, highs), np.broadcast(lows, highs).shape):
-        low = <const double *>cnp.PyArray_DATA(pieces[0])
-        high = <const double *>cnp.PyArray_DATA(pieces[1])
-        for i in range(cnp.PyArray_SIZE(pieces[0])):
-            if not (low[i] <= high[i] and low[i] < INFINITY and high[i] > -INFINITY):
-                set_params(&params, FI_TRUNCATED_NORMAL, FI_F64, [low[i], high[i], 0.0, 1.0])
+    with default_fp():
+        for pieces in columns((lows, highs), np.broadcast(lows, highs).shape):
+            low = <const double *>cnp.PyArray_DATA(pieces[0])
+            high = <const double *>cnp.PyArray_DATA(pieces[1])
+            for i in range(cnp.PyArray_SIZE(pieces[0])):
+                if not (low[i] <= high[i] and low[i] < INFINITY and high[i] > -INFINITY):
+                    set_params(&params, FI_TRUNCATED_NORMAL, FI_F64, [low[i], high[i], 0.0, 1.0])
     return 0
