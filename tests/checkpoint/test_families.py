@@ -152,6 +152,24 @@ def test_names_that_a_family_lacks_are_told():
         resolve([*LLAMA, f32("model.odd.weight", 4, 4)], "auto")
 
 
+def test_what_names_do_not_tell_is_said():
+    opt = [f32("model.decoder.embed_positions.weight", 9, 8), f32("model.decoder.layers.0.fc1.weight", 8, 8)]
+    assert resolve(opt).rules_from == "roberta, picked by names, initializer_range 0.02, padding token 1"
+    assert resolve(LLAMA).rules_from == "llama, picked by names, initializer_range 0.02, no padding token"
+    torch = [f32("layer1.0.bn1.weight", 8), f32("layer1.0.conv1.weight", 8, 8, 1, 1), f32("fc.weight", 9, 8)]
+    assert resolve(torch).rules_from == "resnet, picked by names"
+
+
+def test_a_variant_comes_after_what_it_extends():
+    names = [f32(f"embeddings.{name}", 1, 5, 8) for name in ("cls_token", "position_embeddings")]
+    names.append(f32("embeddings.patch_embeddings.projection.weight", 8, 3, 2, 2))
+    with pytest.warns(UserWarning, match="those of vit and of deit: preset vit may be wrong"):
+        assert resolve(names).choices[0].std == pytest.approx(0.02)
+    recipe = resolve([*names, f32("embeddings.distillation_token", 1, 1, 8)])
+    assert recipe.rules_from.startswith("deit, picked by names")
+    assert [choice.label for choice in recipe.choices[:2]] == ["zeros", "zeros"]
+
+
 def test_names_of_transformers_of_no_known_family():
     with pytest.warns(UserWarning, match="of no known family: preset transformers may be wrong"):
         recipe = resolve([f32("new.layers.0.self_attn.q.weight", 8, 8)], "auto")

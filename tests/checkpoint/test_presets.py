@@ -88,7 +88,7 @@ def model(request):
 def test_auto_makes_every_tensor_as_it_should(model):
     name, specs = model
     recipe = resolve(specs, "auto")
-    assert recipe.rules_from == f"{FAMILY[name]}, picked by names"
+    assert recipe.rules_from.startswith(f"{FAMILY[name]}, picked by names")
     for choice in recipe.choices:
         label = next(
             label for glob, label in LABELS[name].items() if fnmatch.fnmatchcase(choice.spec.name, glob)

@@ -62,8 +62,8 @@ def parsed(text):
             value = tuple(value) if isinstance(value, list) else value
         elif key == "mode":
             value = value.lower()
-        elif not isinstance(default, (str, int)) or isinstance(default, float):
-            value = float(value)
+        elif not isinstance(default, str):
+            value = int(value) if key == "groups" else float(value)
         arguments[key] = value
     return name, arguments
 

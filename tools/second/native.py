@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import platform
 import subprocess
 import tempfile
@@ -13,8 +14,8 @@ import numpy as np
 
 HERE = Path(__file__).parent
 SOURCES = ["stream.c", "truncated.c"]
-FLAGS = ["-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-shared", "-fPIC"]
-KINDS = {"PCG64": 0, "PCG64DXSM": 1, "counted": 2, "mixed": 3}
+FLAGS = ["-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fPIC"]
+KINDS = {"PCG64": 0, "PCG64DXSM": 1, "counted": 2, "mixed": 3, "listed": 4}
 DISTRIBUTIONS = {"uniform": 0, "normal": 1, "truncated_normal": 2}
 TAGS = {"f16": 0, "bf16": 1, "f32": 2, "f64": 3}
 UNSIGNED = {"f16": np.dtype("<u2"), "bf16": np.dtype("<u2"), "f32": np.dtype("<u4"), "f64": np.dtype("<u8")}
@@ -42,9 +43,18 @@ class _Stream(ctypes.Structure):
     )
 
 
-def native_fma():
-    """The option that makes fma an instruction of this machine, if it has one."""
-    return ["-march=native"] if platform.machine() == "x86_64" else []
+_folder = tempfile.TemporaryDirectory()
+
+
+@functools.cache
+def compiled(name, text, optimise):
+    """The object file of a source with this text."""
+    folder = Path(tempfile.mkdtemp(dir=_folder.name))
+    (folder / name).write_text(text)
+    fma = ["-march=native"] if platform.machine() == "x86_64" else []  # fma is an instruction
+    command = ["cc", "-c", *FLAGS, optimise, *fma, "-I", HERE, "-o", folder / "object.o", folder / name]
+    subprocess.run(command, check=True)
+    return folder / "object.o"
 
 
 class Native:
@@ -59,15 +69,11 @@ class Native:
     """
 
     def __init__(self, sources: dict[str, str] | None = None, optimise: str = "-O1") -> None:
-        flags = [*FLAGS, optimise, *native_fma()]
-        with tempfile.TemporaryDirectory() as folder:
-            for name in SOURCES:
-                text = (sources or {}).get(name) or (HERE / name).read_text()
-                (Path(folder) / name).write_text(text)
-            library = f"{folder}/second.so"
-            command = ["cc", *flags, "-I", str(HERE), "-o", library, *(f"{folder}/{s}" for s in SOURCES), "-lm"]
-            subprocess.run(command, check=True)
-            self.library = ctypes.CDLL(library)
+        texts = {name: (HERE / name).read_text() for name in SOURCES} | (sources or {})
+        objects = [compiled(name, text, optimise) for name, text in texts.items()]
+        library = Path(tempfile.mkdtemp(dir=_folder.name)) / "second.so"
+        subprocess.run(["cc", "-shared", "-o", library, *objects, "-lm"], check=True)
+        self.library = ctypes.CDLL(str(library))
         self.library.next_draw.restype = ctypes.c_uint64
 
     def stream(self, at: Position) -> _Stream:
@@ -116,9 +122,10 @@ class Native:
 
     def after(self, at, distribution, tag, n):
         """Return the position after a fill of n values."""
-        if distribution == "normal":
-            return self.after_draws(at, (n + 1) // 2 * (2 if tag == "f64" else 1))
-        return self.after_draws(at, n) if tag == "f64" else self.after_words(at, n)
+        stream = self.stream(at)
+        kinds = DISTRIBUTIONS[distribution], TAGS[tag]
+        self.library.skip_fill(ctypes.byref(stream), *kinds, ctypes.c_uint64(n))
+        return self._position(at, stream)
 
     def _position(self, at, stream):
         return at._replace(s=stream.s[0] | stream.s[1] << 64, held=stream.held, half=stream.half)

@@ -27,6 +27,7 @@ uint64_t next_draw(struct stream *g) {
     case PCG64: return pcg64_output(g->s = PCG64_A * s + g->c);
     case DXSM: g->s = DXSM_A * s + g->c; return dxsm_output(s);
     case COUNTED: g->s += 1; return (uint64_t)(2 * s + 1) << 32 | (uint32_t)(2 * s);
+    case LISTED: return ((const uint64_t *)(uintptr_t)g->c)[g->s++];
     default: g->s += 1; return (uint64_t)((uint32_t)s * 0x9E3779B1u + 0x7F4A7C15u) << 32 | (uint32_t)s;
     }
 }
@@ -56,8 +57,10 @@ void skip_draws(struct stream *g, u128 n) {
 
 void skip_words(struct stream *g, u128 n) {
     if (n && g->held) g->held = 0, n -= 1;
-    skip_draws(g, n / 2);
-    if (n % 2) next_word(g);
+    if (n == 0) return;
+    skip_draws(g, (n - 1) / 2);
+    next_word(g);
+    if (n % 2 == 0) next_word(g);
 }
 
 void words(struct stream *g, uint64_t n, uint32_t *out) {
@@ -204,16 +207,16 @@ static double paired(const double *c, int n, double x) {
     return fma(horner(part[1], count[1], x2), x, horner(part[0], count[0], x2));
 }
 
-static const float L32[] = {-0x1.65d000p-3f, 0x1.250e9ap-2f, -0x1.318692p-2f, 0x1.535b58p-2f,
+float normal_l32[] = {-0x1.65d000p-3f, 0x1.250e9ap-2f, -0x1.318692p-2f, 0x1.535b58p-2f,
                             -0x1.98d28cp-2f, 0x1.0004aap-1f, -0x1.5556f4p-1f, 0x1.fffffap-1f};
-static const float S32[] = {-0x1.31fb24p-8f, 0x1.467a54p-4f, -0x1.4abc14p-1f, 0x1.921fb6p+0f};
-static const float C32[] = {-0x1.4e7d44p-6f, 0x1.03b066p-2f, -0x1.3bd39cp+0f, 0x1.000000p+0f};
+float normal_s32[] = {-0x1.31fb24p-8f, 0x1.467a54p-4f, -0x1.4abc14p-1f, 0x1.921fb6p+0f};
+float normal_c32[] = {-0x1.4e7d44p-6f, 0x1.03b066p-2f, -0x1.3bd39cp+0f, 0x1.000000p+0f};
 
 /* near_1: f comes from the complement where k is 0. */
 float minus_2_ln_f32(float u, int near_1, float complement) {
     const int32_t k = (bits_f32(u) - 0x3F3504F3) >> 23;
     const float f = near_1 && k == 0 ? complement : float_f32(bits_f32(u) - k * (1 << 23)) - 1;
-    const float q = paired_f32(L32, 8, f);
+    const float q = paired_f32(normal_l32, 8, f);
     const float inner = fmaf(q, f * f, f * -2);
     return fmaf((float)k, -0x1.62e430p+0f, inner);
 }
@@ -226,21 +229,21 @@ static void normal_pair_f32(uint64_t d, float z[2]) {
     const uint32_t b = a + 0x20000000u;
     const float y = fmaf((float)(int32_t)(a << 2), 0x1p-32f, 0x1p-31f);
     const float y2 = y * y;
-    const float s = horner_f32(S32, 4, y2) * (y * r);
-    const float c = horner_f32(C32, 4, y2) * r;
+    const float s = horner_f32(normal_s32, 4, y2) * (y * r);
+    const float c = horner_f32(normal_c32, 4, y2) * r;
     const int swapped = b >> 30 & 1;
     const float cosine = swapped ? s : c, sine = swapped ? c : s;
     z[0] = (b + 0x40000000u) >> 31 ? -cosine : cosine;
     z[1] = b >> 31 ? -sine : sine;
 }
 
-static const double L64[] = {0x1.2f031072f8dcfp-3, 0x1.39a1fad84b423p-3, 0x1.74663c328b453p-3,
+double normal_l64[] = {0x1.2f031072f8dcfp-3, 0x1.39a1fad84b423p-3, 0x1.74663c328b453p-3,
                              0x1.c71c5217df2cep-3, 0x1.24924941dd504p-2, 0x1.999999997ff4ep-2,
                              0x1.5555555555592p-1};
-static const double S64[] = {0x1.e08d5e37dba49p-25,  -0x1.e2f63b4379386p-19, 0x1.50782454d2929p-13,
+double normal_s64[] = {0x1.e08d5e37dba49p-25,  -0x1.e2f63b4379386p-19, 0x1.50782454d2929p-13,
                              -0x1.32d2ccd6e3774p-8,  0x1.466bc6774d1e7p-4,   -0x1.4abbce625bdc1p-1,
                              0x1.921fb54442d18p+0};
-static const double C64[] = {-0x1.b045b96db34f8p-28, 0x1.f9c4e594f5570p-22, -0x1.a6d1e27d59df2p-16,
+double normal_c64[] = {-0x1.b045b96db34f8p-28, 0x1.f9c4e594f5570p-22, -0x1.a6d1e27d59df2p-16,
                              0x1.e1f5067600e5bp-11,  -0x1.55d3c7e3c00f5p-6, 0x1.03c1f081b5a53p-2,
                              -0x1.3bd3cc9be45dep+0,  0x1.0000000000000p+0};
 
@@ -250,7 +253,7 @@ double ln(double u) {
     const double s = f / (2 + f);
     const double z = s * s;
     const double h = 0.5 * (f * f);
-    const double q = paired(L64, 7, z);
+    const double q = paired(normal_l64, 7, z);
     const double t = fma((double)k, 0x1.a39ef35793c76p-33, s * fma(q, z, h));
     return fma((double)k, 0x1.62e42fee00000p-1, f - (h - t));
 }
@@ -261,8 +264,8 @@ static void normal_pair_f64(uint64_t e, uint64_t a, double z[2]) {
     const uint64_t b = a + ((uint64_t)1 << 61);
     const double y = ((double)((int64_t)(a << 2) >> 13) + 0.5) * 0x1p-51;
     const double y2 = y * y;
-    const double s = paired(S64, 7, y2) * (y * r);
-    const double c = paired(C64, 8, y2) * r;
+    const double s = paired(normal_s64, 7, y2) * (y * r);
+    const double c = paired(normal_c64, 8, y2) * r;
     const int swapped = b >> 62 & 1;
     const double cosine = swapped ? s : c, sine = swapped ? c : s;
     z[0] = (b + ((uint64_t)1 << 62)) >> 63 ? -cosine : cosine;
@@ -360,4 +363,11 @@ void fill(struct stream *g, int dist, int dtype, const double *p, uint64_t start
     if (dtype == F64) skip_draws(g, start);
     else skip_words(g, start);
     fill_singles(g, dist, dtype, p, n, out);
+}
+
+/* The stream after a fill of n values. */
+void skip_fill(struct stream *g, int dist, int dtype, uint64_t n) {
+    if (dist == NORMAL) skip_draws(g, (n + 1) / 2 * (dtype == F64 ? 2 : 1));
+    else if (dtype == F64) skip_draws(g, n);
+    else skip_words(g, n);
 }

@@ -8,8 +8,8 @@ typedef unsigned __int128 u128;
 enum { F16, BF16, F32, F64 };
 enum { UNIFORM, NORMAL, TRUNCATED };
 /* Where draws come from. COUNTED: the words 0, 1, 2, ... MIXED: the low halves 0, 1, 2, ..., and high halves
- * that are another order of all words. */
-enum { PCG64, DXSM, COUNTED, MIXED };
+ * that are another order of all words. LISTED: an array at address c. */
+enum { PCG64, DXSM, COUNTED, MIXED, LISTED };
 
 struct __attribute__((packed, aligned(8))) stream {
     u128 s, c;
