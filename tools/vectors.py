@@ -39,8 +39,8 @@ ABOUT = {
     "distribution and its parameters, the first values and the digest of all.",
     "spellings": "More specs as given, and their canonical spelling.",
     "gains": "calculate_gain; only leaky_relu has a slope.",
-    "dropouts": "Which of n elements dropout with probability p drops. mask: the digest of n bytes, 1 for a "
-    "dropped element.",
+    "dropouts": "Dropout with probability p drops an element if its word is below words. dropped: how many of n "
+    "elements. mask: the digest of n bytes, 1 for a dropped element.",
     "checkpoints": "docs/checkpoint_format.md: a list, rules and a seed; the label of each tensor, the digests, "
     "and the digest of each file, written as if the version of fastinit were 0.",
 }

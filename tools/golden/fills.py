@@ -37,6 +37,11 @@ CASES = [
     uniform(-1.0, -1e-46),  # a bound that rounds to zero
     uniform(1.0, 1.0),
     uniform(1.0, 1.0 + 2**-30),  # no other value of f32 between
+    uniform(1.0, 1.0 + 2**-52),  # rounds to high in float64
+    uniform(1.0004, 1.0006),  # no value of float16 between
+    uniform(1.0038, 1.004),  # none of bfloat16
+    uniform(1.0 + 2**-11 + 2**-40, 1.0 + 2**-11 + 2**-39),  # float32 first, and then a tie of float16
+    uniform(1.0 + 2**-8 + 2**-40, 1.0 + 2**-8 + 2**-39),  # of bfloat16
     uniform(0.0, 1e-6),  # subnormal in float16
     uniform(0.0, 1e-40),  # subnormal in float32
     uniform(-65504.0, 65504.0),
@@ -122,6 +127,10 @@ EXTREME_DRAWS = [
     0xC0000000_000000FF,
     0xDFFFFFFF_00000100,
     0xE0000000_55555555,
+    0xB504F333_F9DE6000,  # float64's border, and draws between it and float32's
+    0xB504F333_F9DE5FFF,
+    0xB504F320_00000000,
+    0xB504F310_12345678,
 ]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from fastinit import checkpoint, init, nn
 
 from .common import TAGS, bits, digest, empty, f64, seeded
+from .fills import at_draw
 
 NAMES = {"f16": "float16", "bf16": "bfloat16", "f32": "float32", "f64": "float64"}
 MODES = ["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]
@@ -19,7 +20,7 @@ SPECS = [
         (f"variance_scaling(mode={mode}, scale=0.7, distribution={distribution})", shape, "oi")
         for mode in MODES
         for distribution in ["uniform", "normal", "truncated_normal"]
-        for shape in [(87, 31), (23, 5, 3, 7)]
+        for shape in [(88, 31), (23, 5, 3, 7)]
     ),
     *((f"he_normal(nonlinearity={name}, a=0.3)", (87, 31), "oi") for name in NONLINEARITIES),
     *((f"{name}(gain=1.7)", (87, 31), "oi") for name in ["xavier_uniform", "glorot_normal"]),
@@ -94,19 +95,24 @@ def gains():
         yield {"nonlinearity": name, "slope": f64(0.3), "gain": f64(init.calculate_gain(name, 0.3))}
 
 
+def kept(p, rng, n):
+    """Which of n elements dropout keeps."""
+    return nn.alpha_dropout_backward(np.ones(n, np.float32), p, rng) != 0
+
+
 def dropouts():
-    """Which elements are dropped: as many of 2^20 words of the stream."""
-    for p in [2.0**-40, 2.0**-33 * 3, 0.1, 0.4, 0.5, 1 - 2.0**-40, 1.0]:
-        x = np.zeros(1 << 20, np.float32)
-        kept = nn.alpha_dropout_backward(x + 1, p, seeded()) != 0
-        yield {
-            "p": f64(p),
-            "bit_generator": "PCG64",
-            "seed": "7",
-            "n": x.size,
-            "dropped": int(x.size - np.count_nonzero(kept)) if p < 1 else x.size,
-            "mask": digest((~kept if p < 1 else x == 0).astype(np.uint8)),
-        }
+    """Which elements are dropped: those whose words are below a number, which bisection finds."""
+    for p in [2.0**-40, 2.0**-33 * 3, 0.1, 0.3, 0.5, 1 - 2.0**-20, 1 - 2.0**-40]:
+        dropped, some = 0, 2**32
+        while some - dropped > 1:
+            word = (dropped + some) // 2
+            if kept(p, at_draw(word), 1)[0]:
+                some = word
+            else:
+                dropped = word
+        mask = (~kept(p, seeded(), 1 << 20)).astype(np.uint8)
+        row = {"p": f64(p), "words": str(some), "bit_generator": "PCG64", "seed": "7", "n": mask.size}
+        yield {**row, "dropped": int(mask.sum()), "mask": digest(mask)}
 
 
 TENSORS = {
@@ -127,7 +133,7 @@ RULES = [
     {"match": "mask", "init": "tril"},
     {"match": "codes", "init": "constant(value=7)"},
     {"match": "never", "init": "ones"},
-    {"match": "embed.*", "init": "normal(std=2e-2)", "padding_idx": 1},
+    {"match": "embed.*", "init": "normal(std=2e-2)", "padding_idx": 1, "layout": "oi"},
     {"match": "/^h\\.\\d+\\.weight/", "init": "he_uniform(nonlinearity=gelu, mode=fan_out)", "layout": "io", "min_ndim": 4},
     {"match": "/^h/", "init": "variance_scaling(mode=FAN_AVG, scale=2)", "layout": "oi", "min_ndim": 2},
     {"match": "gate", "init": "sparse(sparsity=0.25)"},
@@ -137,7 +143,7 @@ RULES = [
 
 def checkpoints():
     listed = {name: {"dtype": dtype, "shape": shape} for name, (dtype, shape) in TENSORS.items()}
-    for most in [5 * 10**9, 100_000]:
+    for most in [5 * 10**9, 3_000]:
         with tempfile.TemporaryDirectory() as folder:
             done = checkpoint.generate(
                 listed, folder, seed=2**70, init=RULES, max_shard_size=most, digest=True
