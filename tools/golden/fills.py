@@ -75,9 +75,9 @@ CASES = [
     truncated(8.0, 9.0, -8.5, 0.7),
     truncated(30.0, INF),
     truncated(36.0, 38.0),  # O is 0 from 37 on
-    truncated(1e5, INF, -1e5, 3.0),
-    truncated(2.0**29, INF, -(2.0**29), 2.0**20),  # both sides of the cap at 2^30
-    truncated(-INF, -(2.0**31)),
+    truncated(1e5, INF, -49999.0, 0.5),
+    truncated(2.0**29, INF, 0.0, 2.0**-20),  # both sides of the cap at 2^30
+    truncated(-INF, -(2.0**31), 0.0, 2.0**-25),
     truncated(1.0, 1.0),
     truncated(0.0, 0.0),
     truncated(-0.0, 0.5),
@@ -129,8 +129,9 @@ EXTREME_DRAWS = [
     0xE0000000_55555555,
     0xB504F333_F9DE6000,  # float64's border, and draws between it and float32's
     0xB504F333_F9DE5FFF,
-    0xB504F320_00000000,
-    0xB504F310_12345678,
+    0xB504F320_E1EA24C4,
+    0xB504F324_91EB79FA,
+    0xB504F329_3AC7652C,
 ]
 
 
