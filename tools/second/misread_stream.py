@@ -66,12 +66,12 @@ UNIFORM = [
 ]
 
 DTYPES = [
-    ("half types are cut, not rounded", "ldexp(nearbyint(ldexp(x, -unit)), unit)", "ldexp(trunc(ldexp(x, -unit)), unit)",
+    ("half types are cut, not rounded", "nearbyint(x * power(-unit))", "trunc(x * power(-unit))",
      "uniform f16 bf16"),
-    ("ties go away from zero", "ldexp(nearbyint(ldexp(x, -unit)), unit)", "ldexp(round(ldexp(x, -unit)), unit)",
+    ("ties go away from zero", "nearbyint(x * power(-unit))", "round(x * power(-unit))",
      "uniform normal f16 bf16"),
-    ("subnormal numbers are flushed", "    return fabs(y) >= ldexp(1, FORMAT[dtype].most + 1)",
-     "    if (own < FORMAT[dtype].least) return copysign(0, x);\n    return fabs(y) >= ldexp(1, FORMAT[dtype].most + 1)",
+    ("subnormal numbers are flushed", "    return fabs(y) >= power(",
+     "    if (fabs(y) < power(FORMAT[dtype].least + FORMAT[dtype].digits - 1)) return copysign(0, x);\n    return fabs(y) >= power(",
      "normal f16"),
     ("subnormal numbers of float32 are flushed", "    if (dtype == F32) return (float)x; /*",
      "    if (dtype == F32) return fabs(x) < 0x1p-126 ? copysign(0, x) : (float)x; /*", "uniform normal f32"),

@@ -70,8 +70,8 @@ void words(struct stream *g, uint64_t n, uint32_t *out) {
 /* ---- dtypes: a value is the double that equals it ---- */
 
 static const struct {
-    int digits, least, most, bits;
-} FORMAT[] = {{11, -24, 15, 16}, {8, -133, 127, 16}, {24, -149, 127, 32}, {53, -1074, 1023, 64}};
+    int digits, least, most; /* of the significand, and exponents of the smallest and the largest value */
+} FORMAT[] = {{11, -24, 15}, {8, -133, 127}, {24, -149, 127}, {53, -1074, 1023}};
 
 static int32_t bits_f32(float x) {
     int32_t b;
@@ -94,29 +94,37 @@ static double float_f64(int64_t b) {
     return x;
 }
 
+/* floor(log2(|x|)), and 2^n. */
+static int exponent_of(double x) { return (int)(bits_f64(x) >> 52 & 0x7FF) - 1023; }
+static double power(int n) { return float_f64((int64_t)(1023 + n) << 52); }
+
+/* The exponent of the distance between the dtype's values around x. */
+static int unit_of(double x, int dtype) {
+    const int own = exponent_of(x) + 1 - FORMAT[dtype].digits;
+    return own < FORMAT[dtype].least ? FORMAT[dtype].least : own;
+}
+
 /* x rounded once, to nearest, ties to even. */
 double nearest(double x, int dtype) {
     if (dtype == F32) return (float)x; /* C's conversions round so, too */
     if (dtype == F64 || x == 0 || !isfinite(x)) return x;
-    const int own = ilogb(x) + 1 - FORMAT[dtype].digits;
-    const int unit = own < FORMAT[dtype].least ? FORMAT[dtype].least : own;
-    const double y = ldexp(nearbyint(ldexp(x, -unit)), unit);
-    return fabs(y) >= ldexp(1, FORMAT[dtype].most + 1) ? copysign(INFINITY, x) : y;
+    const int unit = unit_of(x, dtype);
+    const double y = nearbyint(x * power(-unit)) * power(unit);
+    return fabs(y) >= power(FORMAT[dtype].most + 1) ? copysign(INFINITY, x) : y;
 }
 
 /* The bits of a value of the dtype. */
 uint64_t encode(double v, int dtype) {
-    const int digits = FORMAT[dtype].digits, least = FORMAT[dtype].least, bits = FORMAT[dtype].bits;
-    const uint64_t sign = signbit(v) ? (uint64_t)1 << (bits - 1) : 0;
-    const double a = fabs(v);
     if (dtype == F32) return (uint32_t)bits_f32((float)v);
     if (dtype == F64) return (uint64_t)bits_f64(v);
+    const int digits = FORMAT[dtype].digits;
+    const uint64_t sign = signbit(v) ? 0x8000 : 0;
+    const double a = fabs(v);
     if (a == 0) return sign;
     if (isinf(a)) return sign | (uint64_t)(FORMAT[dtype].most * 2 + 1) << (digits - 1);
-    int unit = ilogb(a) + 1 - digits;
-    if (unit < least) unit = least;
+    const int unit = unit_of(a, dtype);
     /* The significand's leading digit, if there is one, counts as one more exponent. */
-    return sign | (((uint64_t)(unit - least) << (digits - 1)) + (uint64_t)ldexp(a, -unit));
+    return sign | (((uint64_t)(unit - FORMAT[dtype].least) << (digits - 1)) + (uint64_t)(a * power(-unit)));
 }
 
 /* The value whose bits, without the sign, are `key`; a negative key is a negative value. */
