@@ -90,6 +90,7 @@ typedef struct fi_params {
     double least, most; /* clamp of uniform and truncated_normal, in values of the dtype */
     double tail[16];    /* truncated_normal: constants of the inverse CDF (truncated.h) */
     int branch;         /* truncated_normal: which of its formulas applies */
+    int mirrored;       /* truncated_normal: 1 if draws are inverted and `scale` is negated, else 0 */
 } fi_params;
 
 /* Makes the parameters of a fill from the distribution's arguments, in the order of distributions.def.

@@ -3,12 +3,20 @@
 
 #include "dtypes.inc.h"
 
+/* x rounded to odd: if inexact, to the float on either side whose last bit is 1. To round this to a half type
+ * is to round x once (Boldo and Melquiond 2008). */
+static float to_odd(double x) {
+    float v = (float)x;
+    uint32_t bits = bits_f32(v), outwards = (x > v) == (x > 0);
+    return x == v || bits & 1 ? v : of_bits_f32(outwards ? bits + 1 : bits - 1);
+}
+
 /* The dtype's value nearest to x, moved `steps` values away from 0: for a finite value, the bits as an
  * integer increase with its magnitude. */
 static double near(enum fi_dtype dtype, double x, int steps) {
 #define NEAR(x, NAME, tag, T, F)                                                                             \
     case FI_##NAME: {                                                                                        \
-        T v = narrow_##tag((F)(x));                                                                          \
+        T v = narrow_##tag(sizeof(T) < sizeof(F) ? to_odd(x) : (F)(x));                                      \
         memcpy(&bits, &v, sizeof v);                                                                         \
         bits += (uint64_t)(int64_t)steps;                                                                    \
         memcpy(&v, &bits, sizeof v);                                                                         \
@@ -28,8 +36,7 @@ static double next_above(enum fi_dtype dtype, double x) {
 
 double fi_not_below(enum fi_dtype dtype, double x) {
     double v = near(dtype, x, 0);
-    while (v < x) v = next_above(dtype, v); /* at most twice, as narrow rounds a float */
-    return v;
+    return v < x ? next_above(dtype, v) : v;
 }
 
 double fi_above(enum fi_dtype dtype, double x) {
@@ -43,16 +50,19 @@ void fi_clamp_between(fi_params *params, enum fi_dtype dtype, double least, doub
     params->most = some ? most : params->least;
 }
 
+/* x rounded to the working precision. */
+static double working(enum fi_dtype dtype, double x) { return fi_is_wide(dtype) ? x : (double)(float)x; }
+
 int fi_prepare_uniform(fi_params *params, const fi_params *like, enum fi_dtype dtype,
                        const double *arguments) {
     const double low = arguments[0], high = arguments[1], range = high - low;
-    const double least = near(dtype, low, 0), most = near(dtype, high, 0);
-    const double finite =
-        (fi_is_wide(dtype) ? range - range : (float)range - (float)range) + (least - least) + (most - most);
+    const double from = working(dtype, low), step = working(dtype, range);
+    const double least = near(dtype, from, 0), most = near(dtype, working(dtype, high), 0);
+    const double finite = (step - step) + (least - least) + (most - most);
     (void)like;
     if (!(finite == 0)) return -1; /* an infinity less itself is NaN */
     *params = (fi_params){.loc = low, .scale = range};
-    fi_clamp_between(params, dtype, fi_not_below(dtype, low), -fi_above(dtype, -high), low);
+    fi_clamp_between(params, dtype, fi_not_below(dtype, low), -fi_above(dtype, -high), from);
     return 0;
 }
 

@@ -50,46 +50,48 @@ static void probabilities(double inside[2], double outside[2], const double t[2]
 /* An infinite bound stays infinite, even if the scale is 0. */
 static double value_at(double t, double loc, double scale) { return t - t == 0 ? loc + scale * t : t; }
 
+static void set_far_tail(double *line, double low, double high) {
+    double rate[2];
+    const double end[2] = {low < POINT_START ? low : POINT_START, high < POINT_START ? high : POINT_START};
+    hazards(rate, end);
+    double share = exp_minus(0.5 * (end[1] - end[0]) * (end[1] + end[0])) * (rate[0] / rate[1]);
+    line[MASS] = 1 - share;
+    line[ABOVE] = share;
+    line[NEAR] = fma_f64(0.5 * end[0], end[0], ln_f64(rate[0]));
+}
+
+/* Sets the constants for bounds with high >= 0. */
 static void set_tail(fi_params *p, double low, double high) {
-    *p = (fi_params){0};
-    double *line = p->tail;
-    const double t[2] = {low < 0 ? -low : low, high < 0 ? -high : high};
-    const int nearer = t[1] < t[0], straddles = low < 0 && high > 0;
-    if (!straddles && t[nearer] >= FAR_START) {
-        double end[2], rate[2];
-        for (int i = 0; i < 2; i++) end[i] = t[i ^ nearer] < POINT_START ? t[i ^ nearer] : POINT_START;
-        hazards(rate, end);
-        double share = exp_minus(0.5 * (end[1] - end[0]) * (end[1] + end[0])) * (rate[0] / rate[1]);
+    double *line = p->tail, inside[2], outside[2];
+    const double t[2] = {low < 0 ? -low : low, high};
+    if (low >= FAR_START) {
         p->branch = TRUNCATED_FAR;
-        line[MASS] = 1 - share;
-        line[BELOW] = share;
-        line[NEAR] = fma_f64(0.5 * end[0], end[0], ln_f64(rate[0]));
-        line[SIGN] = low < 0 ? -1 : 1;
-        line[END] = low < 0 ? 0 : 1;
-    } else {
-        double inside[2], outside[2];
-        probabilities(inside, outside, t);
-        p->branch = t[!nearer] <= CENTRE_END ? TRUNCATED_CENTRE : TRUNCATED_WIDE;
-        line[X_LOW] = low < 0 ? -inside[0] : inside[0];
-        line[MASS] = straddles || t[nearer] < 1 ? (high < 0 ? -inside[1] : inside[1]) - line[X_LOW]
-                                                : outside[nearer] - outside[!nearer];
-        line[BELOW] = low < 0 ? outside[0] : 2 - outside[0];
-        line[ABOVE] = high > 0 ? outside[1] : 2 - outside[1];
+        set_far_tail(line, low, high);
+        return;
     }
-    line[FROM] = low;
-    line[TO] = high;
+    p->branch = t[0] <= CENTRE_END && t[1] <= CENTRE_END ? TRUNCATED_CENTRE : TRUNCATED_WIDE;
+    probabilities(inside, outside, t);
+    line[X_LOW] = low < 0 ? -inside[0] : inside[0];
+    line[MASS] = low < 1 ? inside[1] - line[X_LOW] : outside[0] - outside[1];
+    line[BELOW] = low < 0 ? outside[0] : 2 - outside[0];
+    line[ABOVE] = outside[1];
 }
 
 int fi_prepare_truncated_normal(fi_params *p, const fi_params *like, enum fi_dtype dtype,
                                 const double *arguments) {
     const double low = arguments[0], high = arguments[1], loc = arguments[2], scale = arguments[3];
     if (!(low <= high) || (low == high && low - low != 0)) return -1; /* equal infinities */
-    if (like && like->branch && memcmp(&like->tail[FROM], arguments, 2 * sizeof *arguments) == 0)
+    if (like && like->branch && memcmp(&like->tail[FROM], arguments, 2 * sizeof *arguments) == 0) {
         *p = *like;
-    else
-        set_tail(p, low, high);
+    } else {
+        *p = (fi_params){.mirrored = high <= 0, .tail = {[FROM] = low, [TO] = high}};
+        if (p->mirrored)
+            set_tail(p, -high, -low);
+        else
+            set_tail(p, low, high);
+    }
     p->loc = loc;
-    p->scale = scale;
+    p->scale = p->mirrored ? -scale : scale;
     double least = value_at(low, loc, scale), most = value_at(high, loc, scale);
     fi_clamp_between(p, dtype, fi_not_below(dtype, least), -fi_not_below(dtype, -most), least);
     return 0;

@@ -65,7 +65,8 @@ INLINE double tail_f64(double c) {
 
 enum part { LOW_WORD, HIGH_WORD, DRAW };
 
-/* u = (k + 1/2) 2^-b in (0, 1), exact. k becomes the fraction bits of a number in [1, 2). */
+/* u = (k + 1/2) 2^-b in (0, 1), exact. k becomes the fraction bits of a number in [1, 2). The inverted draw
+ * gives 1 - u. */
 INLINE double unit(uint64_t draw, enum part part) {
     uint64_t k = part == LOW_WORD ? draw << 20 : draw >> 12;
     if (part != DRAW) k &= 0x000ffffffff00000u;
@@ -83,22 +84,23 @@ INLINE double outside(double u, const double *line) {
 static void quantiles_f64(double *restrict t, const uint64_t *restrict draws, size_t n, enum part part,
                           const fi_params *p) {
     const double *line = p->tail;
+    const uint64_t inverted = -(uint64_t)p->mirrored; /* all bits, or none */
     if (p->branch == TRUNCATED_CENTRE)
         for (size_t i = 0; i < n; i++) {
-            double u = unit(draws[i], part), q = outside(u, line);
+            double u = unit(draws[i] ^ inverted, part), q = outside(u, line);
             t[i] = centre_f64(inside(u, line), -ln_f64(q * (2.0 - q)));
         }
     else if (p->branch == TRUNCATED_WIDE)
         for (size_t i = 0; i < n; i++) {
-            double u = unit(draws[i], part), x = inside(u, line), q = outside(u, line);
+            double u = unit(draws[i] ^ inverted, part), x = inside(u, line), q = outside(u, line);
             double v = -ln_f64(q < TAIL_Q ? q : q * (2.0 - q));
             double beyond = tail_f64(v - LN_SQRT_HALF_PI);
             t[i] = q < TAIL_Q ? (x < 0 ? -beyond : beyond) : centre_f64(x, v);
         }
     else
         for (size_t i = 0; i < n; i++) {
-            double u = line[SIGN] * (line[END] - unit(draws[i], part)); /* from the far bound */
-            t[i] = line[SIGN] * tail_f64(line[NEAR] - ln_f64(fma_f64(u, line[MASS], line[BELOW])));
+            double u = unit(draws[i] ^ inverted, part);
+            t[i] = tail_f64(line[NEAR] - ln_f64(fma_f64(1 - u, line[MASS], line[ABOVE])));
         }
 }
 
@@ -108,18 +110,19 @@ static void quantiles_f64(double *restrict t, const uint64_t *restrict draws, si
 static void quantiles_f32(float *restrict t, const uint64_t *restrict draws, size_t n, enum part part,
                           const fi_params *p) {
     const double *line = p->tail;
+    const uint64_t inverted = -(uint64_t)p->mirrored; /* all bits, or none */
     float x[TRUNCATED_BLOCK], y[TRUNCATED_BLOCK];
     double wide[TRUNCATED_BLOCK];
     if (p->branch == TRUNCATED_CENTRE) {
         for (size_t i = 0; i < n; i++) {
-            double x_64 = inside(unit(draws[i], part), line);
+            double x_64 = inside(unit(draws[i] ^ inverted, part), line);
             x[i] = (float)x_64;
             y[i] = (float)fma_f64(-x_64, x_64, 1.0);
         }
         for (size_t i = 0; i < n; i++) t[i] = centre_f32(x[i], minus_two_ln_f32(y[i]));
     } else if (p->branch == TRUNCATED_WIDE) {
         for (size_t i = 0; i < n; i++) {
-            double u = unit(draws[i], part), q = outside(u, line);
+            double u = unit(draws[i] ^ inverted, part), q = outside(u, line);
             x[i] = (float)inside(u, line);
             y[i] = (float)(q < TAIL_Q ? q : q * (2.0 - q));
         }

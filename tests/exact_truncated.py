@@ -5,9 +5,11 @@ import re
 from fractions import Fraction
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 from exact import LN32, LN64, fl, number, paired, split
 
+DTYPES = {"f16": np.float16, "bf16": ml_dtypes.bfloat16, "f32": np.float32, "f64": np.float64}
 PAGE = (Path(__file__).parents[1] / "docs" / "truncated_normal.md").read_text()
 
 
@@ -127,23 +129,52 @@ def tail_64(w):
 
 def quantile(u, low, high, tag):
     """Return t of the exact float64 u, before loc, scale and the clamp."""
-    near, far = sorted([abs(low), abs(high)])
-    straddles = low < 0 < high
-    if near >= 5 and not straddles:
-        near, far = min(near, 2.0**30), min(far, 2.0**30)
-        share = exp_minus(0.5 * (far - near) * (far + near)) * (hazard(near) / hazard(far))
-        start = fma(0.5 * near, near, ln_f64(hazard(near)))
-        t = tail_64(start - ln_f64(fma(u if low < 0 else 1 - u, 1 - share, share)))
-        t = -t if low < 0 else t
+    return -image(1 - u, -high, -low, tag) if high <= 0 else image(u, low, high, tag)
+
+
+def image(u, low, high, tag):
+    """Return t for bounds with high >= 0."""
+    if low >= 5:
+        low, high = min(low, 2.0**30), min(high, 2.0**30)
+        share = exp_minus(0.5 * (high - low) * (high + low)) * (hazard(low) / hazard(high))
+        start = fma(0.5 * low, low, ln_f64(hazard(low)))
+        t = tail_64(start - ln_f64(fma(1 - u, 1 - share, share)))
         return np.float32(t) if tag == "f32" else t
-    mass = inside(high) - inside(low) if straddles or near < 1 else outside(near) - outside(far)
+    mass = inside(high) - inside(low) if low < 1 else outside(low) - outside(high)
     x = fma(u, mass, inside(low))
-    q = min(fma(u, mass, below(low)), fma(1 - u, mass, below(-high)))
-    tail = far > 3 and q < TAIL_Q
+    q = min(fma(u, mass, below(low)), fma(1 - u, mass, outside(high)))
+    centre = -3 <= low and high <= 3
+    tail = not centre and q < TAIL_Q
     if tag == "f64":
         t = tail_64(-ln_f64(q) - HALF_PI) if tail else centre_64(x, -ln_f64(q * (2 - q)))
     elif tail:
         t = tail_32(log_32(q))
     else:
-        t = centre_32(np.float32(x), log_32(fma(-x, x, 1) if far <= 3 else q * (2 - q)))
+        t = centre_32(np.float32(x), log_32(fma(-x, x, 1) if centre else q * (2 - q)))
     return -t if tail and x < 0 else t
+
+
+def once(x, tag):
+    """x rounded to the dtype once. A zero has the sign of x."""
+    return math.copysign(float(fl(x, tag)), x) if math.isfinite(x) else x
+
+
+def not_below(x, tag):
+    """The smallest value of the dtype that is not below x. A zero has the sign of x."""
+    v = once(x, tag)
+    if v < x:
+        with np.errstate(over="ignore"):
+            v = float(np.nextafter(DTYPES[tag](v), DTYPES[tag](math.inf)))
+    return v or math.copysign(0.0, x)
+
+
+def value(u, low, high, loc, scale, tag):
+    """Return the value of u in the dtype."""
+    working = "f64" if tag == "f64" else "f32"
+    precision = DTYPES[working]
+    least, most = (t if math.isinf(t) else loc + scale * t for t in (low, high))
+    lower, upper = not_below(least, tag), -not_below(-most, tag)
+    if lower > upper:
+        lower = upper = once(least, tag)
+    v = float(precision(loc) + precision(scale) * precision(quantile(u, low, high, working)))
+    return DTYPES[tag](once(lower if v < lower else upper if v > upper else v, tag))

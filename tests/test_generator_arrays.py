@@ -3,6 +3,7 @@
 import re
 import threading
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -107,6 +108,24 @@ def test_a_range_of_minus_zero_is_numpys_error():
             with pytest.raises(ValueError, match="high - low < 0"):
                 make(7).uniform(low, high)
     assert default_rng(7).uniform(-0.0, 0.0) == 0
+
+
+@pytest.mark.parametrize("dtype", ["f2", ml_dtypes.bfloat16, "f4", "f8"])
+@pytest.mark.parametrize("low", [-0.0, np.float64(-0.0), [-0.0]], ids=["float", "scalar", "list"])
+def test_a_range_of_minus_zero_is_zero_as_in_numpy(low, dtype):
+    assert not np.signbit(np.random.default_rng(7).uniform(low, low, 9)).any()
+    assert default_rng(7).uniform(low, low, 9, dtype).tobytes() == np.zeros(9, dtype).tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["f2", ml_dtypes.bfloat16])
+@pytest.mark.parametrize("method", ["uniform", "truncated_normal"])
+def test_a_bound_that_rounds_to_zero_keeps_its_sign(method, dtype):
+    tiny = float(np.finfo(np.float16).smallest_subnormal if dtype == "f2" else 1e-41) / 100
+    arguments = (-tiny, tiny) if method == "uniform" else (-1, 1, 0, tiny)
+    singles = getattr(default_rng(7), method)(*arguments, size=99, dtype="f4")
+    values = getattr(default_rng(7), method)(*arguments, size=99, dtype=dtype)
+    assert not values.any()
+    assert (np.signbit(values) == np.signbit(singles)).all()
 
 
 def test_parameters_in_the_memory_of_the_result():

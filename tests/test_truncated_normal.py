@@ -2,10 +2,11 @@
 
 import math
 
+import ml_dtypes
 import mpmath
 import numpy as np
 import pytest
-from exact_truncated import quantile
+from exact_truncated import value
 from mpmath import mp, mpf
 from scipy import stats
 
@@ -14,14 +15,14 @@ from fastinit._sampling import fill, fill_at
 from fastinit.random import PCG64, Generator
 
 INF = math.inf
-BITS = {"f32": 32, "f64": 52}
-DTYPES = {"f32": np.float32, "f64": np.float64}
+BITS = {"f16": 32, "bf16": 32, "f32": 32, "f64": 52}
+DTYPES = {"f16": np.float16, "bf16": ml_dtypes.bfloat16, "f32": np.float32, "f64": np.float64}
 # within |t| <= 3, then up to a tail, then with a near bound of 5 or more
 INTERVALS = [
     (-2, 2), (-3, 3), (-1, 2), (0, 1), (-1e-4, 2.9), (0, 1e-8), (1e-10, 2e-10), (-1e-300, 1e-300), (1, 2),
     (-2, -1.999999), (2.9, 3), (-INF, INF), (0, INF), (-INF, 3), (3, 3.0000001), (3, INF), (-INF, -4.99),
     (-6, 5), (-2, 7), (1, 9), (4, 4.5), (-5, -1), (5, INF), (8, 9), (-40, -39.9), (37, INF), (-INF, -50),
-    (40, 41), (4000, INF), (-1e5, -1e5 + 1e-3),
+    (40, 41), (4000, INF), (-1e5, -1e5 + 1e-3), (1e-3, 6), (-6, -1e-3), (-2, -1e-9), (-0.5, 0),
 ]  # fmt: skip
 MULTIPLIER = 0x2360ED051FC65DA44385DF649FCCF645
 # Both ends of both coordinates: the tails, one step and one bit from them, and around the middle.
@@ -48,15 +49,12 @@ def positions(draws, tag):
     return [(mpf(word) + mpf(1) / 2) / mpf(2) ** BITS[tag] for word in words]
 
 
-def sample(low, high, tag, n):
+def sample(low, high, tag, n, loc=0.0, scale=1.0):
     """Return values between the bounds, and the u of each."""
-    size = n if tag == "f64" else 2 * n
-    values = Generator(PCG64(7)).truncated_normal(low, high, size=size, dtype=DTYPES[tag])
+    arguments, each = (low, high, loc, scale), 1 if tag == "f64" else 2
+    values = Generator(PCG64(7)).truncated_normal(*arguments, size=each * n, dtype=DTYPES[tag])
     draws = PCG64(7).random_raw(n).tolist()
-    ends = [
-        with_draw(draw).truncated_normal(low, high, size=1 if tag == "f64" else 2, dtype=DTYPES[tag])
-        for draw in EXTREMES
-    ]
+    ends = [with_draw(draw).truncated_normal(*arguments, size=each, dtype=DTYPES[tag]) for draw in EXTREMES]
     return np.concatenate([values, *ends]), positions(draws + EXTREMES, tag)
 
 
@@ -94,14 +92,44 @@ def test_quantiles(tag, low, high):
 @pytest.mark.parametrize("tag", ["f32", "f64"])
 def test_the_page_has_every_operation(tag, low, high):
     values, us = sample(low, high, tag, 15)
-    dtype = DTYPES[tag]
-    least, most = dtype(low), dtype(high)
-    least = least if float(least) >= low else np.nextafter(least, dtype(INF))
-    most = most if float(most) <= high else np.nextafter(most, dtype(-INF))
-    if least > most:
-        least = most = dtype(low)
-    expected = [min(max(quantile(float(u), float(low), float(high), tag), least), most) for u in us]
-    assert values.tolist() == expected
+    assert values.tolist() == [value(float(u), float(low), float(high), 0.0, 1.0, tag) for u in us]
+
+
+# No value of a half type is between the bounds, and a float32 is not either; bounds of 0, or that round to 0,
+# or are infinite in the dtype; loc and scale that float32 rounds.
+CLAMPED = [
+    (1, 2, 2049.0, 1e-6), (1, 2, 257.0, 1e-6), (1, 2, -65520.0, 1e-6), (1, 2, 16777217.0, 1e-12),
+    (-1, 1, 0, 1e-9), (-1, 1, 0, 1e-50), (-2, -1, 0, 1e-50), (1, 2, 0, 1e-50), (-INF, -1, 0, 1e-50),
+    (-1, 0.5, 2**-6, 2**-6), (-0.5, 1, -(2**-6), 2**-5), (0, 0, 0, 1), (0, 0, -0.0, 1), (-0.0, 0, -0.0, 1),
+    (-1, 1, -0.0, 0), (-2, 2, 0.1, 0), (-2, 2, 1 / 3, 1e-8), (0, INF, 65510, 1), (-6, -1e-3, 0.3, 0.7),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("low", "high", "loc", "scale"), CLAMPED)
+@pytest.mark.parametrize("tag", DTYPES)
+def test_the_page_has_the_clamp_and_the_rounding(tag, low, high, loc, scale):
+    arguments = [float(low), float(high), float(loc), float(scale)]
+    values, us = sample(low, high, tag, 9, loc, scale)
+    expected = np.array([value(float(u), *arguments, tag) for u in us])
+    assert values.tobytes() == expected.tobytes(), (values, expected)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "loc", "nearest"),
+    [(np.float16, 2049, 2050), (ml_dtypes.bfloat16, 257, 258), (np.float16, -65520, -65504)],
+)
+def test_the_value_nearest_to_bounds_without_one_is_rounded_once(dtype, loc, nearest):
+    assert Generator(PCG64(0)).truncated_normal(1, 2, loc, 1e-6, 1, dtype) == nearest
+
+
+@pytest.mark.parametrize(("low", "high"), [each for each in INTERVALS if each[0] >= 0] + [(0.0, 0.0)])
+@pytest.mark.parametrize("tag", DTYPES)
+def test_an_interval_below_zero_is_the_mirror_image_of_the_one_above(tag, low, high):
+    each = 1 if tag == "f64" else 2
+    for draw in [*EXTREMES, *PCG64(5).random_raw(100).tolist()]:
+        above = with_draw(draw).truncated_normal(low, high, size=each, dtype=DTYPES[tag])
+        below = with_draw(draw ^ 2**64 - 1).truncated_normal(-high, -low, size=each, dtype=DTYPES[tag])
+        assert np.array_equal(above, -below)
 
 
 @pytest.mark.parametrize("tag", ["f32", "f64"])

@@ -20,7 +20,7 @@ from .storage import DTYPES, dtype_name
 
 Shape = tuple[int, ...]
 Indices = npt.NDArray[np.int64]
-_INV_FREQ = re.compile(r"inv_freq\(base=([1-9]\d*(?:\.\d*)?(?:e\d+)?)\)")
+_INV_FREQ = re.compile(r"inv_freq(?:\(base=([1-9]\d*(?:\.\d*)?(?:e\d+)?)\))?")
 Values = Callable[[Indices, Shape], npt.NDArray[Any]]
 
 
@@ -86,8 +86,8 @@ def plan(text: str, tensor: TensorSpec, data: str | None = None) -> BufferPlan |
     """Return the plan of a buffer, or None if `text` must be an initialiser of floats.
 
     ``data`` takes the elements from `data`, a text from `packed`. ``arange`` counts along the last axis,
-    ``tril`` is 1 on and below the diagonal of the last two axes, and ``inv_freq(base=10000)`` holds the
-    inverse frequencies of rotary embeddings, ``base ** (-i / n)``.
+    ``tril`` is 1 on and below the diagonal of the last two axes, and ``inv_freq(base=10000)``, or
+    ``inv_freq`` alone, holds the inverse frequencies of rotary embeddings, ``base ** (-i / n)``.
     Integers and BOOL also take ``zeros``, ``ones`` and ``constant``; C64, F8_E8M0 and F4 take only these.
 
     Raises
@@ -114,7 +114,7 @@ def plan(text: str, tensor: TensorSpec, data: str | None = None) -> BufferPlan |
         return BufferPlan(tensor, lambda index, shape: index % shape[-1] <= index // shape[-1] % shape[-2])
     if base:
         _require_axes(text, tensor, 1)
-        frequencies = _inverse_frequencies(Decimal(base[1]), tensor.shape[-1])
+        frequencies = _inverse_frequencies(Decimal(base[1] or 10000), tensor.shape[-1])
         return BufferPlan(tensor, lambda index, shape: frequencies[index % shape[-1]])
     if stored.floating is not None:
         return None

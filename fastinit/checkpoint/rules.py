@@ -44,9 +44,9 @@ class Rule:
     match : str
         A case-sensitive glob for the full name, or ``/regex/``, searched for anywhere in it.
     init : str
-        A spec for `fastinit.init.get`, or a buffer: ``arange``, ``tril``, ``inv_freq(base=...)``. Arithmetic
-        in braces is evaluated first. In it, `layers` is the number of blocks, and `fan_in` is that of the
-        weight of a bias. A rule with `fan_in` skips tensors without such a weight. ``data``
+        A spec for `fastinit.init.get`, or a buffer: ``arange``, ``tril``, ``inv_freq(base=10000)``.
+        Arithmetic in braces is evaluated first. In it, `layers` is the number of blocks, and `fan_in` is
+        that of the weight of a bias. A rule with `fan_in` skips tensors without such a weight. ``data``
         stands for the elements in `data`.
     layout : {"oi", "io"}, optional
         The order of a weight's axes. If fans are needed, the default is ``"oi"``.

@@ -104,8 +104,9 @@ static fi_params usual_params(enum fi_dist dist, enum fi_dtype dtype) {
 
 static fi_params any_params(enum fi_dist dist, enum fi_dtype dtype) {
     static const double bounds[][2] = {
-        {-2, 2},       {8, 9},   {-9, -8},   {-INFINITY, 3}, {3, 3.0000001}, {-INFINITY, INFINITY},
-        {0, INFINITY}, {30, 31}, {-40, -39}, {-0.01, 0.02},  {1, 1},         {-6, 12}};
+        {-2, 2},        {8, 9},      {-9, -8},   {-INFINITY, 3}, {3, 3.0000001}, {-INFINITY, INFINITY},
+        {0, INFINITY},  {30, 31},    {-40, -39}, {-0.01, 0.02},  {1, 1},         {-6, 12},
+        {-6, -0x1p-10}, {-2, -1e-9}, {-0.0, 0}};
     static const double most[] = {65504, 0x1.fep127, 0x1.fffffep127, 0x1.fffffffffffffp1023};
     double a = any_real(most[dtype]), b = any_real(most[dtype]);
     if (timing) return usual_params(dist, dtype); /* so that two runs compare */
