@@ -141,26 +141,29 @@ static double decode(int64_t key, int dtype) {
 
 /* The dtype's value next to v, above or below. Zero has one. */
 static double beside(double v, int direction, int dtype) {
-    const int64_t key = (int64_t)encode(fabs(v), dtype);
-    return decode((v < 0 ? -key : key) + direction, dtype);
+    const int64_t bits = (int64_t)encode(fabs(v), dtype);
+    return decode((v < 0 ? -bits : bits) + direction, dtype);
 }
+
+/* Limits. A limit of zero has the sign of its bound. */
+static double limit_of(double v, double bound) { return v == 0 ? copysign(v, bound) : v; }
 
 double smallest_not_below(double x, int dtype) {
     double v = nearest(x, dtype);
     while (v < x) v = beside(v, 1, dtype);
-    return v;
+    return limit_of(v, x);
 }
 
 double largest_not_above(double x, int dtype) {
     double v = nearest(x, dtype);
     while (v > x) v = beside(v, -1, dtype);
-    return v;
+    return limit_of(v, x);
 }
 
 double largest_below(double x, int dtype) {
     double v = nearest(x, dtype);
     while (v >= x) v = beside(v, -1, dtype);
-    return v;
+    return limit_of(v, x);
 }
 
 /* ---- Uniform ---- */
@@ -171,11 +174,10 @@ static double uniform_f64(uint64_t d, double low, double high) {
     return low + range * u;
 }
 
-static double uniform_f32(uint32_t w, double low, double high, int dtype) {
+static float uniform_f32(uint32_t w, double low, double high) {
     const float u = (float)(w >> 8) * 0x1p-24f;
     const float range = (float)(high - low);
-    const float x = (float)low + range * u;
-    return nearest(x, dtype);
+    return (float)low + range * u;
 }
 
 /* ---- Normal ---- */
@@ -280,12 +282,11 @@ static void normal_pair_f64(uint64_t e, uint64_t a, double z[2]) {
     z[1] = b >> 63 ? -sine : sine;
 }
 
-/* fl(loc + fl(scale * t)), in the working precision of the dtype, which a half rounds once more. */
+/* fl(loc + fl(scale * t)). */
 static double placed_f64(double t, double loc, double scale) { return loc + scale * t; }
-static double placed_f32(float t, double loc, double scale, int dtype) {
+static float placed_f32(float t, double loc, double scale) {
     const float a = (float)loc, b = (float)scale;
-    const float v = a + b * t;
-    return nearest(v, dtype);
+    return a + b * t;
 }
 
 /* ---- Fills ---- */
@@ -335,7 +336,7 @@ static void fill_normal(struct stream *g, int dtype, const double *p, uint64_t s
         } else {
             float z[2];
             normal_pair_f32(next_draw(g), z);
-            for (int j = 0; j < 2; j++) v[j] = placed_f32(z[j], p[0], p[1], dtype);
+            for (int j = 0; j < 2; j++) v[j] = nearest(placed_f32(z[j], p[0], p[1]), dtype);
         }
         for (uint64_t j = i; j < i + 2; j++)
             if (j >= start && j < start + n) put(out, j - start, v[j - i], dtype);
@@ -350,13 +351,13 @@ static void fill_singles(struct stream *g, int dist, int dtype, const double *p,
     for (uint64_t i = 0; i < n; i++) {
         double v;
         if (dist == UNIFORM && dtype == F64) v = uniform_f64(next_draw(g), p[0], p[1]);
-        else if (dist == UNIFORM) v = clamped(uniform_f32(next_word(g), p[0], p[1], dtype), &l);
+        else if (dist == UNIFORM) v = nearest(clamped(uniform_f32(next_word(g), p[0], p[1]), &l), dtype);
         else if (dtype == F64) {
             const double u = ((double)(next_draw(g) >> 12) + 0.5) * 0x1p-52;
             v = clamped(placed_f64(truncated_f64(&b, u), p[2], p[3]), &l);
         } else {
             const double u = ((double)next_word(g) + 0.5) * 0x1p-32;
-            v = clamped(placed_f32(truncated_f32(&b, u), p[2], p[3], dtype), &l);
+            v = nearest(clamped(placed_f32(truncated_f32(&b, u), p[2], p[3]), &l), dtype);
         }
         put(out, i, v, dtype);
     }

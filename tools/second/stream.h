@@ -32,8 +32,8 @@ float minus_2_ln_f32(float u, int near_1, float complement);
 double ln(double u);
 
 struct truncated {
-    double low, high, mass, below, above, centre, share, w;
-    int kind;
+    double mass, below, above, centre, share, w;
+    int kind, mirrored;
 };
 void prepare_truncated(struct truncated *b, double low, double high);
 double truncated_f64(const struct truncated *b, double u);

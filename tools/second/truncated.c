@@ -57,22 +57,23 @@ static double outside(double t) {
     return t < 37 ? (2 * phi(t)) / hazard(t) : 0;
 }
 
-static double twice_below(double t) { return t < 0 ? outside(-t) : 2 - outside(t); }
+static double below_twice(double t) { return t < 0 ? outside(-t) : 2 - outside(t); }
 
 void prepare_truncated(struct truncated *b, double low, double high) {
-    double near = fmin(fabs(low), fabs(high)), far = fmax(fabs(low), fabs(high));
-    const int around_0 = low < 0 && 0 < high;
-    b->low = low, b->high = high;
-    b->kind = far <= 3 ? CENTRE : near < 5 || around_0 ? WIDE : FAR;
-    if (around_0 || near < 1) b->mass = inside(high) - inside(low);
-    else b->mass = outside(near) - outside(far);
+    b->mirrored = high <= 0;
+    if (b->mirrored) {
+        const double image = -low;
+        low = -high, high = image;
+    }
+    b->kind = -3 <= low && high <= 3 ? CENTRE : low >= 5 ? FAR : WIDE;
+    b->mass = low < 1 ? inside(high) - inside(low) : outside(low) - outside(high);
     b->centre = inside(low);
-    b->below = twice_below(low);
-    b->above = twice_below(-high);
+    b->below = below_twice(low);
+    b->above = outside(high);
     if (b->kind != FAR) return;
-    near = fmin(near, 0x1p30), far = fmin(far, 0x1p30);
-    b->share = exp_minus((0.5 * (far - near)) * (far + near)) * (hazard(near) / hazard(far));
-    b->w = fma(0.5 * near, near, ln(hazard(near)));
+    low = fmin(low, 0x1p30), high = fmin(high, 0x1p30);
+    b->share = exp_minus((0.5 * (high - low)) * (high + low)) * (hazard(low) / hazard(high));
+    b->w = fma(0.5 * low, low, ln(hazard(low)));
 }
 
 /* ---- t ---- */
@@ -125,22 +126,28 @@ static double q_of(const struct truncated *b, double u) {
 }
 
 static double far_f64(const struct truncated *b, double u) {
-    const double U = b->low > 0 ? 1 - u : u;
-    const double t = tail_of_w(b->w - ln(fma(U, 1 - b->share, b->share)));
-    return b->low > 0 ? t : -t;
+    return tail_of_w(b->w - ln(fma(1 - u, 1 - b->share, b->share)));
 }
 
-double truncated_f64(const struct truncated *b, double u) {
+static double image_f64(const struct truncated *b, double u) {
     if (b->kind == FAR) return far_f64(b, u);
     const double x = x_of(b, u), q = q_of(b, u);
     if (b->kind == WIDE && q < 0x1.61dep-9) return copysign(tail_f64(q), x);
     return central_f64(x, q);
 }
 
-float truncated_f32(const struct truncated *b, double u) {
+static float image_f32(const struct truncated *b, double u) {
     if (b->kind == FAR) return (float)far_f64(b, u);
     const double x = x_of(b, u), q = q_of(b, u);
     if (b->kind == CENTRE) return central_f32(x, fma(-x, x, 1));
     if (q < 0x1.61dep-9) return copysignf(tail_f32(q), (float)x);
     return central_f32(x, q * (2 - q));
+}
+
+double truncated_f64(const struct truncated *b, double u) {
+    return b->mirrored ? -image_f64(b, 1 - u) : image_f64(b, u);
+}
+
+float truncated_f32(const struct truncated *b, double u) {
+    return b->mirrored ? -image_f32(b, 1 - u) : image_f32(b, u);
 }
