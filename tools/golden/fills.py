@@ -35,6 +35,8 @@ CASES = [
     uniform(1.0, 1.01),  # a few float16 and bfloat16 values wide: many draws are clamped
     uniform(-3.0, -0.0),
     uniform(-1.0, -1e-46),  # a bound that rounds to zero
+    uniform(-1e-9, 1e-6),  # a negative bound, whose limit in float16 is -0
+    uniform(-0.0, -0.0),
     uniform(1.0, 1.0),
     uniform(1.0, 1.0 + 2**-30),  # no other value of f32 between
     uniform(1.0, 1.0 + 2**-52),  # rounds to high in float64
@@ -78,9 +80,19 @@ CASES = [
     truncated(1e5, INF, -49999.0, 0.5),
     truncated(2.0**29, INF, 0.0, 2.0**-20),  # both sides of the cap at 2^30
     truncated(-INF, -(2.0**31), 0.0, 2.0**-25),
+    truncated(1e200, INF, 0.5, 1e-200),
+    truncated(6.1, 6.3, 0.1, 0.3),
+    truncated(1.0, 1.7, 0.1, 0.3),
+    truncated(0.3, 1.3),
+    truncated(-4.0, 0.0),
+    truncated(-INF, 0.0, 0.1, 0.3),
     truncated(1.0, 1.0),
+    truncated(1.1, 1.1, 0.1, 0.3),
+    truncated(-0.7, -0.7, 0.1, 1.1),
     truncated(0.0, 0.0),
     truncated(-0.0, 0.5),
+    truncated(-0.0, -0.0, -0.0, 1.0),
+    truncated(-1e-9, 1.0, 0.0, 0.5),  # a limit of float16 is -0
     truncated(1.0, 2.0, 2049.0, 1e-6),  # no value of float16 between the bounds
     truncated(1.0, 2.0, 257.0, 1e-6),  # none of bfloat16
     truncated(-2.0, -1.0, 1.0, 1e-9),  # none of float32, and the nearest is a rounding away

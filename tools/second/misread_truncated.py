@@ -1,3 +1,64 @@
-"""Misreadings of docs/truncated_normal.md: (what, file, old, new, where)."""
+"""Misreadings of docs/truncated_normal.md in truncated.c: (what, file, old, new, where)."""
 
-LIST = []
+BOUNDS = [
+    ("nothing is mirrored", "b->mirrored = high <= 0;", "b->mirrored = 0;", "f64"),
+    ("intervals that end at 0 are not mirrored", "b->mirrored = high <= 0;", "b->mirrored = high < 0;", "f64"),
+    ("a mirror image keeps u", "b->mirrored ? -image_f64(b, 1 - u)", "b->mirrored ? -image_f64(b, u)", "f64"),
+    ("a mirror image keeps its sign", "b->mirrored ? -image_f32(b, 1 - u)", "b->mirrored ? image_f32(b, 1 - u)", "f32"),
+    ("the centre is where low is above -3", "-3 <= low && high <= 3", "-3 <= low && high < 5", "f32"),
+    ("5 is not far", "low >= 5 ? FAR", "low > 5 ? FAR", "f64"),
+    ("the far case begins at 3", "low >= 5 ? FAR", "low >= 3 ? FAR", "f64"),
+    ("the mass is always of the centre", "low < 1 ? inside(high) - inside(low) : outside(low) - outside(high)",
+     "inside(high) - inside(low)", "f64"),
+    ("the mass is of the tails from 0 on", "low < 1 ? inside", "low < 0 ? inside", "f64"),
+    ("the mass is of the tails from above 1 on", "low < 1 ? inside", "low <= 1 ? inside", "f64"),
+    ("the upper tail is a difference", "b->above = outside(high);", "b->above = 2 - below_twice(high);", "f64"),
+    ("no cap", "low = fmin(low, 0x1p30), high = fmin(high, 0x1p30);", "high = fmin(high, 0x1p300);", "f64 f32"),
+    ("the share has the squares", "(0.5 * (high - low)) * (high + low)", "0.5 * (high * high - low * low)", "f64"),
+    ("the share has no hazard rates", "* (hazard(low) / hazard(high))", "* 1", "f64"),
+    ("the share's hazard rates change places", "hazard(low) / hazard(high)", "hazard(high) / hazard(low)", "f64"),
+    ("W is not fused", "fma(0.5 * low, low, ln(hazard(low)))", "0.5 * low * low + ln(hazard(low))", "f64"),
+    ("exp- rounds k down", "0x1.71547652b82fep+0 + 0.5)", "0x1.71547652b82fep+0)", "f64"),
+    ("exp- has one part of ln 2", " + k * 0x1.abc9e3b39803fp-56", "", "f64"),
+    ("exp- has 12 terms", "i = 18; i >= 1", "i = 12; i >= 1", "f64"),
+    ("phi loses the square's rest", "fma(t, t, -(t * t))", "0 * t", "f64"),
+    ("the hazard rate has 50 terms", "int i = 500;", "int i = 50;", "f64"),
+    ("the series of I goes to 1.5", "if (t > 1) return 1 - outside(t);", "if (t > 1.5) return 1 - outside(t);", "f64"),
+    ("I has 12 terms", "i = 30; i >= 1", "i = 12; i >= 1", "f64"),
+    ("I multiplies in another order", "((2 * phi(t)) * t) * s", "(2 * phi(t)) * (t * s)", "f64"),
+    ("O is the library's", "return t < 37 ? (2 * phi(t)) / hazard(t) : 0;", "return erfc(t * 0x1.6a09e667f3bcdp-1);", "f64"),
+]
+
+T = [
+    ("x is not fused", "fma(u, b->mass, b->centre)", "u * b->mass + b->centre", "f64"),
+    ("q is not fused", "fma(u, b->mass, b->below), above = fma(1 - u, b->mass, b->above)",
+     "u * b->mass + b->below, above = (1 - u) * b->mass + b->above", "f64"),
+    ("q comes from below only", "return below < above ? below : above;", "return x_of(b, u) < 0 ? below : 2 - below + 0 * above;", "f64"),
+    ("the tail begins at 3", "if (b->kind == WIDE && q < 0x1.61dep-9)", "if (b->kind == WIDE && q < 0x1.61e0p-9)", "f64"),
+    ("the tail of float32 begins at another q", "if (q < 0x1.61dep-9) return copysignf", "if (q < 0x1.6p-9) return copysignf", "f32"),
+    ("the centre has a tail, too", "if (b->kind == WIDE && q < 0x1.61dep-9)", "if (q < 0x1.9p-9)", "f64"),
+    ("1 - x^2 of float64 is that of x", "const double v = -ln(q * (2 - q)), y", "const double v = -ln(fma(-x, x, 1)) + 0 * q, y", "f64"),
+    ("L of the centre takes the complement", "v = minus_2_ln_f32((float)one_less_square, 0, 0)",
+     "v = minus_2_ln_f32((float)one_less_square, 1, -(float)(1 - one_less_square))", "f32"),
+    ("L's argument is a float64", "sqrtf(minus_2_ln_f32((float)q, 0, 0))", "(float)sqrt(-2 * ln(q))", "f32"),
+    ("C of float32 is computed in float64", "return fmaf((X + X) * y, r, X + X);", "return (float)fma((x + x) * y, r, x + x);", "f32"),
+    ("C of float32 ends unfused", "return fmaf((X + X) * y, r, X + X);", "return (X + X) * y * r + (X + X);", "f32"),
+    ("C of float64 ends unfused", "return fma((x + x) * y, r, x + x);", "return (x + x) * y * r + (x + x);", "f64"),
+    ("T of float32 is computed with x", "y = 1 / s;\n    float r = truncated_t32", "y = s;\n    float r = truncated_t32", "f32"),
+    ("T of float64 takes no step", "return a - step * fma(half, fma(half, 2, 1), 1);", "return a - step * 0;", "f64"),
+    ("the step is of second order", "fma(half, fma(half, 2, 1), 1)", "fma(half, 1, 1)", "f64"),
+    ("the step is Newton's", "return a - step * fma(half, fma(half, 2, 1), 1);", "return a - step;", "f64"),
+    ("E divides first", "e = (a * e) / d;", "e = a * (e / d);", "f64"),
+    ("D begins with b[0]", "double d = z + truncated_b[1];", "double d = fma(truncated_b[0] + 0x1p-52, z, truncated_b[1]);", "f64"),
+    ("the residual is not fused", "fma(0.5 * a, a, -w) + ln(h)", "0.5 * a * a - w + ln(h)", "f64"),
+    ("w has no constant", "tail_of_w(-ln(q) - 0x1.ce6bb25aa1316p-3)", "tail_of_w(-ln(q))", "f64"),
+    ("the guess has no 3", "sqrt(w + w) + 3", "sqrt(w + w) + 2", "f64"),
+    ("the far case takes u", "ln(fma(1 - u, 1 - b->share, b->share))", "ln(fma(u, 1 - b->share, b->share))", "f64"),
+    ("the far case is not fused", "ln(fma(1 - u, 1 - b->share, b->share))", "ln((1 - u) * (1 - b->share) + b->share)", "f64"),
+    ("far float32 is computed in float32", "if (b->kind == FAR) return (float)far_f64(b, u);",
+     "if (b->kind == FAR) return (float)tail_of_w((float)(b->w - ln(fma(1 - u, 1 - b->share, b->share))));", "f32"),
+]  # fmt: skip
+
+LIST = [
+    (what, "truncated.c", old, new, f"truncated_normal {where}") for what, old, new, where in (*BOUNDS, *T)
+]

@@ -292,29 +292,29 @@ static float placed_f32(float t, double loc, double scale) {
 /* ---- Fills ---- */
 
 struct limits {
-    double least, most, otherwise;
-    int some; /* whether the dtype has a value between them */
+    double least, most;
 };
 
-static struct limits uniform_limits(double low, double high, int dtype) {
-    struct limits l = {smallest_not_below(low, dtype), largest_below(high, dtype), 0, 0};
-    l.some = l.least <= l.most;
-    l.otherwise = nearest((float)low, dtype);
+/* Without a value of the dtype between them, both limits are the same. */
+static struct limits not_empty(struct limits l, double otherwise) {
+    if (l.least > l.most) l.least = l.most = otherwise;
     return l;
+}
+
+static struct limits uniform_limits(double low, double high, int dtype) {
+    const struct limits l = {smallest_not_below(low, dtype), largest_below(high, dtype)};
+    return not_empty(l, nearest((float)low, dtype));
 }
 
 static struct limits truncated_limits(const double *p, int dtype) {
     const double low = p[2] + p[3] * p[0], high = p[2] + p[3] * p[1];
-    struct limits l = {-INFINITY, INFINITY, 0, 0};
+    struct limits l = {-INFINITY, INFINITY};
     if (isfinite(p[0])) l.least = smallest_not_below(low, dtype);
     if (isfinite(p[1])) l.most = largest_not_above(high, dtype);
-    l.some = l.least <= l.most;
-    l.otherwise = nearest(low, dtype);
-    return l;
+    return not_empty(l, nearest(low, dtype));
 }
 
 static double clamped(double v, const struct limits *l) {
-    if (!l->some) return l->otherwise;
     return v > l->most ? l->most : v < l->least ? l->least : v;
 }
 
