@@ -3,6 +3,7 @@
 # make bench        speed against NumPy, torch and oneMKL, build/bench.html; bench-quick with fewer rounds
 # make compare      compare the speed of six kernels with the commit before
 # make check-kernels  compare every kernel of this CPU with the baseline's, and time it; CHECK="--isa avx2 'normal_*'"
+# make whole        compare all 2^32 words of float32 with a second implementation of docs/stream.md; about an hour
 # make lint         ruff, mypy, cython-lint, clang-format
 # make build        the extension modules, in place
 # make sanitize     the tests of the C core under the address and undefined-behaviour sanitizers
@@ -13,7 +14,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 BUILD_REQUIRES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])
 
-.PHONY: build test bench bench-quick compare check-kernels lint demo sanitize clean
+.PHONY: build test bench bench-quick compare check-kernels whole lint demo sanitize clean
 
 build: .venv/build-requires
 	$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
@@ -35,12 +36,15 @@ compare: .venv/installed-test
 check-kernels:
 	@$(PYTHON) tests/checkkernels.py $(CHECK)
 
+whole: .venv/installed-test build
+	$(BIN)/python -m tools.second.whole $(WHOLE)
+
 lint: .venv/installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint fastinit  # it calls pycodestyle
-	$(BIN)/clang-format --dry-run -Werror $(wildcard src_c/*.[ch] tests/c/*.[ch])
+	$(BIN)/clang-format --dry-run -Werror $(wildcard src_c/*.[ch] tests/c/*.[ch] tools/second/*.[ch])
 
 # Each worker begins with its share of the files, then takes from others'.
 test: .venv/installed-test build

@@ -1,8 +1,9 @@
 """Golden values that fastinit itself writes: ``python -m tools.vectors [--check]``.
 
-tests/vectors.json is for whoever implements the contract (docs/stream.md); the tests compute it again in other
-ways. tests/nn/golden.json has the activations, which the contract leaves out. ``--check`` writes nothing and
-fails if a file differs from what fastinit gives now, under the instruction set that FASTINIT_ISA names.
+tests/vectors.json is for whoever implements the contract (docs/stream.md); the tests compute it again in
+other ways. tests/nn/golden.json has the activations, which the contract leaves out. ``--check`` writes
+nothing and fails if a file differs from what fastinit gives now, under the instruction set that FASTINIT_ISA
+names.
 """
 
 import json
@@ -19,30 +20,30 @@ TESTS = Path(__file__).parents[1] / "tests"
 ABOUT = {
     "what": "Golden values of fastinit's contract, whose text is docs/stream.md and the pages that it names.",
     "contract": fastinit.CONTRACT,
-    "numbers": "Values and parameters are their bits in hexadecimal, most significant digit first; parameters "
-    "are float64. state, inc, uinteger and the words of seeds are hexadecimal, too. Integers that may be "
+    "numbers": "Values and parameters are their bits in hexadecimal, most significant digit first; parameters"
+    " are float64. state, inc, uinteger and the words of seeds are hexadecimal, too. Integers that may be "
     "above 2^53 are decimal strings. Digests are BLAKE2b with 16 bytes, of values in little-endian order.",
-    "positions": "Generators, by name. A row with a seed stands where words_before 32-bit words lead from it. "
-    "One without a seed has as its next draw the number that is its name.",
-    "fills": "n values from a position, with the parameters in the order of the pages: low high, loc scale, or "
-    "low high loc scale. values: the first. part: the digest of the first 4099. all: the digest of all.",
+    "positions": "Generators, by name. A row with a seed stands where words_before 32-bit words lead from it."
+    " One without a seed has as its next draw the number that is its name.",
+    "fills": "n values from a position, with the parameters in the order of the pages: low high, loc scale,"
+    " or low high loc scale. values: the first. part: the digest of the first 4099. all: the digest of all.",
     "starts": "Values [start, start + 2) of such fills.",
     "extremes": "The first two values of such fills from each of the positions.",
     "sequences": "Calls one after another on one generator, and where it then stands; size null is a scalar.",
     "broadcasts": "Array parameters: those of each value, and the values.",
     "foreign": "Fills of five values from other bit generators of NumPy.",
     "fortran": "Fills of an array in Fortran order, as out=; values in the order of memory.",
-    "fold_in": "Keys folded in one after another (s: a string, i: an integer), their spawn_key, and the first "
-    "draws from there.",
+    "fold_in": "Keys folded in one after another (s: a string, i: an integer), their spawn_key, and the"
+    " first draws from there.",
     "seeds": "Seed sequences: eight words, and the state of each bit generator.",
-    "initialisers": "Rows of docs/initialisers.md: the spec as given and its canonical spelling, the "
-    "distribution and its parameters, the first values and the digest of all.",
+    "initialisers": "Rows of docs/contract/initialisers.md: the spec as given and its canonical spelling, the"
+    " distribution and its parameters, the first values and the digest of all.",
     "spellings": "More specs as given, and their canonical spelling.",
     "gains": "calculate_gain; only leaky_relu has a slope.",
-    "dropouts": "Dropout with probability p drops an element if its word is below words. dropped: how many of n "
-    "elements. mask: the digest of n bytes, 1 for a dropped element.",
-    "checkpoints": "docs/checkpoint_format.md: a list, rules and a seed; the label of each tensor, the digests, "
-    "and the digest of each file, written as if the version of fastinit were 0.",
+    "dropouts": "Dropout with probability p drops an element if its word is below words. dropped: how many of"
+    " n elements. mask: the digest of n bytes, 1 for a dropped element.",
+    "checkpoints": "docs/contract/checkpoints.md: a list, rules and a seed; the label of each tensor, the"
+    " digests, and the digest of each file, written as if the version of fastinit were 0.",
 }
 OF_ACTIVATIONS = {
     "what": "Golden values of fastinit's activations. They are outside the contract.",

@@ -135,7 +135,10 @@ def seeds():
             "pool_size": pool_size,
             "words": [f"{word:08x}" for word in sequence.generate_state(8).tolist()],
             **{
-                kind: {key: place(random.Generator(getattr(random, kind)(sequence)))[key] for key in ("state", "inc")}
+                kind: {
+                    key: place(random.Generator(getattr(random, kind)(sequence)))[key]
+                    for key in ("state", "inc")
+                }
                 for kind in BIT_GENERATORS
             },
         }

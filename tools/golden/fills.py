@@ -203,6 +203,8 @@ def starts():
 def extremes():
     for distribution, parameters in [*PLAIN, truncated(-INF, INF)]:
         for tag in TAGS:
-            values = [bits(fill(at_draw(draw), distribution, tag, parameters, 0, 2)) for draw in EXTREME_DRAWS]
+            values = [
+                bits(fill(at_draw(draw), distribution, tag, parameters, 0, 2)) for draw in EXTREME_DRAWS
+            ]
             positions = [f"{draw:016x}" for draw in EXTREME_DRAWS]
             yield {"positions": positions, **head(distribution, tag, parameters), "values": values}

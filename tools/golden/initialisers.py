@@ -134,7 +134,12 @@ RULES = [
     {"match": "codes", "init": "constant(value=7)"},
     {"match": "never", "init": "ones"},
     {"match": "embed.*", "init": "normal(std=2e-2)", "padding_idx": 1, "layout": "oi"},
-    {"match": "/^h\\.\\d+\\.weight/", "init": "he_uniform(nonlinearity=gelu, mode=fan_out)", "layout": "io", "min_ndim": 4},
+    {
+        "match": "/^h\\.\\d+\\.weight/",
+        "init": "he_uniform(nonlinearity=gelu, mode=fan_out)",
+        "layout": "io",
+        "min_ndim": 4,
+    },
     {"match": "/^h/", "init": "variance_scaling(mode=FAN_AVG, scale=2)", "layout": "oi", "min_ndim": 2},
     {"match": "gate", "init": "sparse(sparsity=0.25)"},
     {"match": "*", "init": "truncated_normal(low=-1, std=0.5)"},

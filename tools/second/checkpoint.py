@@ -1,4 +1,4 @@
-"""docs/checkpoint_format.md: a checkpoint's files and digests, from a list, rules and a seed."""
+"""docs/contract/checkpoints.md: a checkpoint's files and digests, from a list, rules and a seed."""
 
 import fnmatch
 import hashlib
@@ -160,5 +160,7 @@ def files(native, tensors, rules, seed, version, stem="model", most=5 * 10**9):
             "metadata": {"total_size": sum(map(length, tensors))},
             "weight_map": {name: where[name] for name, _, _ in tensors},
         }
-        out[f"{stem}.safetensors.index.json"] = (json.dumps(index, ensure_ascii=False, indent=2) + "\n").encode()
+        out[f"{stem}.safetensors.index.json"] = (
+            json.dumps(index, ensure_ascii=False, indent=2) + "\n"
+        ).encode()
     return out, combined(tensors, data)

@@ -1,4 +1,4 @@
-"""docs/initialisers.md: names, spelling, fans, bounds and the values of each initialiser."""
+"""docs/contract/initialisers.md: names, spelling, fans, bounds and the values of each initialiser."""
 
 import ast
 import math

@@ -36,9 +36,7 @@ class Second:
         self.native = native
         self.seeding = module("seeding", changes)
         self.initialisers = module("initialisers", changes)
-        self.checkpoint = module(
-            "checkpoint", changes, seeding=self.seeding, initialisers=self.initialisers
-        )
+        self.checkpoint = module("checkpoint", changes, seeding=self.seeding, initialisers=self.initialisers)
 
     def at(self, row):
         """The position of a row that has its state."""
@@ -126,7 +124,10 @@ def sequences(second, row, vectors):
     for call in row["calls"]:
         distribution, parameters = METHODS[call["method"]]
         n = 1 if call["size"] is None else call["size"]
-        if bits(second.native.fill(at, distribution, call["dtype"], four(parameters), 0, n)) != call["values"]:
+        if (
+            bits(second.native.fill(at, distribution, call["dtype"], four(parameters), 0, n))
+            != call["values"]
+        ):
             return False
         at = second.native.after(at, distribution, call["dtype"], n)
     return same_place(at, row)
@@ -144,7 +145,9 @@ def foreign_source(row, distribution, tag, n):
         draws = np.array([made.next_uint64(made.state) for _ in range(n + 1)], np.uint64)
     else:
         words = [made.next_uint32(made.state) for _ in range(n + n % 2)]
-        draws = np.array([low | high << 32 for low, high in zip(words[::2], words[1::2], strict=True)], np.uint64)
+        draws = np.array(
+            [low | high << 32 for low, high in zip(words[::2], words[1::2], strict=True)], np.uint64
+        )
     return Position("listed", 0, draws.ctypes.data), draws
 
 
@@ -197,7 +200,11 @@ def fold_in(second, row, vectors):
         words += second.seeding.key_words(key[1:] if key[0] == "s" else int(key[1:]))
     at = second.seeded(row, spawn_key=words)
     draws = [f"{draw:016x}" for draw in second.native.draws(at, 2)]
-    return [f"{word:08x}" for word in words] == row["spawn_key"] and same_place(at, row) and draws == row["draws"]
+    return (
+        [f"{word:08x}" for word in words] == row["spawn_key"]
+        and same_place(at, row)
+        and draws == row["draws"]
+    )
 
 
 def seeds(second, row, vectors):
@@ -256,9 +263,9 @@ CHECKS = (
 )  # fmt: skip
 
 
-def differences(second, vectors, wanted=lambda table, row: True):
+def differences(second, vectors, wanted=lambda table, row: True, checks=CHECKS):
     """Yield (table, number of the row) of each row that differs."""
-    for check in CHECKS:
+    for check in checks:
         table = "fills" if check is parts else check.__name__
         for number, row in enumerate(vectors[table]):
             if wanted(table, row) and not check(second, row, vectors):

@@ -218,7 +218,7 @@ static double paired(const double *c, int n, double x) {
 }
 
 float normal_l32[] = {-0x1.65d000p-3f, 0x1.250e9ap-2f, -0x1.318692p-2f, 0x1.535b58p-2f,
-                            -0x1.98d28cp-2f, 0x1.0004aap-1f, -0x1.5556f4p-1f, 0x1.fffffap-1f};
+                      -0x1.98d28cp-2f, 0x1.0004aap-1f, -0x1.5556f4p-1f, 0x1.fffffap-1f};
 float normal_s32[] = {-0x1.31fb24p-8f, 0x1.467a54p-4f, -0x1.4abc14p-1f, 0x1.921fb6p+0f};
 float normal_c32[] = {-0x1.4e7d44p-6f, 0x1.03b066p-2f, -0x1.3bd39cp+0f, 0x1.000000p+0f};
 
@@ -247,15 +247,14 @@ static void normal_pair_f32(uint64_t d, float z[2]) {
     z[1] = b >> 31 ? -sine : sine;
 }
 
-double normal_l64[] = {0x1.2f031072f8dcfp-3, 0x1.39a1fad84b423p-3, 0x1.74663c328b453p-3,
-                             0x1.c71c5217df2cep-3, 0x1.24924941dd504p-2, 0x1.999999997ff4ep-2,
-                             0x1.5555555555592p-1};
-double normal_s64[] = {0x1.e08d5e37dba49p-25,  -0x1.e2f63b4379386p-19, 0x1.50782454d2929p-13,
-                             -0x1.32d2ccd6e3774p-8,  0x1.466bc6774d1e7p-4,   -0x1.4abbce625bdc1p-1,
-                             0x1.921fb54442d18p+0};
+double normal_l64[] = {0x1.2f031072f8dcfp-3, 0x1.39a1fad84b423p-3, 0x1.74663c328b453p-3, 0x1.c71c5217df2cep-3,
+                       0x1.24924941dd504p-2, 0x1.999999997ff4ep-2, 0x1.5555555555592p-1};
+double normal_s64[] = {0x1.e08d5e37dba49p-25, -0x1.e2f63b4379386p-19, 0x1.50782454d2929p-13,
+                       -0x1.32d2ccd6e3774p-8, 0x1.466bc6774d1e7p-4,   -0x1.4abbce625bdc1p-1,
+                       0x1.921fb54442d18p+0};
 double normal_c64[] = {-0x1.b045b96db34f8p-28, 0x1.f9c4e594f5570p-22, -0x1.a6d1e27d59df2p-16,
-                             0x1.e1f5067600e5bp-11,  -0x1.55d3c7e3c00f5p-6, 0x1.03c1f081b5a53p-2,
-                             -0x1.3bd3cc9be45dep+0,  0x1.0000000000000p+0};
+                       0x1.e1f5067600e5bp-11,  -0x1.55d3c7e3c00f5p-6, 0x1.03c1f081b5a53p-2,
+                       -0x1.3bd3cc9be45dep+0,  0x1.0000000000000p+0};
 
 double ln(double u) {
     const int64_t k = (bits_f64(u) - 0x3FE6A09E667F3BCD) >> 52;
@@ -346,12 +345,16 @@ static void fill_normal(struct stream *g, int dtype, const double *p, uint64_t s
 static void fill_singles(struct stream *g, int dist, int dtype, const double *p, uint64_t n, void *out) {
     struct truncated b;
     struct limits l;
-    if (dist == TRUNCATED) prepare_truncated(&b, p[0], p[1]), l = truncated_limits(p, dtype);
-    else l = uniform_limits(p[0], p[1], dtype);
+    if (dist == TRUNCATED)
+        prepare_truncated(&b, p[0], p[1]), l = truncated_limits(p, dtype);
+    else
+        l = uniform_limits(p[0], p[1], dtype);
     for (uint64_t i = 0; i < n; i++) {
         double v;
-        if (dist == UNIFORM && dtype == F64) v = uniform_f64(next_draw(g), p[0], p[1]);
-        else if (dist == UNIFORM) v = nearest(clamped(uniform_f32(next_word(g), p[0], p[1]), &l), dtype);
+        if (dist == UNIFORM && dtype == F64)
+            v = uniform_f64(next_draw(g), p[0], p[1]);
+        else if (dist == UNIFORM)
+            v = nearest(clamped(uniform_f32(next_word(g), p[0], p[1]), &l), dtype);
         else if (dtype == F64) {
             const double u = ((double)(next_draw(g) >> 12) + 0.5) * 0x1p-52;
             v = clamped(placed_f64(truncated_f64(&b, u), p[2], p[3]), &l);
@@ -369,14 +372,19 @@ void fill(struct stream *g, int dist, int dtype, const double *p, uint64_t start
         fill_normal(g, dtype, p, start, n, out);
         return;
     }
-    if (dtype == F64) skip_draws(g, start);
-    else skip_words(g, start);
+    if (dtype == F64)
+        skip_draws(g, start);
+    else
+        skip_words(g, start);
     fill_singles(g, dist, dtype, p, n, out);
 }
 
 /* The stream after a fill of n values. */
 void skip_fill(struct stream *g, int dist, int dtype, uint64_t n) {
-    if (dist == NORMAL) skip_draws(g, (n + 1) / 2 * (dtype == F64 ? 2 : 1));
-    else if (dtype == F64) skip_draws(g, n);
-    else skip_words(g, n);
+    if (dist == NORMAL)
+        skip_draws(g, (n + 1) / 2 * (dtype == F64 ? 2 : 1));
+    else if (dtype == F64)
+        skip_draws(g, n);
+    else
+        skip_words(g, n);
 }

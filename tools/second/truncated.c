@@ -3,10 +3,11 @@
 
 enum { CENTRE, WIDE, FAR };
 
-float truncated_c32[] = {0x1.017010p-41f,  -0x1.04b9aep-36f, 0x1.0487e4p-33f, 0x1.237c10p-29f, -0x1.a746e0p-25f,
-                            0x1.424550p-24f, 0x1.4613dcp-17f, -0x1.21a8dap-13f, -0x1.f30ed6p-12f, 0x1.68b31cp-4f};
-float truncated_t32[] = {0x1.0b0502p+5f,  -0x1.d00562p+5f, 0x1.6af4aap+5f,  -0x1.62d3d2p+4f,
-                            0x1.0f962ep+3f, -0x1.558f16p+1f, -0x1.005fb0p-4f, 0x1.0035eap+0f};
+float truncated_c32[] = {0x1.017010p-41f,  -0x1.04b9aep-36f, 0x1.0487e4p-33f, 0x1.237c10p-29f,
+                         -0x1.a746e0p-25f, 0x1.424550p-24f,  0x1.4613dcp-17f, -0x1.21a8dap-13f,
+                         -0x1.f30ed6p-12f, 0x1.68b31cp-4f};
+float truncated_t32[] = {0x1.0b0502p+5f, -0x1.d00562p+5f, 0x1.6af4aap+5f,  -0x1.62d3d2p+4f,
+                         0x1.0f962ep+3f, -0x1.558f16p+1f, -0x1.005fb0p-4f, 0x1.0035eap+0f};
 double truncated_c64[] = {
     -0x1.72345dd5c14dep-65, 0x1.f625643f4b885p-62,  0x1.4a831e681d128p-60,  -0x1.45f12462db4e4p-55,
     0x1.c39913608b714p-54,  0x1.8e06852395b96p-50,  -0x1.85e980fdede54p-47, -0x1.3e994f03ba848p-46,
@@ -15,11 +16,13 @@ double truncated_c64[] = {
     -0x1.abaf95df7a97fp-19, 0x1.42d8f9539bac3p-19,  0x1.4639d460162dfp-13,  -0x1.21a9e205e46d5p-10,
     -0x1.f3129001d37c4p-10, 0x1.68b31cd5b0400p-3};
 double truncated_g[] = {0x1.0ca2fe45a5983p+8,  -0x1.7e9077673114fp+6, 0x1.1c4a8d7d6899dp+4,
-                           -0x1.e1c5f0c021680p+1, -0x1.81b5d7948f14ap+1, 0x1.0000d28e2228fp+0};
-double truncated_e[] = {0x1.ffffffffffc25p-1,  0x1.d46a0b51fa81dp+5,  0x1.2df397807f995p+10, 0x1.53103c430a2afp+13,
-                           0x1.4b7e8c4252935p+15, 0x1.e8dda662996f8p+15, 0x1.6223b4953b1dfp+14};
-double truncated_b[] = {0x1.0000000000000p+0,  0x1.e46a0b51f6023p+5,  0x1.49ba3835e1224p+10, 0x1.94e2a5d74015fp+13,
-                           0x1.cc6358a69b9ffp+15, 0x1.bcda5e1563dbdp+16, 0x1.1b88fd3f7592fp+16, 0x1.97376fbb77e98p+12};
+                        -0x1.e1c5f0c021680p+1, -0x1.81b5d7948f14ap+1, 0x1.0000d28e2228fp+0};
+double truncated_e[] = {0x1.ffffffffffc25p-1,  0x1.d46a0b51fa81dp+5,  0x1.2df397807f995p+10,
+                        0x1.53103c430a2afp+13, 0x1.4b7e8c4252935p+15, 0x1.e8dda662996f8p+15,
+                        0x1.6223b4953b1dfp+14};
+double truncated_b[] = {0x1.e46a0b51f6023p+5,  0x1.49ba3835e1224p+10, 0x1.94e2a5d74015fp+13,
+                        0x1.cc6358a69b9ffp+15, 0x1.bcda5e1563dbdp+16, 0x1.1b88fd3f7592fp+16,
+                        0x1.97376fbb77e98p+12};
 
 /* ---- The bounds ---- */
 
@@ -93,8 +96,8 @@ static double tail_of_w(double w) {
     const double z = a * a;
     double e = truncated_e[0];
     for (int j = 1; j <= 6; j++) e = fma(e, z, truncated_e[j]);
-    double d = z + truncated_b[1];
-    for (int j = 2; j <= 7; j++) d = fma(d, z, truncated_b[j]);
+    double d = z + truncated_b[0]; /* the page's b[0] is 1 */
+    for (int j = 1; j <= 6; j++) d = fma(d, z, truncated_b[j]);
     e = (a * e) / d;
     const double h = a + e;
     const double step = (fma(0.5 * a, a, -w) + ln(h)) / h;

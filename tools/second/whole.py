@@ -2,8 +2,8 @@
 
     python -m tools.second.whole [--stride N] [--only NAME]
 
-float32 fills see each of the 2^32 words, or each block of 2^24 words whose number N divides. The others see as
-many draws of a seed. A run without a stride takes about an hour on two CPUs. Exit status 1 if a bit differs.
+float32 fills see each of the 2^32 words, or each block of 2^24 words whose number N divides. The others see
+draws of a seed. A run without a stride takes about an hour on two CPUs. Exit status 1 if a bit differs.
 """
 
 import argparse
@@ -139,7 +139,12 @@ def main():
                 lines = [line for line in found if line]
                 bad, total = bad + len(lines), total + len(starts) * BLOCK
                 took = f"{time.monotonic() - began:.0f} s"
-                print(f"{name} {own} {kind}: {len(starts) * BLOCK:,} values, {took}", *lines[:3], sep="\n  ", flush=True)
+                print(
+                    f"{name} {own} {kind}: {len(starts) * BLOCK:,} values, {took}",
+                    *lines[:3],
+                    sep="\n  ",
+                    flush=True,
+                )
     print(f"{total:,} values, {bad} blocks differ")
     sys.exit(bad > 0)
 
