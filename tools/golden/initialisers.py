@@ -126,6 +126,12 @@ TENSORS = {
     "codes": ("U8", [3]),
     "empty": ("F32", [0, 4]),
     "gate": ("F32", [12, 5]),
+    "head.weight": ("F32", [300, 1000]),
+    "tied.1.weight": ("F32", [3, 5]),
+    "rotary": ("F64", [2, 48]),
+    "rotary.half": ("BF16", [32]),
+    "table": ("F64", [2, 2]),
+    "counts": ("BF16", [600]),
 }
 RULES = [
     {"match": "*.größe", "init": "ones()"},
@@ -133,6 +139,12 @@ RULES = [
     {"match": "mask", "init": "tril"},
     {"match": "codes", "init": "constant(value=7)"},
     {"match": "never", "init": "ones"},
+    {"match": "head.weight", "init": "normal(std=0.02)", "padding_idx": 1, "same_as": "embed.weight"},
+    {"match": r"/^tied\.(\d+)/", "init": "normal(std=0.5)", "same_as": r"from.\1.größe"},
+    {"match": "rotary", "init": "inv_freq(base=10000)"},
+    {"match": "rotary.half", "init": "inv_freq"},
+    {"match": "table", "init": "data", "data": "F64:eNpjYEAGH+wh9IP9oWBw1R4AMYQF4Q=="},
+    {"match": "counts", "init": "arange"},
     {"match": "embed.*", "init": "normal(std=2e-2)", "padding_idx": 1, "layout": "oi"},
     {
         "match": "/^h\\.\\d+\\.weight/",

@@ -1,17 +1,20 @@
 """docs/contract/checkpoints.md: a checkpoint's files and digests, from a list, rules and a seed."""
 
+import base64
 import fnmatch
 import hashlib
 import json
 import math
 import re
+import zlib
 
+import mpmath
 import numpy as np
 
 from . import initialisers, seeding
 from .native import Position
 
-KEYS = ["match", "init", "layout", "min_ndim", "max_ndim", "padding_idx"]
+KEYS = ["match", "init", "layout", "min_ndim", "max_ndim", "padding_idx", "same_as", "data"]
 BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "U8": 1, "BOOL": 1}
 
 
@@ -38,19 +41,41 @@ def rule_of(rules, name, shape):
     raise ValueError(name)
 
 
-def label(rule):
+def stream_of(rule, name):
+    """The name whose stream a tensor takes."""
+    same = rule.get("same_as", name)
+    return re.search(rule["match"][1:-1], name).expand(same) if "\\" in same else same
+
+
+def label(rule, name):
     """The text of a rule in the recipe."""
     extras = [f"{key}={rule[key]}" for key in ("layout", "padding_idx") if key in rule]
+    if "same_as" in rule:
+        extras.append(f"same_as={stream_of(rule, name)}")
+    if "data" in rule:
+        digest = hashlib.blake2b(unpacked(rule["data"]).tobytes(), digest_size=8).hexdigest()
+        extras.append(f"data={digest}")
     return " ".join([spelling(rule["init"]), *extras])
 
 
+def is_buffer(init):
+    return init in ("arange", "tril", "data") or init.startswith("inv_freq")
+
+
 def spelling(init):
-    return init if init in ("arange", "tril") else initialisers.spelled(init)
+    return init if is_buffer(init) else initialisers.spelled(init)
+
+
+def unpacked(data):
+    """The elements of a table."""
+    dtype, _, text = data.partition(":")
+    kind = f"<{dtype[0].lower()}{BYTES[dtype]}"  # NumPy's b1 is a bool
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), kind)
 
 
 def recipe(tensors, rules, seed):
     """The digest of a recipe; tensors are (name, dtype, shape)."""
-    rows = [[name, dtype, shape, label(rule_of(rules, name, shape))] for name, dtype, shape in tensors]
+    rows = [[name, dtype, shape, label(rule_of(rules, name, shape), name)] for name, dtype, shape in tensors]
     whole = {"bit_generator": "PCG64", "contract": 1, "seed": seed, "tensors": sorted(rows)}
     return blake(compact(whole).encode()).hexdigest()
 
@@ -62,24 +87,38 @@ def data_of(native, tensor, rules, seed):
     size = math.prod(shape)
     if not size:
         return b""
-    at = Position("PCG64", *seeding.seeded("PCG64", [seed], seeding.key_words(name)))
-    if dtype in initialisers.TAGS:
-        layout = rule.get("layout", "oi")
-        out = initialisers.values(native, rule["init"], shape, initialisers.TAGS[dtype], at, layout)
+    key = seeding.key_words(stream_of(rule, name))
+    at = Position("PCG64", *seeding.seeded("PCG64", [seed], key))
+    tag = initialisers.TAGS.get(dtype)
+    if is_buffer(rule["init"]) or tag is None:
+        out = buffer(rule, shape)
+        out = rounded(out, tag) if tag else out.astype(f"<u{BYTES[dtype]}")
     else:
-        out = counted(rule["init"], shape).astype(f"<u{BYTES[dtype]}")
+        out = initialisers.values(native, rule["init"], shape, tag, at, rule.get("layout", "oi"))
     if "padding_idx" in rule:
         out.reshape(shape)[rule["padding_idx"]] = 0
     return out.tobytes()
 
 
-def counted(init, shape):
-    """The elements of integers and bools."""
-    index = np.arange(math.prod(shape))
+def rounded(values, tag):
+    """The bits of float64 numbers, each rounded once."""
+    bits = [initialisers.bits_of(float(value), tag) for value in values]
+    return np.array(bits, f"<u{2 if 'f16' in tag else 4 if tag == 'f32' else 8}")
+
+
+def buffer(rule, shape):
+    """The elements of tables, and of integers and bools."""
+    init, index = rule["init"], np.arange(math.prod(shape))
+    if init == "data":
+        return unpacked(rule["data"])
     if init == "arange":
         return index % shape[-1]
     if init == "tril":
         return index % shape[-1] <= index // shape[-1] % shape[-2]
+    if init.startswith("inv_freq"):
+        base, n = init[len("inv_freq(base=") : -1] or "10000", shape[-1]
+        with mpmath.workdps(40):
+            return np.array([float(mpmath.mpf(base) ** (-mpmath.mpf(int(i % n)) / n)) for i in index])
     name, arguments = initialisers.parsed(init)
     return np.full(index.shape, int(arguments.get("value", name == "ones")))
 

@@ -2,6 +2,7 @@
 
 import ast
 import math
+from fractions import Fraction
 
 import numpy as np
 
@@ -153,15 +154,21 @@ def parameters(name, arguments, shape, layout):
 def bits_of(value, tag):
     """The bits of a float64 rounded once to a dtype."""
     if tag == "bf16":
-        (bits,) = np.array([value], np.float32).view(np.uint32)
-        exact = float(np.array([bits], np.uint32).view(np.float32)[0]) == value
-        half, rest = divmod(int(bits), 1 << 16)
-        if not exact:  # the values of rows are exact in float32, or no tie of bfloat16
-            assert rest != 1 << 15
-        return half + (rest > 1 << 15 or (rest == 1 << 15 and half % 2))
+        return bfloat16(value)
     kind = {"f16": np.float16, "f32": np.float32, "f64": np.float64}[tag]
     with np.errstate(over="ignore"):
         return int(np.array([value], kind).view(f"u{np.dtype(kind).itemsize}")[0])
+
+
+def bfloat16(value):
+    """The bits of a bfloat16: the upper half of a float32 that was rounded towards zero, and what is lost."""
+    fraction = Fraction(value)
+    single = np.float32(value)
+    if abs(Fraction(float(single))) > abs(fraction):
+        single = np.nextafter(single, np.float32(0))
+    half, rest = divmod(int(single.view(np.uint32)), 1 << 16)
+    lost = Fraction(float(single)) != fraction
+    return half + (rest > 1 << 15 or (rest == 1 << 15 and (lost or half % 2)))
 
 
 def values(native, text, shape, tag, at, layout="oi"):

@@ -250,7 +250,7 @@ def checkpoints(second, row, vectors):
     own, seed = second.checkpoint, int(row["seed"])
     tensors = [tuple(each) for each in row["tensors"]]
     files, data = own.files(second.native, tensors, row["rules"], seed, "0", most=int(row["max_bytes"]))
-    labels = {name: own.label(own.rule_of(row["rules"], name, shape)) for name, _, shape in tensors}
+    labels = {name: own.label(own.rule_of(row["rules"], name, shape), name) for name, _, shape in tensors}
     digests = {name: hashlib.blake2b(content, digest_size=16).hexdigest() for name, content in files.items()}
     found = (labels, own.recipe(tensors, row["rules"], seed), data, digests)
     return found == (row["labels"], row["recipe"], row["data"], row["files"])
