@@ -197,24 +197,18 @@ static double horner(const double *c, int n, double x) {
 /* Coefficients begin with that of the highest power. */
 static float paired_f32(const float *c, int n, float x) {
     const float x2 = x * x;
-    float part[2][8];
-    int count[2] = {0, 0};
-    for (int j = 0; j < n; j++) {
-        const int odd = (n - 1 - j) % 2;
-        part[odd][count[odd]++] = c[j];
-    }
-    return fmaf(horner_f32(part[1], count[1], x2), x, horner_f32(part[0], count[0], x2));
+    float even = c[(n - 1) % 2], odd = c[n % 2];
+    for (int j = (n - 1) % 2 + 2; j < n; j += 2) even = fmaf(even, x2, c[j]);
+    for (int j = n % 2 + 2; j < n; j += 2) odd = fmaf(odd, x2, c[j]);
+    return fmaf(odd, x, even);
 }
 
 static double paired(const double *c, int n, double x) {
     const double x2 = x * x;
-    double part[2][8];
-    int count[2] = {0, 0};
-    for (int j = 0; j < n; j++) {
-        const int odd = (n - 1 - j) % 2;
-        part[odd][count[odd]++] = c[j];
-    }
-    return fma(horner(part[1], count[1], x2), x, horner(part[0], count[0], x2));
+    double even = c[(n - 1) % 2], odd = c[n % 2];
+    for (int j = (n - 1) % 2 + 2; j < n; j += 2) even = fma(even, x2, c[j]);
+    for (int j = n % 2 + 2; j < n; j += 2) odd = fma(odd, x2, c[j]);
+    return fma(odd, x, even);
 }
 
 float normal_l32[] = {-0x1.65d000p-3f, 0x1.250e9ap-2f, -0x1.318692p-2f, 0x1.535b58p-2f,
