@@ -3,6 +3,7 @@
 # make bench        speed against NumPy, torch and oneMKL, build/bench.html; bench-quick with fewer rounds
 # make compare      compare the speed of six kernels with the commit before
 # make check-kernels  compare every kernel of this CPU with the baseline's, and time it; CHECK="--isa avx2 'normal_*'"
+# make whole        compare all 2^32 words of float32 with a second implementation of docs/stream.md; about an hour
 # make lint         ruff, mypy, stubtest, pyright, cython-lint, clang-format
 # make build        the extension modules, in place
 # make sanitize     the tests of the C core under the address and undefined-behaviour sanitizers
@@ -14,7 +15,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TYPED := $(subst /,.,$(basename $(wildcard fastinit/_[a-z]*.pyi))) fastinit.init fastinit.nn fastinit.random
 BUILD_REQUIRES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])
 
-.PHONY: build test bench bench-quick compare check-kernels lint demo sanitize clean
+.PHONY: build test bench bench-quick compare check-kernels whole lint demo sanitize clean
 
 build: .venv/build-requires
 	$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
@@ -36,6 +37,9 @@ compare: .venv/installed-test
 check-kernels:
 	@$(PYTHON) tests/checkkernels.py $(CHECK)
 
+whole: .venv/installed-test build
+	$(BIN)/python -m tools.second.whole $(WHOLE)
+
 lint: .venv/installed-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -44,7 +48,7 @@ lint: .venv/installed-lint
 	$(BIN)/pyright --pythonpath $(BIN)/python tests/typed_program.py
 	$(BIN)/stubtest $(TYPED) --mypy-config-file pyproject.toml --allowlist tools/stubtest.txt --concise
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint fastinit  # it calls pycodestyle
-	$(BIN)/clang-format --dry-run -Werror $(wildcard src_c/*.[ch] tests/c/*.[ch])
+	$(BIN)/clang-format --dry-run -Werror $(wildcard src_c/*.[ch] tests/c/*.[ch] tools/second/*.[ch])
 
 # Each worker begins with its share of the files, then takes from others'.
 test: .venv/installed-test build

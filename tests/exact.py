@@ -1,10 +1,11 @@
-"""The normals of docs/stream.md in exact rational arithmetic, from the page's own tables."""
+"""The normals of docs/stream.md in exact rational arithmetic, from the page's own tables, and by mpmath."""
 
 import math
 import re
 from fractions import Fraction
 from pathlib import Path
 
+import mpmath
 import numpy as np
 
 HALF = Fraction(1, 2)
@@ -101,3 +102,36 @@ def pair_f64(e, a):
     ln = fl(k * number("0x1.62e42fee00000p-1") + fl(f - fl(h - t, "f64"), "f64"), "f64")
     y = ((signed(a << 2 & 2**64 - 1, 64) >> 13) + HALF) / 2**51
     return turn(square_root(-2 * ln, "f64"), y, (a + 2**61 >> 62) % 4, paired, SIN64, COS64, "f64")
+
+
+# ---- by mpmath ----
+
+
+def true_pair(radius, angle, bits):
+    """Return the Box-Muller pair of two integers of `bits` bits."""
+    with mpmath.workdps(40):
+        r = mpmath.sqrt(-2 * mpmath.log((radius + mpmath.mpf(0.5)) / 2 ** bits[0]))
+        turns = (angle + mpmath.mpf(0.5)) / 2 ** bits[1]
+        return r * mpmath.cospi(2 * turns), r * mpmath.sinpi(2 * turns)
+
+
+def upper(t):
+    """The probability above t."""
+    return mpmath.erfc(t / mpmath.sqrt(2)) / 2
+
+
+def inverse(u, low, high):
+    """Return t such that the share u of the probability between low and high is below it."""
+    if low > -high:  # use the tail that keeps its digits
+        return -inverse(1 - u, -high, -low)
+    mass = upper(-low) + u * (upper(-high) - upper(-low))
+    t = mpmath.mpf(0)
+    if mass < 0.02:
+        t = -mpmath.sqrt(-2 * mpmath.log(mass))
+    for _ in range(60):  # Newton on the logarithm, which is concave
+        below = upper(-t)
+        step = mpmath.log(below / mass) * below * mpmath.exp(t * t / 2) * mpmath.sqrt(2 * mpmath.pi)
+        t -= step
+        if abs(step) < mpmath.mpf(10) ** -25:
+            return t
+    raise ArithmeticError(f"no inverse of {u} between {low} and {high}")
