@@ -29,6 +29,14 @@ SPECS = [
     ("lecun_uniform", (3, 3, 5, 17), "io"),
     ("lecun_normal(batch_axis=[0])", (4, 9, 5), "oi"),
     ("lecun_normal(in_axis=-1, out_axis=(0, 1))", (4, 9, 5), "oi"),
+    ("lecun_normal(groups=2)", (4, 3, 3), "torch_transposed"),
+    ("he_uniform(groups=2, mode=fan_out)", (4, 3, 3), "torch_transposed"),
+    ("xavier_normal(groups=3)", (6, 2, 5), "oi"),
+    ("xavier_normal", (3, 3, 5, 7), "keras_transposed"),
+    ("xavier_normal", (3, 3, 64, 2), "keras_depthwise"),
+    ("variance_scaling(cut=3, batch_axis=0)", (4, 9, 5), "io"),
+    ("truncated_normal(std=0.02, low=-1, high=3, keep_std=True)", (5, 3), "oi"),
+    ("truncated_normal(low=0.5, high=inf, keep_std=True)", (5, 3), "oi"),
     ("uniform", (5, 3), "oi"),
     ("uniform(high=2, low=-2)", (5, 3), "oi"),
     ("normal(std=2e-2)", (5, 3), "oi"),
@@ -41,6 +49,7 @@ SPECS = [
     ("eye", (3, 4), "oi"),
     ("dirac(groups=2)", (4, 3, 4), "oi"),
     ("dirac", (3, 4, 2, 5), "io"),
+    ("dirac(groups=2)", (4, 3, 4), "torch_transposed"),
     ("sparse(sparsity=0.4)", (6, 3), "oi"),
     ("sparse(sparsity=0.1, std=1)", (5, 3), "oi"),
     ("sparse(sparsity=0.9)", (2, 4), "oi"),
@@ -60,6 +69,9 @@ SPELLED = [
     "lecun_normal(batch_axis=(0,), in_axis=2, out_axis=[1])",
     "lecun_normal(batch_axis=[])",
     "dirac(groups=2.0)",
+    "variance_scaling(groups=2, cut=3)",
+    "truncated_normal(keep_std=True, low=-1)",
+    "truncated_normal(keep_std=False)",
 ]
 
 

@@ -4,28 +4,33 @@ import ast
 import math
 from fractions import Fraction
 
+import mpmath
 import numpy as np
 
 REQUIRED = object()
-GAIN = {"gain": 1.0}
-KAIMING = {"a": 0.0, "mode": "fan_in", "nonlinearity": "leaky_relu"}
+GROUPS = {"groups": 1}
+GAIN = {"gain": 1.0, **GROUPS}
+KAIMING = {"a": 0.0, "mode": "fan_in", "nonlinearity": "leaky_relu", **GROUPS}
 DEFAULTS = {
-    "variance_scaling": {"scale": 1.0, "mode": "fan_in", "distribution": "truncated_normal"},
+    "variance_scaling": {
+        **{"scale": 1.0, "mode": "fan_in", "distribution": "truncated_normal"},
+        **{"cut": 2.0, **GROUPS},
+    },
     "xavier_uniform": GAIN,
     "xavier_normal": GAIN,
     "kaiming_uniform": KAIMING,
     "kaiming_normal": KAIMING,
-    "lecun_uniform": {},
-    "lecun_normal": {},
+    "lecun_uniform": GROUPS,
+    "lecun_normal": GROUPS,
     "uniform": {"low": 0.0, "high": 1.0},
     "normal": {"mean": 0.0, "std": 1.0},
-    "truncated_normal": {"mean": 0.0, "std": 1.0, "low": -2.0, "high": 2.0},
+    "truncated_normal": {"mean": 0.0, "std": 1.0, "low": -2.0, "high": 2.0, "keep_std": False},
     "constant": {"value": REQUIRED},
     "zeros": {},
     "ones": {},
     "bernoulli": {"p": 0.5},
     "eye": {},
-    "dirac": {"groups": 1},
+    "dirac": GROUPS,
     "sparse": {"sparsity": REQUIRED, "std": 0.01},
 }
 AXES = {"in_axis": None, "out_axis": None, "batch_axis": ()}
@@ -64,7 +69,7 @@ def parsed(text):
         elif key == "mode":
             value = value.lower()
         elif not isinstance(default, str):
-            value = int(value) if key == "groups" else float(value)
+            value = type(default)(value) if key in ("groups", "keep_std") else float(value)
         arguments[key] = value
     return name, arguments
 
@@ -95,15 +100,28 @@ def axes_of(shape, layout, arguments):
     )
     if arguments["in_axis"] is None:
         rest = [axis for axis in range(len(shape)) if axis not in batch]
-        ins, outs = ((rest[1],), (rest[0],)) if layout == "oi" else ((rest[-2],), (rest[-1],))
+        ins, outs = {
+            "oi": ((rest[1],), (rest[0],)),
+            "io": ((rest[-2],), (rest[-1],)),
+            "torch_transposed": ((rest[0],), (rest[1],)),
+            "keras_transposed": ((rest[-1],), (rest[-2],)),
+            "keras_depthwise": ((), (rest[-1],)),
+        }[layout]
+        batch += (rest[-2],) if layout == "keras_depthwise" else ()
     return ins, outs, batch
+
+
+def transposed(layout, arguments):
+    return arguments["in_axis"] is None and layout in ("torch_transposed", "keras_transposed")
 
 
 def fans(shape, layout, arguments):
     ins, outs, batch = axes_of(shape, layout, arguments)
-    fan_in = math.prod(n for axis, n in enumerate(shape) if axis not in outs + batch)
-    fan_out = math.prod(n for axis, n in enumerate(shape) if axis not in ins + batch)
-    return fan_in, fan_out
+    kernel = math.prod(n for axis, n in enumerate(shape) if axis not in ins + outs + batch)
+    inputs, outputs = (math.prod(shape[axis] for axis in axes) for axes in (ins, outs))
+    if transposed(layout, arguments):
+        return inputs // arguments["groups"] * kernel, outputs * kernel
+    return inputs * kernel, outputs // arguments["groups"] * kernel
 
 
 def fan(mode, fan_in, fan_out):
@@ -118,7 +136,17 @@ def square(nonlinearity, a):
     return 2 / (1 + a * a) if nonlinearity == "leaky_relu" else SQUARES[nonlinearity]
 
 
-def scaled(distribution, s, n):
+def cut_std(low, high):
+    """The standard deviation of the standard normal between two bounds, rounded to float64 once."""
+    with mpmath.workprec(200):
+        a, b = mpmath.mpf(low), mpmath.mpf(high)
+        mass = mpmath.ncdf(b) - mpmath.ncdf(a)
+        mean = (mpmath.npdf(a) - mpmath.npdf(b)) / mass
+        edges = sum(sign * x * mpmath.npdf(x) for sign, x in ((1, a), (-1, b)) if mpmath.isfinite(x))
+        return float(mpmath.sqrt(1 + edges / mass - mean**2))
+
+
+def scaled(distribution, s, n, cut):
     """The distribution's parameters, in the order of docs/stream.md's rows."""
     if distribution == "uniform":
         bound = math.sqrt((3 * s) / n)
@@ -126,7 +154,7 @@ def scaled(distribution, s, n):
     std = math.sqrt(s / n)
     if distribution == "normal":
         return 0.0, std
-    return -2.0, 2.0, 0.0, std / 0.87962566103423978
+    return -cut, cut, 0.0, std / (0.87962566103423978 if cut == 2 else cut_std(-cut, cut))
 
 
 def parameters(name, arguments, shape, layout):
@@ -136,7 +164,8 @@ def parameters(name, arguments, shape, layout):
     if name in ("uniform", "normal"):
         return name, tuple(a[key] for key in DEFAULTS[name])
     if name == "truncated_normal":
-        return name, (a["low"], a["high"], a["mean"], a["std"])
+        scale = a["std"] / cut_std(a["low"], a["high"]) if a["keep_std"] else a["std"]
+        return name, (a["low"], a["high"], a["mean"], scale)
     s, mode = 1.0, "fan_in"
     if kind == "variance":
         distribution, s, mode = a["distribution"], a["scale"], a["mode"]
@@ -145,7 +174,7 @@ def parameters(name, arguments, shape, layout):
     elif kind == "kaiming":
         s, mode = square(a["nonlinearity"], a["a"]), a["mode"]
     n = fan(mode, *fans(shape, layout, arguments))
-    return distribution, scaled(distribution, s, n or 1.0)
+    return distribution, scaled(distribution, s, n or 1.0, a.get("cut", 2.0))
 
 
 # ---- values ----
@@ -196,12 +225,14 @@ def identity(name, arguments, shape, layout, one):
         for i in range(min(shape)):
             out[i, i] = one
         return out.ravel()
-    (ins,), (outs,), _ = axes_of(shape, layout, arguments)
-    each = shape[outs] // arguments["groups"]
-    for channel in range(shape[outs]):
-        if channel % each < shape[ins]:
+    (others,), (own,), _ = axes_of(shape, layout, arguments)
+    if transposed(layout, arguments):
+        others, own = own, others
+    each = shape[own] // arguments["groups"]
+    for channel in range(shape[own]):
+        if channel % each < shape[others]:
             place = [n // 2 for n in shape]
-            place[outs], place[ins] = channel, channel % each
+            place[own], place[others] = channel, channel % each
             out[tuple(place)] = one
     return out.ravel()
 
