@@ -159,8 +159,8 @@ def test_subnormals_survive_flushing(tag, mode):
     ],
 )
 def test_no_error_state_of_the_callers_reaches_an_initialiser(spec, dtype, state, how):
-    expected = init.get(spec)((20, 30), rng=0, dtype=dtype)
+    expected = init.get(spec)((20, 30), rng=default_rng(0), dtype=dtype)
     with np.errstate(**{state: how}), warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert init.get(spec)((20, 30), rng=0, dtype=dtype).tobytes() == expected.tobytes()
+        assert init.get(spec)((20, 30), rng=default_rng(0), dtype=dtype).tobytes() == expected.tobytes()
         init.get(spec).plan((20, 30), dtype=dtype)
