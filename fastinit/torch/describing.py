@@ -12,7 +12,7 @@ from .hooks import HOOKED, spec_of
 from .tracker import Call, Geometry, Ref, covers, name_of
 from .values import NoValue, value_of
 
-__all__ = ["Described", "Event", "Unclear", "describe", "events_of", "truncated"]
+__all__ = ["INEXACT", "Described", "Event", "Unclear", "describe", "events_of", "truncated"]
 
 
 class Unclear(Exception):
@@ -57,6 +57,8 @@ _ARITHMETIC = {"mul": "*", "div": "/", "true_divide": "/", "add": "+", "sub": "-
 _FUNCTIONS = {"neg": "negative", "erfinv": "erfinv"} | {
     name: name for name in ("exp", "expm1", "log", "log1p", "reciprocal", "sqrt", "square")
 }
+#: Kinds that torch and NumPy compute with other last bits.
+INEXACT = {*_FUNCTIONS.values(), "inverse_softplus"}
 _NOTHING = (("*", (1.0,)), ("/", (1.0,)), ("+", (0.0,)), ("-", (0.0,)))
 _SQRT2 = math.sqrt(2.0)
 

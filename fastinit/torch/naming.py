@@ -15,7 +15,7 @@ from fastinit.checkpoint import TensorSpec
 from fastinit.checkpoint.recipe import checked_seed
 from fastinit.random import PCG64, Generator
 
-from .describing import Event, Unclear, describe, events_of, truncated
+from .describing import INEXACT, Event, Unclear, describe, events_of, truncated
 from .filling import fill
 from .hooks import active, own_arguments
 from .names import check_parameters, named_tensors, spec_of
@@ -119,11 +119,36 @@ class Live(Tracker):
             if target.is_meta or any(outer._named(target) for outer in self._outer):
                 self._used.update(map(id, (call, *_draws_in(call))))
             return call.function(*args, **kwargs)
+        if (found := self._inexact(call, target, named[1])) is not None:
+            self._fill(*named, None, named[1], found)
+            return target
         events = self._events(call, target)
         if events is None:
             return super().perform(call, target, args, kwargs)
         self._fill(*named, call.target, target, events)
         return target
+
+    def _inexact(self, call: Call, target: torch.Tensor, owner: torch.Tensor) -> list[Event] | None:
+        """Return the events of all of a named tensor, if an operation such as log makes random values.
+
+        torch's log differs from the recording's in the last bits, so all is filled as the recording does.
+        """
+        if not (call.random or self.history(target)) or not self._names_inexact(call):
+            return None
+        overwrites = name_of(call.function) == "copy_" and covers(call.target, call.size)
+        before = () if overwrites else self.history(target)
+        try:
+            events = describe((*before, call), Geometry.of(owner)).events
+        except Unclear:
+            return None
+        return events if events and (events[0].kind, events[0].where) == ("=", None) else None
+
+    def _names_inexact(self, call: Call) -> bool:
+        """Whether an operation in place computes, or copies, what torch computes with last bits of its own."""
+        try:
+            return any(event.kind in INEXACT for event in events_of([call]))
+        except Unclear:
+            return False
 
     def _events(self, call: Call, target: torch.Tensor) -> list[Event] | None:
         """Return the events by which to fill a named tensor, or None if torch does the operation."""

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from fastinit import init
+from fastinit import checkpoint, init
 from fastinit.random import PCG64, Generator
-from fastinit.torch import by_name
+from fastinit.torch import by_name, record
 
 BOUND = 5**-0.5
 
@@ -267,6 +267,37 @@ def test_the_outer_context_sees_what_the_inner_has_no_name_for(law):
             code(each.weight)
     assert torch.equal(outer.weight, expected[0].weight)
     assert torch.equal(inner.weight, expected[1].weight)
+
+
+def inverse_softplus(weight):
+    weight.uniform_(0.001, 0.1)
+    weight.copy_(weight + torch.log(-torch.expm1(-weight)))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        lambda w: w.uniform_(1, 16).log_(),
+        lambda w: w.normal_().exp_().mul_(0.5),
+        lambda w: w.copy_(w.uniform_().sqrt()),
+        lambda w: (w.uniform_(1, 16), w[:20].log_()),
+        lambda w: (w.uniform_(1, 16), w.t().log1p_(), w[3].zero_(), w.expm1_()),
+        lambda w: w.copy_(torch.log(w.uniform_(1, 16))),
+        inverse_softplus,
+    ],
+)
+def test_functions_of_draws_have_the_bits_of_the_recording(code):
+    class Module(nn.Linear):
+        def init_weights(self):
+            with torch.no_grad():
+                code(self.weight)
+                self.bias.zero_()
+
+    module = Module(100, 40)
+    tensors = dict(checkpoint.tensors(record(module), seed=7))
+    with by_name(module, 7):
+        module.init_weights()
+    assert module.weight.detach().numpy().tobytes() == tensors["weight"].tobytes()
 
 
 def test_autograd_sees_the_write():
