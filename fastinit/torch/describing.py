@@ -58,7 +58,7 @@ _FUNCTIONS = {"neg": "negative", "erfinv": "erfinv"} | {
     name: name for name in ("exp", "expm1", "log", "log1p", "reciprocal", "sqrt", "square")
 }
 #: Kinds that torch and NumPy compute with other last bits.
-INEXACT = {*_FUNCTIONS.values(), "inverse_softplus"}
+INEXACT = {*_FUNCTIONS.values(), "inverse_softplus"} - {"erfinv", "negative"}
 _NOTHING = (("*", (1.0,)), ("/", (1.0,)), ("+", (0.0,)), ("-", (0.0,)))
 _SQRT2 = math.sqrt(2.0)
 

@@ -144,7 +144,7 @@ class Live(Tracker):
         return events if events and (events[0].kind, events[0].where) == ("=", None) else None
 
     def _names_inexact(self, call: Call) -> bool:
-        """Whether an operation in place computes, or copies, what torch computes with last bits of its own."""
+        """Whether an operation in place computes or copies what torch computes with other last bits."""
         try:
             return any(event.kind in INEXACT for event in events_of([call]))
         except Unclear:
