@@ -6,12 +6,13 @@ import numpy as np
 
 cimport numpy as cnp
 from libc.stdint cimport uint32_t, uint64_t
+from libc.stdlib cimport free
 from numpy.random cimport BitGenerator
 
-from fastinit._dispatch cimport draws
+from fastinit._dispatch cimport draws, init_ahead
 from fastinit._kernels cimport (
-    FI_DXSM, FI_XSL_RR, fi_advance_by, fi_high, fi_inc, fi_low, fi_next32, fi_next64, fi_next_double,
-    fi_pcg64, fi_seed, fi_set_u128, fi_state, fi_u128,
+    FI_DXSM, FI_XSL_RR, fi_advance_by, fi_ahead, fi_ahead32, fi_ahead64, fi_ahead_double, fi_high, fi_inc,
+    fi_low, fi_pcg64, fi_seed, fi_set_u128, fi_settled, fi_state, fi_u128,
 )
 
 cnp.import_array()
@@ -22,15 +23,15 @@ _JUMP = 0x9E3779B97F4A7C15F39CC0605CEDC835
 
 
 cdef uint64_t next_uint64(void *state) noexcept nogil:
-    return fi_next64(<fi_pcg64 *>state)
+    return fi_ahead64(<fi_ahead *>state)
 
 
 cdef uint32_t next_uint32(void *state) noexcept nogil:
-    return fi_next32(<fi_pcg64 *>state)
+    return fi_ahead32(<fi_ahead *>state)
 
 
 cdef double next_double(void *state) noexcept nogil:
-    return fi_next_double(<fi_pcg64 *>state)
+    return fi_ahead_double(<fi_ahead *>state)
 
 
 cdef object as_int(fi_u128 x):
@@ -61,23 +62,35 @@ cdef class LCG128(BitGenerator):
 
     def __init__(self, seed=None):
         BitGenerator.__init__(self, seed)
-        self.generator.variant = self._variant
-        self._bitgen.state = <void *>&self.generator
+        init_ahead(&self.ahead)
+        self.ahead.generator.variant = self._variant
+        self._bitgen.state = <void *>&self.ahead
         self._bitgen.next_uint64 = next_uint64
         self._bitgen.next_uint32 = next_uint32
         self._bitgen.next_double = next_double
         self._bitgen.next_raw = next_uint64
         words = self._seed_seq.generate_state(4, np.uint64)
-        fi_seed(&self.generator, <const uint64_t *>cnp.PyArray_DATA(words))
+        fi_seed(fi_settled(&self.ahead), <const uint64_t *>cnp.PyArray_DATA(words))
+
+    def __dealloc__(self):
+        free(self.ahead.block)
+
+    cdef int read_position(self, fi_pcg64 *position) except -1:
+        """Write the position. Nothing is read ahead afterwards."""
+        with self.lock:
+            position[0] = fi_settled(&self.ahead)[0]
+        return 0
 
     @property
     def state(self):
         """The state as the dict of NumPy's class of the same name."""
+        cdef fi_pcg64 position
+        self.read_position(&position)
         return {
             "bit_generator": type(self).__name__,
-            "state": {"state": as_int(fi_state(&self.generator)), "inc": as_int(fi_inc(&self.generator))},
-            "has_uint32": self.generator.has_uint32,
-            "uinteger": self.generator.uinteger,
+            "state": {"state": as_int(fi_state(&position)), "inc": as_int(fi_inc(&position))},
+            "has_uint32": position.has_uint32,
+            "uinteger": position.uinteger,
         }
 
     @state.setter
@@ -87,7 +100,8 @@ cdef class LCG128(BitGenerator):
         name = type(self).__name__
         if value.get("bit_generator", "") != name:
             raise ValueError(f"state must be for a {name} RNG, not {value.get('bit_generator')!r}")
-        read_state(&self.generator, value)
+        with self.lock:
+            read_state(fi_settled(&self.ahead), value)
 
     def advance(self, delta):
         """Move `delta` draws forward in O(log delta), or backward if it is negative; drop a buffered half.
@@ -102,9 +116,12 @@ cdef class LCG128(BitGenerator):
         bit generator
             This one.
         """
-        advance(&self.generator, delta)
-        self.generator.has_uint32 = 0
-        self.generator.uinteger = 0
+        cdef fi_pcg64 *generator
+        with self.lock:
+            generator = fi_settled(&self.ahead)
+            advance(generator, delta)
+            generator.has_uint32 = 0
+            generator.uinteger = 0
         return self
 
     def jumped(self, jumps=1):
@@ -119,8 +136,38 @@ cdef class LCG128(BitGenerator):
         """
         cdef LCG128 other = type(self)(0)
         other._seed_seq = self._seed_seq
-        other.generator = self.generator
+        self.read_position(&other.ahead.generator)
         return other.advance(_JUMP * int(jumps))
+
+    def random_raw(self, size=None, output=True):
+        """Return the next draws as uint64, as `numpy.random.BitGenerator.random_raw` does.
+
+        Parameters
+        ----------
+        size : int or tuple of int, optional
+            Shape of the result; one int by default.
+        output : bool, optional
+            False returns None, for benchmarks.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastinit.random import PCG64
+        >>> bool((PCG64(7).random_raw(5) == np.random.PCG64(7).random_raw(5)).all())
+        True
+        """
+        if size is None or not output:
+            return super().random_raw(size, output)
+        out = np.empty(size, np.uint64)
+        cdef fi_pcg64 *generator
+        cdef uint64_t *target = <uint64_t *>cnp.PyArray_DATA(out)
+        cdef size_t n = out.size
+        with self.lock:
+            generator = fi_settled(&self.ahead)
+            with nogil:
+                draws(generator, target, 0, n)
+                fi_advance_by(generator, 0, n)
+        return out
 
     def draws(self, size, start=0):
         """Return draws [start, start + size) as uint64, from the current position, which stays.
@@ -139,13 +186,12 @@ cdef class LCG128(BitGenerator):
         True
         """
         cdef fi_pcg64 position
+        self.read_position(&position)
         out = np.empty(size, np.uint64)
         if out.ndim != 1:
             raise TypeError(f"size must be an integer, not {size!r}")
         cdef uint64_t *target = <uint64_t *>cnp.PyArray_DATA(out)
         cdef size_t n = out.size
-        with self.lock:
-            position = self.generator
         advance(&position, start)
         with nogil:
             draws(&position, target, 0, n)

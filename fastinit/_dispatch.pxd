@@ -1,7 +1,8 @@
 from libc.stdint cimport uint64_t
 
 from fastinit._kernels cimport (
-    fi_activation, fi_activation_op, fi_dist, fi_dtype, fi_params, fi_pcg64, fi_source,
+    fi_activation, fi_activation_op, fi_ahead, fi_attempt, fi_bounds, fi_dist, fi_dtype, fi_finish, fi_params,
+    fi_pcg64, fi_source,
 )
 
 cdef void fill(const fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, const fi_params *params,
@@ -12,6 +13,10 @@ cdef void fill_each(fi_pcg64 *generator, const fi_source *source, fi_dist dist, 
                     const double **arguments, void *out, size_t n) noexcept nogil
 cdef void consume(fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, size_t n) noexcept nogil
 cdef void draws(const fi_pcg64 *generator, uint64_t *out, size_t start, size_t n) noexcept nogil
+cdef void init_ahead(fi_ahead *ahead) noexcept nogil
+cdef int attempt_fill(fi_ahead *ahead, fi_attempt attempt, void *out, size_t n, const fi_bounds *bounds,
+                      fi_finish *finish, void *bitgen) noexcept nogil
+cdef void affine(fi_dtype dtype, void *out, const float *x, size_t n, float loc, float scale) noexcept nogil
 cdef int prepare(fi_params *params, const fi_params *like, fi_dist dist, fi_dtype dtype,
                  const double *arguments) noexcept nogil
 cdef void set_alpha_dropout(fi_activation *params, double p) noexcept nogil

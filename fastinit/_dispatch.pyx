@@ -6,9 +6,10 @@ from libc.stdint cimport uint64_t
 
 from fastinit._kernels cimport (
     FI_ACTIVATIONS, FI_DISTS, FI_DTYPES, fi_activate, fi_activate_rows, fi_activation, fi_activation_info,
-    fi_activation_op, fi_alpha_dropout, fi_consume, fi_dist, fi_dist_info, fi_draws, fi_dtype,
-    fi_dtype_info, fi_enter_default_fp, fi_fill, fi_fill_each, fi_fill_from, fi_isa, fi_kernels,
-    fi_leave_default_fp, fi_params, fi_pcg64, fi_prepare, fi_select, fi_source, fi_sum_rows,
+    fi_activation_op, fi_affine, fi_ahead, fi_alpha_dropout, fi_attempt, fi_attempt_fill, fi_bounds,
+    fi_consume, fi_dist, fi_dist_info, fi_draws, fi_dtype, fi_dtype_info, fi_enter_default_fp, fi_fill,
+    fi_fill_each, fi_fill_from, fi_finish, fi_isa, fi_kernels, fi_leave_default_fp, fi_more, fi_params,
+    fi_pcg64, fi_prepare, fi_select, fi_source, fi_sum_rows,
 )
 
 cdef extern from *:
@@ -55,6 +56,19 @@ cdef void consume(fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, size_t n) n
 
 cdef void draws(const fi_pcg64 *generator, uint64_t *out, size_t start, size_t n) noexcept nogil:
     fi_draws(kernels, generator, out, start, n)
+
+
+cdef void init_ahead(fi_ahead *ahead) noexcept nogil:
+    ahead.kernels, ahead.more = kernels, fi_more
+
+
+cdef int attempt_fill(fi_ahead *ahead, fi_attempt attempt, void *out, size_t n, const fi_bounds *bounds,
+                      fi_finish *finish, void *bitgen) noexcept nogil:
+    return fi_attempt_fill(ahead, attempt, out, n, bounds, finish, bitgen)
+
+
+cdef void affine(fi_dtype dtype, void *out, const float *x, size_t n, float loc, float scale) noexcept nogil:
+    fi_affine(dtype, out, x, n, loc, scale)
 
 
 cdef int prepare(fi_params *params, const fi_params *like, fi_dist dist, fi_dtype dtype,

@@ -1,6 +1,6 @@
 # Written by `python -m tools.stubs`.
 from collections.abc import Sequence
-from typing import Any, Self, SupportsIndex, TypeAlias, overload
+from typing import Any, Literal, Self, SupportsIndex, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,59 @@ __all__ = ["Generator", "default_rng"]
 _Size: TypeAlias = SupportsIndex | Sequence[SupportsIndex] | None
 _Real: TypeAlias = float | np.floating[Any] | np.integer[Any] | np.bool[bool]
 _Like: TypeAlias = npt.ArrayLike
+_Normals: TypeAlias = Literal["box-muller", "ziggurat"]
 
 # A float if neither an array nor a size is given, else an array.
 class Generator(np.random.Generator):
+    def __init__(self, bit_generator: BitGenerator, normals: _Normals = "box-muller") -> None: ...
+    @property
+    def normals(self) -> _Normals: ...
+    @overload  # type: ignore[override]
+    def integers(
+        self,
+        low: int,
+        high: int | None = None,
+        size: None = None,
+        dtype: type[int] = ...,
+        endpoint: bool = False,
+        out: None = None,
+    ) -> int: ...
+    @overload
+    def integers(
+        self,
+        low: _Like,
+        high: _Like | None = None,
+        size: _Size = None,
+        dtype: type[np.int64] = ...,
+        endpoint: bool = False,
+        out: None = None,
+    ) -> npt.NDArray[np.int64]: ...
+    @overload
+    def integers(
+        self,
+        low: _Like,
+        high: _Like | None = None,
+        size: _Size = None,
+        dtype: npt.DTypeLike = ...,
+        endpoint: bool = False,
+        out: npt.NDArray[Any] | None = None,
+    ) -> npt.NDArray[Any]: ...
+    @overload
+    def standard_exponential(
+        self,
+        size: None = None,
+        dtype: npt.DTypeLike = ...,
+        method: Literal["zig", "inv"] = "zig",
+        out: None = None,
+    ) -> float: ...
+    @overload
+    def standard_exponential(
+        self,
+        size: _Size = None,
+        dtype: npt.DTypeLike = ...,
+        method: Literal["zig", "inv"] = "zig",
+        out: npt.NDArray[Any] | None = None,
+    ) -> npt.NDArray[Any]: ...
     def spawn(self, n_children: int) -> list[Self]: ...  # type: ignore[override]
     def fold_in(self, key: str | int | np.integer[Any]) -> Self: ...
     @overload  # type: ignore[override]
@@ -56,6 +106,18 @@ class Generator(np.random.Generator):
     @overload
     def uniform(self, low: _Like = 0.0, high: _Like = 1.0, size: _Size = None, dtype: npt.DTypeLike | None = ..., out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]: ...
     @overload
+    def exponential(self, scale: _Real = 1.0, size: None = None, dtype: npt.DTypeLike | None = ..., out: None = None) -> float: ...
+    @overload
+    def exponential(self, scale: _Like = 1.0, size: _Size = None, dtype: Float64 = ..., out: None = None) -> npt.NDArray[np.float64]: ...
+    @overload
+    def exponential(self, scale: _Like = 1.0, size: _Size = None, dtype: Float16 = ..., out: None = None) -> npt.NDArray[np.float16]: ...
+    @overload
+    def exponential(self, scale: _Like = 1.0, size: _Size = None, dtype: Float32 = ..., out: None = None) -> npt.NDArray[np.float32]: ...
+    @overload
+    def exponential(self, scale: _Like = 1.0, size: _Size = None, dtype: npt.DTypeLike | None = ..., *, out: Out) -> Out: ...
+    @overload
+    def exponential(self, scale: _Like = 1.0, size: _Size = None, dtype: npt.DTypeLike | None = ..., out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]: ...
+    @overload
     def normal(self, loc: _Real = 0.0, scale: _Real = 1.0, size: None = None, dtype: npt.DTypeLike | None = ..., out: None = None) -> float: ...
     @overload
     def normal(self, loc: _Like = 0.0, scale: _Like = 1.0, size: _Size = None, dtype: Float64 = ..., out: None = None) -> npt.NDArray[np.float64]: ...
@@ -81,4 +143,5 @@ class Generator(np.random.Generator):
     def truncated_normal(self, low: _Like, high: _Like, loc: _Like = 0.0, scale: _Like = 1.0, size: _Size = None, dtype: npt.DTypeLike | None = ..., out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]: ...
 def default_rng(
     seed: npt.ArrayLike | ISeedSequence | BitGenerator | np.random.Generator | RandomState | None = None,
+    normals: _Normals = "box-muller",
 ) -> Generator: ...

@@ -8,20 +8,22 @@ from fastinit._broadcast cimport (
     affine, broadcast, check_bounds, check_ranges, check_scale, check_scales, is_scalar, sample_each,
 )
 from fastinit._kernels cimport (
-    FI_NORMAL, FI_TRUNCATED_NORMAL, FI_UNIFORM, fi_dtype, fi_is_wide, fi_params,
+    FI_NORMAL, FI_TRUNCATED_NORMAL, FI_UNIFORM, FI_ZIGGURAT_NORMAL_F64, fi_dtype, fi_is_wide, fi_params,
 )
+from fastinit._numpy_bits cimport sample_ziggurat
 from fastinit._output cimport code_of, dtype_of, sample
 from fastinit._sampling cimport Source, set_params
 
 from fastinit._bit_generator import PCG64
+from fastinit._inherited import Inherited
 
 __all__ = ["Generator", "default_rng"]
 
 cdef object FLOAT64 = np.float64
 
 
-class Generator(np.random.Generator):
-    """Generator(bit_generator)
+class Generator(Inherited):
+    """Generator(bit_generator, normals="box-muller")
 
     NumPy's `numpy.random.Generator` with the distributions of neural-network weights, made faster.
 
@@ -34,6 +36,9 @@ class Generator(np.random.Generator):
     ----------
     bit_generator : BitGenerator
         One of fastinit or NumPy. PCG64 and PCG64DXSM of either fill at full speed.
+    normals : {"box-muller", "ziggurat"}, optional
+        How `standard_normal`, `normal` and `multivariate_normal` are made: by the Box-Muller transform, for
+        which an element needs no other, or by NumPy's ziggurat, with NumPy's bits.
 
     See Also
     --------
@@ -46,57 +51,6 @@ class Generator(np.random.Generator):
     >>> rng.standard_normal(3, dtype="float32").shape
     (3,)
     """
-
-    def __init__(self, bit_generator):
-        super().__init__(bit_generator)
-        self._source = Source(self.bit_generator)
-
-    def __reduce__(self):
-        return _over, (type(self), self.bit_generator), self.__getstate__()
-
-    def __getstate__(self):
-        """Return the attributes, as `object.__getstate__` does, without what the bit generator makes."""
-        state = object.__getstate__(self)
-        attributes, slots = state if isinstance(state, tuple) else (state, None)
-        attributes = {name: value for name, value in attributes.items() if name != "_source"}
-        return (attributes, slots) if slots else attributes
-
-    def __setstate__(self, state):
-        attributes, slots = state if isinstance(state, tuple) else (state, None)
-        self.__dict__.update(attributes)
-        for name, value in (slots or {}).items():
-            setattr(self, name, value)
-
-    def _twin(self, bit_generator):
-        """Return a generator over another bit generator, with the class and attributes of this one."""
-        twin = _over(type(self), bit_generator)
-        twin.__setstate__(self.__getstate__())
-        return twin
-
-    def spawn(self, n_children):
-        """Return new generators with independent streams, as `numpy.random.Generator.spawn` does.
-
-        Parameters
-        ----------
-        n_children : int
-
-        Returns
-        -------
-        list of Generator
-            With the class and attributes of this one, whose constructor is not called.
-
-        Raises
-        ------
-        TypeError
-            The bit generator has no SeedSequence.
-
-        Examples
-        --------
-        >>> from fastinit.random import default_rng
-        >>> len(default_rng(7).spawn(3))
-        3
-        """
-        return [self._twin(each) for each in self.bit_generator.spawn(n_children)]
 
     def random(self, size=None, dtype=np.float64, out=None):
         """Uniform values in [0, 1).
@@ -215,6 +169,10 @@ class Generator(np.random.Generator):
         """
         cdef fi_params params
         cdef fi_dtype code = code_of(dtype, "standard_normal")
+        if (<Source>self._source).ziggurat:
+            if size is None and out is None and fi_is_wide(code):
+                return super().standard_normal()
+            return sample_ziggurat(self._source, FI_ZIGGURAT_NORMAL_F64, code, -0.0, 1.0, size, out)
         set_params(&params, FI_NORMAL, code, [0.0, 1.0])
         return sample(self._source, FI_NORMAL, code, &params, size, out)
 
@@ -250,6 +208,10 @@ class Generator(np.random.Generator):
         if is_scalar(loc) and is_scalar(scale):
             a, b = float(loc), float(scale)
             check_scale(b)
+            if (<Source>self._source).ziggurat:
+                if size is None and out is None and fi_is_wide(code):
+                    return super().normal(a, b)
+                return sample_ziggurat(self._source, FI_ZIGGURAT_NORMAL_F64, code, a, b, size, out)
             set_params(&params, FI_NORMAL, code, [a, b])
             return sample(self._source, FI_NORMAL, code, &params, size, out)
         (locs, scales), shape = broadcast((loc, scale), size, out, code)
@@ -355,21 +317,16 @@ class Generator(np.random.Generator):
         return self._twin(type(self.bit_generator)(child))
 
 
-def _over(cls, bit_generator):
-    """Return a generator of a class without a call of the class's own constructor."""
-    rng = np.random.Generator.__new__(cls)
-    Generator.__init__(rng, bit_generator)
-    return rng
-
-
-def default_rng(seed=None):
+def default_rng(seed=None, normals="box-muller"):
     """Return a Generator over fastinit's PCG64.
 
     Parameters
     ----------
     seed : {None, int, array_like of int, SeedSequence, BitGenerator, Generator, RandomState}, optional
         As for `numpy.random.default_rng`; None takes entropy from the system. A BitGenerator, or that of a
-        NumPy Generator, is wrapped. A fastinit Generator is returned itself.
+        NumPy Generator, is wrapped. A fastinit Generator with such normals is returned itself.
+    normals : {"box-muller", "ziggurat"}, optional
+        As for `Generator`.
 
     Examples
     --------
@@ -379,12 +336,12 @@ def default_rng(seed=None):
     >>> default_rng(7).random() == default_rng(7).random()
     True
     """
-    if isinstance(seed, Generator):
+    if isinstance(seed, Generator) and seed.normals == normals:
         return seed
     if isinstance(seed, np.random.BitGenerator):
-        return Generator(seed)
+        return Generator(seed, normals)
     if isinstance(seed, np.random.Generator):
-        return Generator(seed.bit_generator)
+        return Generator(seed.bit_generator, normals)
     if isinstance(seed, np.random.RandomState):
-        return Generator(seed._bit_generator)
-    return Generator(PCG64(seed))
+        return Generator(seed._bit_generator, normals)
+    return Generator(PCG64(seed), normals)

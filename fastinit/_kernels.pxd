@@ -31,6 +31,9 @@ cdef extern from "fastinit.h" nogil:
     struct fi_activation_row "":
         const char *name
         int operands, extra, sums
+    struct fi_attempt_row "":
+        size_t value
+    const fi_attempt_row *fi_attempt_info
     const fi_dtype_row *fi_dtype_info
     const fi_dist_row *fi_dist_info
     const fi_activation_row *fi_activation_info
@@ -46,6 +49,27 @@ cdef extern from "fastinit.h" nogil:
         size_t period
     ctypedef struct fi_kernels:
         const char *name
+    enum fi_attempt:
+        FI_ZIGGURAT_NORMAL_F64
+        FI_ZIGGURAT_NORMAL_F32
+        FI_ZIGGURAT_EXPONENTIAL_F64
+        FI_ZIGGURAT_EXPONENTIAL_F32
+        FI_BOUNDED_8
+        FI_BOUNDED_16
+        FI_BOUNDED_32
+        FI_BOUNDED_32_AS_64
+        FI_BOUNDED_64
+        FI_ATTEMPTS
+    ctypedef struct fi_bounds:
+        uint64_t span, threshold, offset
+    ctypedef struct fi_block:
+        pass
+    ctypedef struct fi_ahead:
+        fi_pcg64 generator
+        const fi_kernels *kernels
+        uint64_t (*more)(fi_ahead *ahead) noexcept nogil
+        fi_block *block
+    ctypedef void fi_finish(void *bitgen, void *out) noexcept nogil
     ctypedef struct fi_source:
         void *state
         uint64_t (*next_uint64)(void *state) noexcept nogil
@@ -67,6 +91,10 @@ cdef extern from "fastinit.h" nogil:
     void fi_consume(fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, size_t n) noexcept
     void fi_draws(const fi_kernels *kernels, const fi_pcg64 *generator, uint64_t *out, size_t start,
                   size_t n) noexcept
+    void fi_affine(fi_dtype dtype, void *out, const float *x, size_t n, float loc, float scale) noexcept
+    uint64_t fi_more(fi_ahead *ahead) noexcept
+    int fi_attempt_fill(fi_ahead *ahead, fi_attempt attempt, void *out, size_t n, const fi_bounds *bounds,
+                        fi_finish *finish, void *bitgen) noexcept
     void fi_alpha_dropout(fi_activation *params, double p) noexcept
     void fi_activate(const fi_kernels *kernels, fi_activation_op op, fi_dtype dtype,
                      const fi_activation *params, const fi_pcg64 *generator, void *out,
@@ -97,7 +125,8 @@ cdef extern from *:
     uint64_t fi_low(fi_u128 x) nogil
     void fi_set_u128(fi_u128 target, uint64_t hi, uint64_t lo) nogil
     void fi_advance_by(fi_pcg64 *g, uint64_t hi, uint64_t lo) nogil
-    uint64_t fi_next64(fi_pcg64 *g) nogil
-    uint32_t fi_next32(fi_pcg64 *g) nogil
-    double fi_next_double(fi_pcg64 *g) nogil
+    uint64_t fi_ahead64(fi_ahead *a) nogil
+    uint32_t fi_ahead32(fi_ahead *a) nogil
+    double fi_ahead_double(fi_ahead *a) nogil
+    fi_pcg64 *fi_settled(fi_ahead *a) nogil
     void fi_seed(fi_pcg64 *g, const uint64_t *words) nogil

@@ -3,5 +3,7 @@ from fastinit._sampling cimport Source
 
 cdef fi_dtype code_of(dtype, name) except *
 cdef object dtype_of(fi_dtype code)
+cdef object new_array(size, fi_dtype code)
+cdef object as_float(const void *value, fi_dtype dtype)
 cdef int check_out(out, fi_dtype code, size, bint fortran) except -1
 cdef object sample(Source source, fi_dist dist, fi_dtype code, const fi_params *params, size, out)

@@ -16,8 +16,8 @@ from fastinit._dispatch cimport (
     consume as advance, draws, fill as fill_range, fill_each as fill_range_each, fill_from, prepare,
 )
 from fastinit._kernels cimport (
-    FI_DISTS, FI_DXSM, FI_F32, FI_PARAMETERS, FI_XSL_RR, fi_dist, fi_dist_info, fi_dtype, fi_itemsize,
-    fi_params, fi_pcg64, fi_source,
+    FI_DISTS, FI_DXSM, FI_F32, FI_NORMAL, FI_PARAMETERS, FI_XSL_RR, fi_dist, fi_dist_info, fi_dtype,
+    fi_itemsize, fi_params, fi_pcg64, fi_settled, fi_source,
 )
 
 from fastinit._dispatch import DISTRIBUTIONS, DTYPES
@@ -169,10 +169,11 @@ cdef class Source:
         self.bit_generator = bit_generator
         self.lock = bit_generator.lock
         cdef bitgen_t *bitgen = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
+        self.bitgen = bitgen
         self.foreign = fi_source(bitgen.state, bitgen.next_uint64, bitgen.next_uint32, bitgen.next_double)
         self.numpy_variant = -1
         if isinstance(bit_generator, LCG128):
-            self.own = &(<LCG128>bit_generator).generator
+            self.own = &(<LCG128>bit_generator).ahead
         elif type(bit_generator) is np.random.PCG64:
             self.numpy_variant = FI_XSL_RR
         elif type(bit_generator) is np.random.PCG64DXSM:
@@ -181,7 +182,7 @@ cdef class Source:
     cdef int peek(self, fi_pcg64 *position) except -1:
         """Read the position; the caller holds the lock."""
         if self.own != NULL:
-            position[0] = self.own[0]
+            position[0] = fi_settled(self.own)[0]
             return 0
         if self.numpy_variant < 0:
             raise TypeError(f"{type(self.bit_generator).__name__} cannot be read at any position: "
@@ -195,7 +196,7 @@ cdef class Source:
         with self.lock:
             self.peek(before)
             if self.own != NULL:
-                advance(self.own, dist, dtype, n)
+                advance(&self.own.generator, dist, dtype, n)
             else:
                 after = before[0]
                 advance(&after, dist, dtype, n)
@@ -204,10 +205,12 @@ cdef class Source:
 
     cdef int fill(self, void *out, size_t n, fi_dist dist, fi_dtype dtype, const fi_params *params) except -1:
         cdef fi_pcg64 before
+        cdef fi_pcg64 *generator
         if self.own != NULL and n < FEW:
             with self.lock:
-                fill_range(self.own, dist, dtype, params, out, 0, n)
-                advance(self.own, dist, dtype, n)
+                generator = fi_settled(self.own)
+                fill_range(generator, dist, dtype, params, out, 0, n)
+                advance(generator, dist, dtype, n)
         elif self.own != NULL or self.numpy_variant >= 0 and n >= FEW:
             self.take(dist, dtype, n, &before)
             fill_all(&before, dist, dtype, params, out, n)
@@ -242,10 +245,17 @@ cdef class Source:
         return 0
 
 
+cdef LCG128 twin_of(Source source):
+    """Return fastinit's bit generator at the position of NumPy's; the caller holds the lock."""
+    cdef LCG128 ours = _OURS[type(source.bit_generator)](0)
+    source.peek(&ours.ahead.generator)
+    return ours
+
+
 cdef object set_state(bit_generator, fi_pcg64 *position):
     """Move a bit generator of NumPy's to a position, through our generator with the same state dict."""
     cdef LCG128 ours = _OURS[type(bit_generator)](0)
-    ours.generator = position[0]
+    ours.ahead.generator = position[0]
     bit_generator.state = ours.state
 
 
@@ -266,8 +276,16 @@ cdef void *data_of(out, fi_dtype dtype, size_t n) except NULL:
     return cnp.PyArray_DATA(array)
 
 
-cdef int read_position(rng, fi_pcg64 *position) except -1:
+cdef Source source_of(rng, fi_dist dist):
+    """Return the source of a generator. Refuse normals of a ziggurat, which have no place of their own."""
     cdef Source source = rng._source
+    if source.ziggurat and dist == FI_NORMAL:
+        raise ValueError("an initialiser's normals are made by Box-Muller, so that an element needs no "
+                         "other: give a generator with normals='box-muller'")
+    return source
+
+
+cdef int read_position(Source source, fi_pcg64 *position) except -1:
     with source.lock:
         source.peek(position)
     return 0
@@ -284,7 +302,7 @@ def fill(rng, out, str distribution, str tag, *parameters):
     cdef size_t n = out.size
     cdef void *target = data_of(out, dtype, n)
     set_parameters(&params, dist, dtype, parameters)
-    (<Source>rng._source).fill(target, n, dist, dtype, &params)
+    source_of(rng, dist).fill(target, n, dist, dtype, &params)
 
 
 def fill_at(rng, out, size_t start, str distribution, str tag, *parameters):
@@ -299,7 +317,7 @@ def fill_at(rng, out, size_t start, str distribution, str tag, *parameters):
     cdef size_t n = out.size
     cdef void *target = data_of(out, dtype, n)
     set_parameters(&params, dist, dtype, parameters)
-    read_position(rng, &position)
+    read_position(source_of(rng, dist), &position)
     with nogil:
         fill_range(&position, dist, dtype, &params, target, start, n)
 
@@ -334,7 +352,7 @@ def fill_block(rng, out, shape, block, str distribution, str tag, *parameters):
     cdef size_t n = math.prod(map(len, ranges))
     job.out = <char *>data_of(out, job.dtype, n)
     set_parameters(&job.params, job.dist, job.dtype, parameters)
-    read_position(rng, &job.generator)
+    read_position(source_of(rng, job.dist), &job.generator)
     if n == 0:
         return
     job.width, job.step = width, step
@@ -356,7 +374,7 @@ def words_at(rng, out, size_t start):
     cdef fi_pcg64 position
     cdef size_t i, word, n = out.size, skip = 0
     cdef uint32_t *target = <uint32_t *>data_of(out, FI_F32, n)
-    read_position(rng, &position)
+    read_position(rng._source, &position)
     if position.has_uint32 and n:
         if start == 0:
             target[0] = position.uinteger

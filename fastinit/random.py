@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy.random as _numpy
 
@@ -93,10 +94,16 @@ _replaced: list[Any] = []  # what each open context replaced; NumPy's own is fir
 
 
 @contextmanager
-def patch() -> Iterator[None]:
+def patch(normals: Literal["box-muller", "ziggurat"] = "ziggurat") -> Iterator[None]:
     """Context in which ``numpy.random.default_rng`` returns fastinit's Generator, for third-party code.
 
     The change affects every thread, until the last open context ends.
+
+    Parameters
+    ----------
+    normals : {"ziggurat", "box-muller"}, optional
+        As for `Generator`. The ziggurat has NumPy's numbers, which the code of others expects; Box-Muller is
+        faster on several threads.
 
     Examples
     --------
@@ -110,7 +117,7 @@ def patch() -> Iterator[None]:
     """
     with _lock:
         _replaced.append(_numpy.default_rng)
-        _numpy.default_rng = default_rng
+        _numpy.default_rng = functools.partial(default_rng, normals=normals)
     try:
         yield
     finally:

@@ -159,6 +159,37 @@ typedef struct fi_operands {
 typedef void fi_elementwise(const fi_operands *operands, size_t n, const fi_activation *params,
                             int nontemporal);
 
+/* Ways to make a value of a piece of the stream: of a draw, a word or a part of one. A piece may be rejected.
+ * The values are those of NumPy's C functions: X(NAME, kernel, bytes of a piece, bytes of a value). */
+#define FI_EACH_ATTEMPT(X)                                                                                   \
+    X(ZIGGURAT_NORMAL_F64, attempt_normal_f64, 8, 8)                                                         \
+    X(ZIGGURAT_NORMAL_F32, attempt_normal_f32, 4, 4)                                                         \
+    X(ZIGGURAT_EXPONENTIAL_F64, attempt_exponential_f64, 8, 8)                                               \
+    X(ZIGGURAT_EXPONENTIAL_F32, attempt_exponential_f32, 4, 4)                                               \
+    X(BOUNDED_8, attempt_bounded_8, 1, 1)                                                                    \
+    X(BOUNDED_16, attempt_bounded_16, 2, 2)                                                                  \
+    X(BOUNDED_32, attempt_bounded_32, 4, 4)                                                                  \
+    X(BOUNDED_32_AS_64, attempt_bounded_32_as_64, 4, 8)                                                      \
+    X(BOUNDED_64, attempt_bounded_64, 8, 8)
+
+#define FI_ATTEMPT_VALUE(NAME, kernel, piece, value) FI_##NAME,
+#define FI_ATTEMPT_INFO(NAME, kernel, piece, value) {piece, value},
+enum fi_attempt { FI_EACH_ATTEMPT(FI_ATTEMPT_VALUE) FI_ATTEMPTS };
+static const struct {
+    size_t piece, value; /* bytes */
+} fi_attempt_info[] = {FI_EACH_ATTEMPT(FI_ATTEMPT_INFO)};
+
+/* A bounded integer is offset + floor(piece * span / 2^b) for pieces of b bits, whose rest modulo 2^b is not
+ * below the threshold. */
+typedef struct fi_bounds {
+    uint64_t span, threshold, offset; /* span: 1 to 2^b; 0 means 2^64 */
+} fi_bounds;
+
+/* Makes values of n pieces in order. `room` is the most values, and becomes the number made. Returns the
+ * number of pieces used. A ziggurat's attempt ends before a piece that is not accepted at once. */
+typedef size_t fi_attempt_kernel(void *restrict out, size_t *room, const void *restrict pieces, size_t n,
+                                 const fi_bounds *bounds);
+
 /* An instruction set's kernels. A non-temporal one bypasses the cache; its output is 64-byte aligned. */
 typedef struct fi_kernels {
     const char *name;
@@ -170,6 +201,7 @@ typedef struct fi_kernels {
     /* Raw draws and uniform(0, 1) in one kernel; [1] is non-temporal. NULL: two kernels are as fast. */
     fi_raw *random[FI_VARIANTS][FI_DTYPES][2];
     fi_elementwise *activation[FI_ACTIVATIONS][FI_DTYPES];
+    fi_attempt_kernel *attempt[FI_ATTEMPTS];
     /* Copies, bypassing the cache; bytes is a multiple of 64, and dst is 64-byte aligned. */
     void (*copy_nontemporal)(void *restrict dst, const void *restrict src, size_t bytes);
     void (*fence)(void); /* makes non-temporal stores visible to other threads */
@@ -205,6 +237,39 @@ void fi_fill_each(const fi_kernels *kernels, fi_pcg64 *generator, const fi_sourc
 void fi_consume(fi_pcg64 *generator, enum fi_dist dist, enum fi_dtype dtype, size_t n);
 /* Writes 64-bit draws [start, start + n) from the generator's position, which stays. */
 void fi_draws(const fi_kernels *kernels, const fi_pcg64 *generator, uint64_t *out, size_t start, size_t n);
+
+/* A generator that reads ahead, for code that takes one draw at a call: draws that follow each other come
+ * from a block. Its position is that of the generator, `at` draws further. All zero but for the generator and
+ * `kernels` at first. */
+typedef struct fi_block {
+    _Alignas(64) uint64_t draws[FI_BLOCK];
+    fi_lanes lanes;
+} fi_block;
+typedef struct fi_ahead {
+    fi_pcg64 generator;
+    const fi_kernels *kernels;
+    uint64_t (*more)(struct fi_ahead *ahead); /* fi_more, for modules that do not link it */
+    fi_block *block;                          /* allocated with the first block; free() frees it */
+    uint32_t at, end;                         /* the next draw in the block and its end; 0 and 0: none */
+    uint32_t single;                          /* draws taken one by one since the last block or settling */
+    fi_u128 multiplier, increment;            /* of FI_BLOCK steps */
+} fi_ahead;
+
+/* Returns the next draw if the block has none. Many calls in a row read a block. */
+uint64_t fi_more(fi_ahead *ahead);
+/* Reads a block, if the block has no draw. Returns 0, or -1 if there is no memory for it. */
+int fi_read_ahead(fi_ahead *ahead);
+
+/* Makes one value from the next draws, as NumPy does where a ziggurat does not accept a draw at once. */
+typedef void fi_finish(void *bitgen, void *out);
+/* Writes n values in NumPy's bits, and leaves the generator where NumPy leaves it. A rejected piece goes to
+ * `finish`, with a bitgen_t of NumPy over `ahead`; if it is NULL, the piece is dropped. Returns 0, or -1 if
+ * there is no memory. */
+int fi_attempt_fill(fi_ahead *ahead, enum fi_attempt attempt, void *out, size_t n, const fi_bounds *bounds,
+                    fi_finish *finish, void *bitgen);
+
+/* Rounds loc + scale * x, computed in float32, to the dtype, once. */
+void fi_affine(enum fi_dtype dtype, void *out, const float *x, size_t n, float loc, float scale);
 
 /* Sets all parameters of alpha dropout with probability p in [0, 1]. */
 void fi_alpha_dropout(fi_activation *params, double p);

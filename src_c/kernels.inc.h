@@ -27,6 +27,7 @@ const fi_kernels *const CAT(fi_table, FI_NAME) = NULL;
 #include "bounds.inc.h"
 #include "truncated.inc.h"
 #include "activations.inc.h"
+#include "attempts.inc.h"
 
 #define OF_DTYPE(kernel, NAME, tag, T, F) [FI_##NAME] = kernel##_##tag,
 #define BY_DTYPE(kernel) {FI_EACH_DTYPE(OF_DTYPE, kernel)}
@@ -54,6 +55,12 @@ static const fi_kernels kernels = {
         {
 #define X(NAME, name, operands, extra, sums) [FI_##NAME] = BY_DTYPE(name##_kernel),
 #include "activations.def"
+        },
+    .attempt =
+        {
+#define X(NAME, kernel, piece, value) [FI_##NAME] = kernel,
+            FI_EACH_ATTEMPT(X)
+#undef X
         },
     .copy_nontemporal = copy_nontemporal,
     .fence = fence,

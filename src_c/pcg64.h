@@ -41,6 +41,23 @@ static inline uint32_t fi_next32(fi_pcg64 *g) {
     return (uint32_t)d;
 }
 
+/* The same of a generator that reads ahead. */
+static inline uint64_t fi_ahead64(fi_ahead *a) {
+    return a->at < a->end ? a->block->draws[a->at++] : a->more(a);
+}
+static inline uint32_t fi_ahead32(fi_ahead *a) {
+    fi_pcg64 *g = &a->generator;
+    if (g->has_uint32) {
+        g->has_uint32 = 0;
+        return g->uinteger;
+    }
+    uint64_t d = fi_ahead64(a);
+    g->has_uint32 = 1;
+    g->uinteger = (uint32_t)(d >> 32);
+    return (uint32_t)d;
+}
+static inline double fi_ahead_double(fi_ahead *a) { return (double)(fi_ahead64(a) >> 11) * 0x1p-53; }
+
 static inline double fi_next_double(fi_pcg64 *g) { return (double)(fi_next64(g) >> 11) * 0x1p-53; }
 
 /* Makes n steps in O(log n) (Brown 1994): state -> a state + c is 1, 2, 4, ... steps, which commute. */
@@ -50,6 +67,13 @@ static inline void fi_advance(fi_pcg64 *g, fi_u128 n) {
         c *= a + 1;
         a *= a;
     }
+}
+
+/* Drops what was read ahead, so that the position is that of the generator. */
+static inline fi_pcg64 *fi_settled(fi_ahead *a) {
+    if (a->at) fi_advance(&a->generator, a->at);
+    a->at = a->end = a->single = 0;
+    return &a->generator;
 }
 
 /* NumPy's seeding from SeedSequence.generate_state(4, uint64). DXSM, too, uses the large multiplier here. */

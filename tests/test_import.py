@@ -21,6 +21,8 @@ LAYERS = [
         "fastinit._bit_generator",
         "fastinit._broadcast",
         "fastinit._generator",
+        "fastinit._inherited",
+        "fastinit._numpy_bits",
         "fastinit._output",
         "fastinit._sampling",
     },
@@ -38,7 +40,7 @@ LAYERS = [
 OUTSIDE = {"fastinit._dtypes": {"ml_dtypes"}, "fastinit.cli": {"rich", "shtab"}, "fastinit.torch": {"torch"}}
 
 C_HEADERS = {
-    *("fenv.h", "stddef.h", "stdint.h", "string.h"),
+    *("fenv.h", "stddef.h", "stdint.h", "stdlib.h", "string.h"),
     *("cpuid.h", "emmintrin.h", "immintrin.h", "xmmintrin.h", "arm_neon.h"),
 }
 

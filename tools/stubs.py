@@ -11,7 +11,7 @@ from fastinit import init
 
 GENERATOR = """# Written by `python -m tools.stubs`.
 from collections.abc import Sequence
-from typing import Any, Self, SupportsIndex, TypeAlias, overload
+from typing import Any, Literal, Self, SupportsIndex, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -25,14 +25,65 @@ __all__ = ["Generator", "default_rng"]
 _Size: TypeAlias = SupportsIndex | Sequence[SupportsIndex] | None
 _Real: TypeAlias = float | np.floating[Any] | np.integer[Any] | np.bool[bool]
 _Like: TypeAlias = npt.ArrayLike
+_Normals: TypeAlias = Literal["box-muller", "ziggurat"]
 
 # A float if neither an array nor a size is given, else an array.
 class Generator(np.random.Generator):
+    def __init__(self, bit_generator: BitGenerator, normals: _Normals = "box-muller") -> None: ...
+    @property
+    def normals(self) -> _Normals: ...
+    @overload  # type: ignore[override]
+    def integers(
+        self,
+        low: int,
+        high: int | None = None,
+        size: None = None,
+        dtype: type[int] = ...,
+        endpoint: bool = False,
+        out: None = None,
+    ) -> int: ...
+    @overload
+    def integers(
+        self,
+        low: _Like,
+        high: _Like | None = None,
+        size: _Size = None,
+        dtype: type[np.int64] = ...,
+        endpoint: bool = False,
+        out: None = None,
+    ) -> npt.NDArray[np.int64]: ...
+    @overload
+    def integers(
+        self,
+        low: _Like,
+        high: _Like | None = None,
+        size: _Size = None,
+        dtype: npt.DTypeLike = ...,
+        endpoint: bool = False,
+        out: npt.NDArray[Any] | None = None,
+    ) -> npt.NDArray[Any]: ...
+    @overload
+    def standard_exponential(
+        self,
+        size: None = None,
+        dtype: npt.DTypeLike = ...,
+        method: Literal["zig", "inv"] = "zig",
+        out: None = None,
+    ) -> float: ...
+    @overload
+    def standard_exponential(
+        self,
+        size: _Size = None,
+        dtype: npt.DTypeLike = ...,
+        method: Literal["zig", "inv"] = "zig",
+        out: npt.NDArray[Any] | None = None,
+    ) -> npt.NDArray[Any]: ...
     def spawn(self, n_children: int) -> list[Self]: ...  # type: ignore[override]
     def fold_in(self, key: str | int | np.integer[Any]) -> Self: ...
 {methods}
 def default_rng(
     seed: npt.ArrayLike | ISeedSequence | BitGenerator | np.random.Generator | RandomState | None = None,
+    normals: _Normals = "box-muller",
 ) -> Generator: ...
 """
 
@@ -64,6 +115,7 @@ METHODS = {
     "random": "",
     "standard_normal": "",
     "uniform": "low: {} = 0.0, high: {} = 1.0",
+    "exponential": "scale: {} = 1.0",
     "normal": "loc: {} = 0.0, scale: {} = 1.0",
     "truncated_normal": "low: {}, high: {}, loc: {} = 0.0, scale: {} = 1.0",
 }

@@ -1,0 +1,268 @@
+"""Values in the bits of NumPy's ziggurats and bounded integers, made from blocks of draws."""
+
+import numpy as np
+
+cimport numpy as cnp
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy
+from numpy.random cimport bitgen_t
+from numpy.random.c_distributions cimport (
+    random_standard_exponential, random_standard_exponential_f, random_standard_normal,
+    random_standard_normal_f,
+)
+
+from fastinit._dispatch cimport affine, attempt_fill
+from fastinit._kernels cimport (
+    FI_ATTEMPTS, FI_BOUNDED_16, FI_BOUNDED_32, FI_BOUNDED_32_AS_64, FI_BOUNDED_64, FI_BOUNDED_8, FI_F64,
+    FI_ZIGGURAT_EXPONENTIAL_F32, FI_ZIGGURAT_EXPONENTIAL_F64, FI_ZIGGURAT_NORMAL_F32,
+    FI_ZIGGURAT_NORMAL_F64, fi_ahead, fi_ahead32, fi_attempt, fi_attempt_info, fi_bounds, fi_dtype,
+    fi_finish, fi_itemsize,
+)
+from fastinit._output cimport as_float, check_out, new_array
+from fastinit._sampling cimport Source, twin_of
+
+cnp.import_array()
+
+cdef enum:
+    FEW = 4096  # fewer values from NumPy's own bit generators are left to NumPy
+    PIECE = 1 << 26  # values between two checks for Ctrl-C
+    SPAN = 4096  # values that are made in the cache and then scaled
+
+
+# What makes a value from the next draws if a ziggurat does not accept one at once: NumPy's own C functions.
+cdef void normal_f64(void *bitgen, void *out) noexcept nogil:
+    (<double *>out)[0] = random_standard_normal(<bitgen_t *>bitgen)
+
+
+cdef void normal_f32(void *bitgen, void *out) noexcept nogil:
+    (<float *>out)[0] = random_standard_normal_f(<bitgen_t *>bitgen)
+
+
+cdef void exponential_f64(void *bitgen, void *out) noexcept nogil:
+    (<double *>out)[0] = random_standard_exponential(<bitgen_t *>bitgen)
+
+
+cdef void exponential_f32(void *bitgen, void *out) noexcept nogil:
+    (<float *>out)[0] = random_standard_exponential_f(<bitgen_t *>bitgen)
+
+
+cdef fi_finish *finishes[FI_ATTEMPTS]
+finishes[<int>FI_ZIGGURAT_NORMAL_F64] = normal_f64
+finishes[<int>FI_ZIGGURAT_NORMAL_F32] = normal_f32
+finishes[<int>FI_ZIGGURAT_EXPONENTIAL_F64] = exponential_f64
+finishes[<int>FI_ZIGGURAT_EXPONENTIAL_F32] = exponential_f32
+
+
+cdef bint reads_ahead(Source source, size_t n):
+    """Whether n values are made from blocks of draws."""
+    return source.own != NULL or source.numpy_variant >= 0 and n >= FEW
+
+
+cdef class Reading:
+    """Context that holds a source's lock and makes n values, from blocks of draws if the source allows it."""
+
+    def __init__(self, Source source, size_t n):
+        self.source, self.n = source, n
+
+    def __enter__(self):
+        cdef Source source = self.source
+        source.lock.acquire()
+        self.ahead, self.bitgen = source.own, source.bitgen
+        if source.own == NULL and reads_ahead(source, self.n):
+            self.twin = twin_of(source)
+            self.ahead, self.bitgen = &self.twin.ahead, &self.twin._bitgen
+        return self
+
+    def __exit__(self, *error):
+        if self.twin is not None:
+            self.source.bit_generator.state = self.twin.state
+        self.source.lock.release()
+
+    cdef int fill(self, void *out, size_t n, fi_attempt kind, const fi_bounds *bounds) except -1:
+        """Write the next n values of an attempt. Bounded integers need blocks of draws."""
+        cdef int result = 0
+        cdef size_t i
+        with nogil:
+            if self.ahead != NULL:
+                result = attempt_fill(self.ahead, kind, out, n, bounds, finishes[<int>kind], self.bitgen)
+            else:
+                for i in range(n):
+                    finishes[<int>kind](self.bitgen, <char *>out + i * fi_attempt_info[<int>kind].value)
+        if result < 0:
+            raise MemoryError
+        return 0
+
+
+cdef int attempt(Source source, void *out, size_t n, fi_attempt kind, const fi_bounds *bounds) except -1:
+    """Write the next n values of an attempt, from blocks of draws however few they are."""
+    cdef Reading reading
+    cdef size_t done, itemsize = fi_attempt_info[<int>kind].value
+    with Reading(source, FEW) as reading:
+        for done in range(0, n, PIECE):
+            reading.fill(<char *>out + done * itemsize, min(n - done, <size_t>PIECE), kind, bounds)
+            PyErr_CheckSignals()
+    return 0
+
+
+cdef int ziggurat(Source source, fi_attempt wide, void *out, size_t n, fi_dtype dtype, double loc,
+                  double scale) except -1:
+    """Write loc + scale * (the next n values of a ziggurat).
+
+    `wide` is its float64 attempt. The next one is of float32, which the half types are rounded from.
+    """
+    cdef Reading reading
+    cdef size_t done, some, i, itemsize = fi_itemsize(dtype)
+    cdef float buffer[SPAN]
+    cdef double *values
+    with Reading(source, n) as reading:
+        for done in range(0, n, SPAN):
+            some = min(n - done, <size_t>SPAN)
+            if dtype == FI_F64:
+                values = <double *>out + done
+                reading.fill(values, some, wide, NULL)
+                with nogil:
+                    for i in range(some):
+                        values[i] = loc + scale * values[i]
+            else:
+                reading.fill(buffer, some, <fi_attempt>(<int>wide + 1), NULL)
+                with nogil:
+                    affine(dtype, <char *>out + done * itemsize, buffer, some, <float>loc, <float>scale)
+            if done % PIECE == 0:
+                PyErr_CheckSignals()
+    return 0
+
+
+cdef object sample_ziggurat(Source source, fi_attempt wide, fi_dtype code, double loc, double scale, size,
+                            out):
+    """Sample one float, a new array or `out` from loc + scale * (a ziggurat's values)."""
+    cdef double one = 0
+    if size is None and out is None:
+        ziggurat(source, wide, &one, 1, code, loc, scale)
+        return as_float(&one, code)
+    if out is None:
+        out = new_array(size, code)
+    else:
+        check_out(out, code, size, True)
+    target = out if cnp.PyArray_ISALIGNED(out) else np.empty_like(out, subok=False)
+    ziggurat(source, wide, cnp.PyArray_DATA(target), cnp.PyArray_SIZE(target), code, loc, scale)
+    if target is not out:
+        np.asarray(out)[...] = target
+    return out
+
+
+cdef int fill_words(Source source, void *out, size_t n) except -1:
+    """Write the next n 32-bit words."""
+    cdef fi_bounds bounds
+    bounds.span, bounds.threshold, bounds.offset = <uint64_t>1 << 32, 0, 0
+    return attempt(source, out, n, FI_BOUNDED_32, &bounds)
+
+
+cdef int fill_integers(Source source, out, first, span) except -1:
+    """Fill a C-contiguous array with first + (integers from 0 to `span`)."""
+    cdef fi_bounds bounds
+    cdef fi_attempt kind
+    bits = 8 * out.dtype.itemsize
+    if span == 0:
+        out[...] = first
+        return 0
+    if out.dtype == np.bool_:
+        words = np.empty((out.size + 31) // 32, np.uint32)
+        fill_words(source, cnp.PyArray_DATA(words), words.size)
+        bits_of_words = np.unpackbits(words.view(np.uint8), count=out.size, bitorder="little")
+        out.reshape(-1)[...] = bits_of_words.view(np.bool_)
+        return 0
+    if bits == 64 and span <= 0xFFFFFFFF:
+        kind, bits = FI_BOUNDED_32_AS_64, 32
+    else:
+        kind = {8: FI_BOUNDED_8, 16: FI_BOUNDED_16, 32: FI_BOUNDED_32, 64: FI_BOUNDED_64}[bits]
+    bounds.span = (span + 1) & 0xFFFFFFFFFFFFFFFF
+    bounds.threshold = (1 << bits) % (span + 1)
+    bounds.offset = first & 0xFFFFFFFFFFFFFFFF
+    return attempt(source, cnp.PyArray_DATA(out), out.size, kind, &bounds)
+
+
+cdef int shuffle_lanes(Source source, x, size_t lanes) except -1:
+    """Shuffle each of `lanes` equal parts of a 1-D array, by Fisher and Yates's method from the end."""
+    cdef Reading reading
+    cdef size_t i, n = x.size // lanes, itemsize = x.dtype.itemsize
+    cdef ptrdiff_t stride = x.strides[0]
+    cdef char *data = cnp.PyArray_BYTES(x)
+    cdef bytearray memory = bytearray(itemsize)
+    cdef char *spare = memory
+    cdef uint32_t indices[SPAN]
+    with Reading(source, 1 << 20) as reading:
+        for _ in range(lanes):
+            i = n - 1
+            while i:
+                if x.dtype.hasobject:
+                    i = swap_some(reading.ahead, data, stride, itemsize, i, indices, spare)
+                else:
+                    with nogil:
+                        i = swap_some(reading.ahead, data, stride, itemsize, i, indices, spare)
+            data += <ptrdiff_t>n * stride
+            PyErr_CheckSignals()
+    return 0
+
+
+cdef size_t swap_some(fi_ahead *ahead, char *data, ptrdiff_t stride, size_t itemsize, size_t i,
+                      uint32_t *indices, char *spare) noexcept nogil:
+    """Swap element i and those below with earlier ones, SPAN at most. Return the next element to swap."""
+    cdef size_t k, many = min(i, <size_t>SPAN)
+    draw_indices(ahead, i, indices, many)
+    for k in range(many):
+        swap(data + <ptrdiff_t>(i - k) * stride, data + <ptrdiff_t>indices[k] * stride, itemsize,
+             spare)
+    return i - many
+
+
+cdef void draw_indices(fi_ahead *ahead, size_t i, uint32_t *indices, size_t many) noexcept nogil:
+    """Draw integers up to i, up to i - 1 and so on as NumPy does: the low bits of words, if in range."""
+    cdef size_t made = 0, mask = i
+    cdef int shift
+    cdef uint32_t index
+    for shift in range(5):
+        mask |= mask >> (1 << shift)
+    while made < many:
+        while i - made <= mask >> 1:
+            mask >>= 1
+        index = fi_ahead32(ahead) & <uint32_t>mask
+        indices[made] = index
+        made += index <= i - made
+
+
+cdef inline void swap(char *a, char *b, size_t itemsize, char *spare) noexcept nogil:
+    cdef uint64_t wide
+    cdef uint32_t narrow
+    if itemsize == 8:
+        memcpy(&wide, a, 8)
+        memcpy(a, b, 8)
+        memcpy(b, &wide, 8)
+    elif itemsize == 4:
+        memcpy(&narrow, a, 4)
+        memcpy(a, b, 4)
+        memcpy(b, &narrow, 4)
+    else:
+        memcpy(spare, a, itemsize)
+        memcpy(a, b, itemsize)  # a and b may be one element
+        memcpy(b, spare, itemsize)
+
+
+cdef object positions(cdf, values):
+    """Return what ``cdf.searchsorted(values, "right")`` returns, for values in [0, 1)."""
+    cdef size_t many = len(cdf), i, at, n = np.size(values)
+    starts = np.searchsorted(cdf, np.arange(many) / many, "right").astype(np.int64)
+    made = np.empty(np.shape(values), np.int64)
+    cdef const double *edges = <const double *>cnp.PyArray_DATA(cdf)
+    cdef const double *value = <const double *>cnp.PyArray_DATA(values)
+    cdef const cnp.int64_t *start = <const cnp.int64_t *>cnp.PyArray_DATA(starts)
+    cdef cnp.int64_t *out = <cnp.int64_t *>cnp.PyArray_DATA(made)
+    with nogil:
+        for i in range(n):
+            at = start[<size_t>(value[i] * <double>many)]
+            while at and edges[at - 1] > value[i]:  # the product was rounded up
+                at -= 1
+            while at < many and edges[at] <= value[i]:
+                at += 1
+            out[i] = at
+    return made

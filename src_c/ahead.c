@@ -1,0 +1,107 @@
+/* Reading ahead, and what is made of pieces of the stream one after the other. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "dtypes.inc.h"
+#include "pcg64.h"
+
+/* Draws that are taken one by one before a block is read: one that is dropped early costs as much as 100. */
+enum { SINGLE = 64 };
+
+int fi_read_ahead(fi_ahead *a) {
+    if (a->at < a->end) return 0;
+    fi_pcg64 *g = &a->generator;
+    if (!a->block && !(a->block = aligned_alloc(64, sizeof *a->block))) return -1;
+    if (a->end) {
+        g->state = g->state * a->multiplier + a->increment;
+    } else {
+        fi_u128 m = fi_multiplier(g), c = g->inc;
+        for (int n = 1; n < FI_BLOCK; n *= 2) {
+            c *= m + 1;
+            m *= m;
+        }
+        a->multiplier = m;
+        a->increment = c;
+        a->kernels->init_lanes(&a->block->lanes, g);
+    }
+    a->kernels->raw[g->variant](a->block->draws, FI_BLOCK, &a->block->lanes);
+    a->at = 0;
+    a->end = FI_BLOCK;
+    return 0;
+}
+
+uint64_t fi_more(fi_ahead *a) {
+    if (!a->end && a->single < SINGLE) {
+        a->single++;
+        return fi_next64(&a->generator);
+    }
+    if (fi_read_ahead(a) < 0) return fi_next64(fi_settled(a));
+    return a->block->draws[a->at++];
+}
+
+/* Takes the word that the generator has kept, or all pieces that the block has left. */
+static const char *next_pieces(fi_ahead *a, size_t size, size_t *n) {
+    if (size <= 4 && a->generator.has_uint32) {
+        *n = 4 / size;
+        return (const char *)&a->generator.uinteger;
+    }
+    if (fi_read_ahead(a) < 0) return NULL;
+    *n = (a->end - a->at) * (sizeof(uint64_t) / size);
+    return (const char *)(a->block->draws + a->at);
+}
+
+/* Moves past the first `bytes` of what next_pieces returned; a word of which a part was used is used. */
+static void take_pieces(fi_ahead *a, size_t size, size_t bytes) {
+    fi_pcg64 *g = &a->generator;
+    if (!bytes) return;
+    if (size <= 4 && g->has_uint32) {
+        g->has_uint32 = 0;
+        return;
+    }
+    const size_t words = (bytes + 3) / 4;
+    a->at += (uint32_t)((words + 1) / 2);
+    if (size > 4) return;
+    g->uinteger = (uint32_t)(a->block->draws[a->at - 1] >> 32);
+    g->has_uint32 = words % 2;
+}
+
+FI_NOT_INLINED int attempt_fill(fi_ahead *a, enum fi_attempt attempt, char *out, size_t n,
+                                const fi_bounds *bounds, fi_finish *finish, void *bitgen) {
+    const size_t size = fi_attempt_info[attempt].piece, value = fi_attempt_info[attempt].value;
+    while (n) {
+        size_t pieces, made = n;
+        const char *from = next_pieces(a, size, &pieces);
+        if (!from) return -1;
+        size_t used = a->kernels->attempt[attempt](out, &made, from, pieces, bounds);
+        take_pieces(a, size, used * size);
+        out += made * value;
+        n -= made;
+        if (n && used < pieces) { /* a ziggurat's piece */
+            finish(bitgen, out);
+            out += value;
+            n--;
+        }
+    }
+    return 0;
+}
+
+int fi_attempt_fill(fi_ahead *ahead, enum fi_attempt attempt, void *out, size_t n, const fi_bounds *bounds,
+                    fi_finish *finish, void *bitgen) {
+    int result;
+    FI_UNDER_DEFAULT_FP(result = attempt_fill(ahead, attempt, out, n, bounds, finish, bitgen));
+    return result;
+}
+
+#define FI_AFFINE(arg, NAME, tag, T, F)                                                                      \
+    FI_NOT_INLINED void affine_##tag(void *out, const float *x, size_t n, float loc, float scale) {          \
+        T *v = out;                                                                                          \
+        for (size_t i = 0; i < n; i++) v[i] = narrow_##tag(loc + scale * x[i]);                              \
+    }
+FI_EACH_DTYPE(FI_AFFINE, )
+
+void fi_affine(enum fi_dtype dtype, void *out, const float *x, size_t n, float loc, float scale) {
+#define FI_AFFINE_OF(arg, NAME, tag, T, F) [FI_##NAME] = affine_##tag,
+    static void (*const of_dtype[])(void *, const float *, size_t, float,
+                                    float) = {FI_EACH_DTYPE(FI_AFFINE_OF, )};
+    FI_UNDER_DEFAULT_FP(of_dtype[dtype](out, x, n, loc, scale));
+}
