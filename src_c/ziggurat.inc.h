@@ -1,4 +1,5 @@
 /* The tables of NumPy's ziggurats, written by tools/ziggurat.py, which has their formula. */
+/* clang-format off */
 static const uint64_t k_normal_f64[256] = {
     0xef33d8025ef6au, 0x0u, 0xc08be98fbc6a8u, 0xda354fabd8142u, 0xe51f67ec1eeeau,
     0xeb255e9d3f77eu, 0xeef4b817ecab9u, 0xf19470afa44aau, 0xf37ed61ffcb18u, 0xf4f469561255cu,

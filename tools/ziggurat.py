@@ -107,7 +107,10 @@ def tables() -> dict[str, tuple[list[int], list[float]]]:
 
 def text() -> str:
     """Return the text of the header."""
-    lines = ["/* The tables of NumPy's ziggurats, written by tools/ziggurat.py, which has their formula. */"]
+    lines = [
+        "/* The tables of NumPy's ziggurats, written by tools/ziggurat.py, which has their formula. */",
+        "/* clang-format off */",
+    ]
     for kind, (bounds, widths) in tables().items():
         wide = KINDS[kind][1] is ctypes.c_double
         shortest = [str(float(w)) if wide else f"{np.float32(w)}f" for w in widths]
