@@ -162,8 +162,14 @@ def _recorded(source: str, args: argparse.Namespace) -> Recording:
         raise BadInput(f"{source}: {text}") from None
     except Exception as error:  # whatever the model's own code raises
         raise BadInput(f"{source}: {type(error).__name__}: {error}") from None
-    same = os.path.isdir(source) and os.path.realpath(source) == os.path.realpath(args.output)
-    return replace(recording, files={}) if same else recording
+    changed = arguments or args.dtype
+    return replace(recording, files={}) if not changed and _is_in(source, args.output) else recording
+
+
+def _is_in(source: str, folder: str) -> bool:
+    """Whether a model is a folder, or the config in it."""
+    path = Path(source.removeprefix("diffusers:"))
+    return path.exists() and (path if path.is_dir() else path.parent).resolve() == Path(folder).resolve()
 
 
 def describe(summary: Summary) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import importlib
+import inspect
 import io
 import json
 import logging
@@ -164,8 +165,9 @@ def _torchvision(name: str, arguments: Mapping[str, Any]) -> Model:
     models = importlib.import_module("torchvision.models")
     if name not in models.list_models():
         raise BadInput(f"torchvision has no model {name!r}")
-    # These would be fetched.
-    fixed = {"weights": None, "weights_backbone": None} if "detection" in name else {"weights": None}
+    # These would be fetched, the backbone's by default.
+    taken = inspect.signature(models.get_model_builder(name)).parameters
+    fixed = {key: None for key in ("weights", "weights_backbone") if key in taken}
     return Model(lambda: models.get_model(name, **{**fixed, **arguments}), _save_if_it_can)
 
 

@@ -1,6 +1,7 @@
 """``fastinit generate`` of other libraries' models."""
 
 import importlib
+import inspect
 import json
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from safetensors.numpy import load_file
 
 from fastinit.checkpoint import Recording
 from fastinit.torch import initialize, record
+from fastinit.torch.models import model_of
 
 WITHOUT = (
     "import sys; sys.modules.update(dict.fromkeys({blocked!r})); from fastinit.__main__ import run; run()"
@@ -107,11 +109,48 @@ def test_a_folder_that_is_its_own_target_stays_a_model(run, tmp_path):
             path.unlink()
         assert run(*options, "--resume") == (0, "", "")
         assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == whole
-    assert run(*options, "--only", "*.embed_tokens.*", "--force") == (0, "", "")
-    assert {path.name for path in tmp_path.iterdir()} >= whole.keys()
+    for more in ((), ("--dry-run",)):  # one file beside the shards would be no checkpoint
+        status, _, err = run(*options, "--only", "*.embed_tokens.*", "--force", *more)
+        assert (status, "give a file's name" in err) == (2, True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == whole
     assert run(*options, "--seed", 1, "--force")[0] == 0
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.index.json")}.items() <= whole.items()
     assert not {path.name: path.read_bytes() for path in shards}.items() & whole.items()
+
+
+@pytest.mark.parametrize("name", ["config", "config/config.json"])
+def test_a_config_that_is_its_own_target_stays(run, tmp_path, name):
+    config_of("GPT2:LMHeadModel", tmp_path / "config")
+    path = tmp_path / "config/config.json"
+    path.write_text(before := json.dumps({**json.loads(path.read_text()), "mine": 1}))
+    assert run("generate", tmp_path / name, "-o", tmp_path / "config", "--quiet") == (0, "", "")
+    assert path.read_text() == before
+
+
+def test_other_files_beside_the_weights_are_not_kept_silently(run, tmp_path):
+    config_of("GPT2:LMHeadModel", tmp_path / "config")
+    options = ["generate", tmp_path / "config/config.json", "-o", tmp_path / "out", "--quiet"]
+    assert run(*options)[0] == 0
+    config, weights = tmp_path / "out/config.json", tmp_path / "out/model.safetensors"
+    right = config.read_text()
+    weights.unlink()
+    assert run(*options) == (0, "", "")  # the same config is no other
+    config.write_text("{}")
+    weights.unlink()
+    for more in ((), ("--resume",), ("--dry-run",)):
+        status, _, err = run(*options, *more)
+        assert (status, "config.json: differs from that of this model; --force replaces it" in err) == (
+            2,
+            True,
+        )
+    assert (config.read_text(), weights.exists()) == ("{}", False)
+    assert run(*options, "--force")[0] == 0
+    assert config.read_text() == right
+    # A config that is asked to become another is its own model's no more.
+    own = ["generate", tmp_path / "config", "-o", tmp_path / "config", "--arg", "n_layer=1", "--quiet"]
+    assert run(*own)[0] == 2
+    assert run(*own, "--force")[0] == 0
+    assert json.loads((tmp_path / "config/config.json").read_text())["n_layer"] == 1
 
 
 def test_a_folder_with_weights_of_others_is_a_list(run, tmp_path):
@@ -179,6 +218,20 @@ def test_torchvision(run, tmp_path):
     )
     module = models.squeezenet1_1()
     module.load_state_dict({k: torch.from_numpy(v) for k, v in tensors_in(tmp_path).items()}, strict=True)
+
+
+def test_torchvision_fetches_no_backbone(run, monkeypatch):
+    def fetched(*_, **__):
+        raise AssertionError("trained weights")
+
+    models = importlib.import_module("torchvision.models")
+    monkeypatch.setattr(models.WeightsEnum, "get_state_dict", fetched)
+    builders = {name: inspect.signature(models.get_model_builder(name)) for name in models.list_models()}
+    names = [name for name, signature in builders.items() if "weights_backbone" in signature.parameters]
+    assert len(names) >= 18
+    for name in names:
+        with torch.device("meta"):
+            model_of(f"torchvision:{name}", {}).build()
 
 
 def test_diffusers(run, tmp_path):
