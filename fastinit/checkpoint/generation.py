@@ -85,8 +85,8 @@ def generate(
     threads : int, optional
         The number of threads; by default `fastinit.get_num_threads`.
     force : bool, optional
-        Replace existing files, and remove those of the old checkpoint that are not replaced. If `only` is given,
-        and the list is a recording or is in the same folder, it is an error if there are any.
+        Replace existing files, and remove those of the old checkpoint that are not replaced. Such files are
+        an error if `only` is given and the list is a recording or is in the same folder.
     resume : bool, optional
         Keep existing shards whose bytes, all compared, are right.
     digest : bool, optional
@@ -308,8 +308,8 @@ def _check(
     left = [path for path in old if path.name not in content]
     if spare and left:
         raise BadInput(
-            f"{left[0]}: would stay beside {[*content][-1]}, which has fewer tensors; give a file's name, such as"
-            f" {folder / 'part'}{format.SUFFIX}"
+            f"{left[0]}: would stay beside {[*content][-1]}, which has fewer tensors; give a file's name,"
+            f" such as {folder / 'part'}{format.SUFFIX}"
         )
     check_names([*old, *beside])
     for path, text in beside.items():

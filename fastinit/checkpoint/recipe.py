@@ -127,7 +127,7 @@ class Recipe:
     def _jobs(self, choices: Iterable[Choice]) -> Iterator[tuple[Choice, Generator, int, int]]:
         root = Generator(PCG64(self.seed))
         for choice in choices:
-            rng = root.fold_in(choice.stream)
+            rng = choice.generator(root)
             if choice.addressable:
                 yield from ((choice, rng, *piece) for piece in ranges(choice.spec))
             elif choice.spec.size:

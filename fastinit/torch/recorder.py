@@ -9,6 +9,7 @@ import glob
 import inspect
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from fastinit.checkpoint.views import View
 from . import own
 from .describing import Unclear, describe
 from .hooks import own_arguments
+from .joining import pieces_of
 from .models import Model, Saved, quiet, saved_by
 from .names import Named, check_parameters, named_tensors, spec_of
 from .rules import rule_of, view_of
@@ -245,6 +247,8 @@ class _Recorder:
     def _of_another(self, spec: TensorSpec, ref: Ref) -> Rule | None:
         """Return the rule of a tensor that is a part of a named one, or a norm of it."""
         source, norm = _origin(ref)
+        if norm is None and (pieces := pieces_of(source)) is not None:
+            return self._of_several(spec, *pieces)
         known = self._names.get(source.key)
         if known is None or known[0] == spec.name or (norm is None and source.full):
             return None
@@ -256,6 +260,23 @@ class _Recorder:
             view = f"{source.geometry.sizes}.norm({', '.join(map(str, norm))})"
             self._notes.append(f"{spec.name}: a norm of {name}, in NumPy's arithmetic")
         return rule_of(spec.name, events, shape, same_as=name, view=view)
+
+    def _of_several(self, spec: TensorSpec, pieces: list[Ref], axis: int) -> Rule:
+        """Return the rule of a tensor that is made of named ones, or parts of them, along an axis."""
+        parts, rules = [], []
+        for number, piece in enumerate(pieces):
+            source, norm = _origin(piece)
+            name, shape = self._names.get(source.key, ("", ()))
+            if norm is not None or not name:
+                raise Unclear(f"piece {number} of a cat, which is no part of a tensor with a name")
+            found = describe(source.history)
+            stream = self._same_as(name, found.draws) or name
+            view = view_of(source.geometry, shape)
+            parts.append(f"{stream} {view.text(())}")
+            rules.append(rule_of(spec.name, found.events, shape))
+        if len(set(rules)) > 1:
+            raise Unclear("a cat of tensors that begin in different ways")
+        return replace(rules[0], parts=tuple(parts), axis=axis)
 
     def _fixed(self, spec: TensorSpec, ref: Ref) -> Rule:
         """Return the rule of a tensor that draws nothing."""

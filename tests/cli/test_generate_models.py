@@ -88,6 +88,21 @@ def test_a_config_gives_what_save_pretrained_gives(run, tmp_path, name):
     assert run("inspect", tmp_path / "ours", "--json")[0] == 0
 
 
+def test_tensors_that_are_fused_on_disk(run, tmp_path):
+    transformers = importlib.import_module("transformers")
+    small = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 99}
+    config = transformers.NomicBertConfig(**small, intermediate_size=64, architectures=["NomicBertModel"])
+    config.save_pretrained(tmp_path / "config")
+    assert run("generate", tmp_path / "config", "-o", tmp_path / "out", "--seed", 5, "--quiet") == (0, "", "")
+    assert any("Wqkv" in name for name in tensors_in(tmp_path / "out"))
+    loaded, info = transformers.NomicBertModel.from_pretrained(tmp_path / "out", output_loading_info=True)
+    assert not any(info.values()), info
+    filled = transformers.NomicBertModel(config)
+    expected = initialize(filled, 5, record(lambda: transformers.NomicBertModel(config))).state_dict()
+    assert [key for key, value in loaded.state_dict().items() if not torch.equal(value, expected[key])] == []
+    assert command("verify", tmp_path / "out", blocked=["torch"]).returncode == 0
+
+
 def test_a_folder_with_a_config_and_no_weights(run, tmp_path):
     config_of("GPT2:LMHeadModel", tmp_path)
     before = (tmp_path / "config.json").read_text()
