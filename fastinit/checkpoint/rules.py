@@ -7,7 +7,7 @@ import functools
 import glob
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -157,10 +157,11 @@ def of_metadata(metadata: Mapping[str, str], where: str) -> list[Rule] | None:
         raise BadInput(f"{where}: metadata: fastinit.rules is not valid JSON: {error}") from None
 
 
-def from_tables(tables: Any, where: str) -> list[Rule]:
+def from_tables(tables: Any, where: str, also: Sequence[str] = ()) -> list[Rule]:
     """Return the rules of tables, of which some may be rules already.
 
-    BadInput if one is malformed; it names `where` and the number of the rule.
+    BadInput if one is malformed; it names `where`, the number of the rule, and the keys, `also` those that a
+    table may have had.
     """
     if not isinstance(tables, (list, tuple)):
         raise BadInput(f"{where}: rules must be a list, each under [[rule]]")
@@ -173,7 +174,7 @@ def from_tables(tables: Any, where: str) -> list[Rule]:
             if not isinstance(table, Mapping):
                 raise BadInput(f"must be a table, not {table!r:.200}")
             if unknown := table.keys() - _TYPES.keys():
-                raise BadInput(f"unknown key {min(unknown)!r}; known are {', '.join(_TYPES)}")
+                raise BadInput(f"unknown key {min(unknown)!r}; known are {', '.join([*_TYPES, *also])}")
             if missing := {"match", "init"} - table.keys():
                 raise BadInput(f"lacks {' and '.join(sorted(missing))}")
             lists = {key: tuple(table[key]) for key in ("then", "parts") if isinstance(table.get(key), list)}

@@ -22,13 +22,14 @@ from fastinit.checkpoint.views import View
 
 from . import own
 from .describing import Unclear, describe
+from .files import Files, leaves
 from .hooks import own_arguments
 from .joining import pieces_of
 from .models import Model, Saved, quiet, saved_by
 from .names import Named, check_parameters, named_tensors, spec_of
 from .rules import rule_of, view_of
 from .tracker import Call, Geometry, Ref, Tracker, covers, name_of
-from .values import NoValue, Readable, refs_in, value_of
+from .values import NoValue, Readable, value_of
 
 __all__ = ["CannotRecord", "record", "record_model"]
 
@@ -148,6 +149,7 @@ class _Recorder:
         self._device = device
         self._seed = seed
         self._tracker = _Tracker()
+        self._files = Files()
         self._names: dict[int, tuple[str, tuple[int, ...]]] = {}
         self._owners: dict[int, str] = {}  # the id of a draw -> the first tensor that it is in
         self.outside: set[str] = set()
@@ -177,6 +179,7 @@ class _Recorder:
                 torch.random.fork_rng(devices=[]),
                 torch.no_grad(),
                 self._tracker,
+                self._files,
                 contextlib.ExitStack() as stack,
             ):
                 torch.default_generator.manual_seed(self._seed)
@@ -218,6 +221,8 @@ class _Recorder:
         ref = self._tracker.ref(tensor)
         spec = spec_of(name, tensor)
         try:
+            if (reader := self._files.reader_of(ref)) is not None:
+                raise Unclear(f"{reader}, which reads a file")
             if not any(call.random for call in ref.history):
                 return self._fixed(spec, ref)
             if (rule := self._of_another(spec, ref)) is not None:
@@ -289,7 +294,7 @@ class _Recorder:
                     return rule_of(spec.name, events, spec.shape)
         if spec.nbytes > MAX_TABLE:
             raise Unclear(f"a table of {spec.nbytes} bytes, above {MAX_TABLE}")
-        if not all(leaf.history or leaf.tensor is None for leaf in (ref, *_leaves(ref.history))):
+        if not all(leaf.history or leaf.tensor is None for leaf in (ref, *leaves(ref.history))):
             self.outside.add(spec.name)
         return self._table(spec, value_of(ref))
 
@@ -370,11 +375,3 @@ def _composed(outer: Geometry, inner: Geometry) -> Geometry | None:
         tuple(view.axes[axis].step * inner.strides[axis] for axis in kept),
         inner.offset + sum(axis.start * n for axis, n in zip(view.axes, inner.strides, strict=True)),
     )
-
-
-def _leaves(history: tuple[Call, ...]) -> Iterator[Ref]:
-    """Yield all tensors that a history depends on."""
-    for call in history:
-        for ref in refs_in(call):
-            yield ref
-            yield from _leaves(ref.history)
