@@ -10,6 +10,7 @@ import numpy.typing as npt
 from fastinit import init
 
 from . import buffers
+from .joined import names_in
 from .rules import Rule
 from .spec import TensorSpec
 from .steps import TensorPlan
@@ -70,6 +71,12 @@ class Choice(NamedTuple):
         """The initialiser as text, with what else the rule says."""
         return described(self.own)
 
+    def generator(self, root: Any) -> Any:
+        """Return the generator that `fill` takes: ``root.fold_in(stream)``, or a tuple, one for each part."""
+        if self.own.parts:
+            return tuple(map(root.fold_in, names_in(self.own.parts)))
+        return root.fold_in(self.stream)
+
     def fill(self, out: npt.NDArray[Any], rng: Any, start: int = 0) -> None:
         """Write elements ``[start, start + out.size)`` of the tensor, in C order.
 
@@ -77,8 +84,8 @@ class Choice(NamedTuple):
         ----------
         out : ndarray
             1-D, of the tensor's storage dtype.
-        rng : Generator
-            The tensor's own generator, ``root.fold_in(stream)``. It doesn't move.
+        rng : Generator or tuple of Generator
+            The tensor's own, as `generator` returns it. It doesn't move.
         start : int
             The index of the first element.
         """
@@ -93,6 +100,6 @@ def described(rule: Rule) -> str:
         extras["data"] = hashlib.blake2b(
             buffers.unpacked(extras["data"]).tobytes(), digest_size=8
         ).hexdigest()
-    if "then" in extras:
-        extras["then"] = "; ".join(extras["then"])
+    for key in {"then", "parts"} & extras.keys():
+        extras[key] = "; ".join(extras[key])
     return " ".join([rule.init, *(f"{key}={value}" for key, value in extras.items())])

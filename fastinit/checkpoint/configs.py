@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from . import formats
 from .errors import BadInput
+from .spec import parse_json
+from .storage import DTYPES, dtype_name
 
-__all__ = ["LIBRARIES", "beside", "config_of", "is_model"]
+__all__ = ["LIBRARIES", "beside", "config_of", "is_model", "with_dtype"]
 
 #: What comes before the colon in ``timm:NAME`` and so on.
 LIBRARIES = ("diffusers", "py", "timm", "torchvision")
@@ -22,7 +24,8 @@ _WEIGHTS = (".safetensors", ".bin", ".index.json", ".pt", ".ckpt")
 def is_model(source: Any, target: str | os.PathLike[str] | None = None) -> bool:
     """Whether a source stands for a model: ``timm:NAME`` and so on, or the config of a transformers model.
 
-    A folder that is its own `target` stays a model after fastinit has written weights to it.
+    A folder that is its own `target` stays a model after fastinit has written weights to it. BadInput if a
+    folder holds no weights, and a config.json of no model.
 
     Examples
     --------
@@ -34,7 +37,15 @@ def is_model(source: Any, target: str | os.PathLike[str] | None = None) -> bool:
     library, colon, _ = str(source).partition(":")
     if colon and library in LIBRARIES:
         return True
-    return config_of(source) is not None and not _has_weights(Path(source), target)
+    if config_of(source) is not None:
+        return not _has_weights(Path(source), target)
+    path = Path(source) / "config.json"
+    if path.is_file() and not _has_weights(Path(source), None):  # a folder that can only be a model
+        parse_json(path.read_bytes(), str(path))
+        raise BadInput(
+            f"{path}: names neither model_type nor architectures, and there are no weights beside it"
+        )
+    return False
 
 
 def config_of(source: str | os.PathLike[str]) -> Path | None:
@@ -82,6 +93,23 @@ def beside(source: Any) -> dict[str, Any]:
         "tie_word_embeddings": lambda value: type(value) is bool,
     }
     return {key: content[key] for key, test in valid.items() if key in content and test(content[key])}
+
+
+def with_dtype(files: Mapping[str, str], dtype: Any) -> dict[str, str]:
+    """Return files with a dtype in place of each that ``config.json`` says, in torch's spelling."""
+    if dtype is None or "config.json" not in files:
+        return dict(files)
+    name = DTYPES[dtype_name(dtype)].numpy_name
+
+    def changed(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        kinds = ("dtype", "torch_dtype")
+        return {k: name if k in kinds and isinstance(v, str) else changed(v) for k, v in value.items()}
+
+    text = files["config.json"]
+    content = changed(json.loads(text))
+    return {**files, "config.json": json.dumps(content, indent=2) + "\n"[: text.endswith("\n")]}
 
 
 def _content(path: Path) -> dict[str, Any]:

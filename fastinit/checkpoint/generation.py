@@ -85,8 +85,8 @@ def generate(
     threads : int, optional
         The number of threads; by default `fastinit.get_num_threads`.
     force : bool, optional
-        Replace existing files, and remove those of the old checkpoint that are not replaced, unless `only` is
-        given and the list is a recording, or is in the same folder.
+        Replace existing files, and remove those of the old checkpoint that are not replaced. Such files are
+        an error if `only` is given and the list is a recording or is in the same folder.
     resume : bool, optional
         Keep existing shards whose bytes, all compared, are right.
     digest : bool, optional
@@ -262,8 +262,6 @@ def _write(planned: CheckpointPlan, job: _Job, *, force: bool, resume: bool, spa
             output.finish()
         _retire(old, content)
         texts = {name: text.encode() for name, text in planned.beside.items()}
-        # A file that stands beside the checkpoint may be the user's.
-        texts = {name: text for name, text in texts.items() if force or not os.path.lexists(folder / name)}
         for file, data in [*texts.items(), *[*content.items()][len(shards) :]]:
             output.begin(folder / file)
             output.write(data, 0)
@@ -300,15 +298,23 @@ def _check(
 ) -> list[Path]:
     """Return the files in the place of a plan's. BadInput if they can't be replaced, or there is no room.
 
-    With `spare`, files that the plan does not replace are left out.
+    With `spare`, it is an error if files of an old checkpoint would stay beside the plan's.
     """
     folder, format = planned.folder, planned.format
+    beside = {folder / name: text.encode() for name, text in planned.beside.items()}
     old = format.family(folder, planned.stem) if folder.exists() else []
     if old and not (force or resume):
         raise BadInput(f"{old[0]}: exists; --force replaces it, --resume keeps what is right")
-    if spare:
-        old = [path for path in old if path.name in content]
-    check_names(old)
+    left = [path for path in old if path.name not in content]
+    if spare and left:
+        raise BadInput(
+            f"{left[0]}: would stay beside {[*content][-1]}, which has fewer tensors; give a file's name,"
+            f" such as {folder / 'part'}{format.SUFFIX}"
+        )
+    check_names([*old, *beside])
+    for path, text in beside.items():
+        if not force and path.exists() and path.read_bytes() != text:
+            raise BadInput(f"{path}: differs from that of this model; --force replaces it")
     _check_room(folder, planned.bytes, [*old, folder / f".{planned.stem}.part"])
     if old and not force:
         beginnings = {file: [data] for file, data in content.items()}

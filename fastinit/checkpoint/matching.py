@@ -14,6 +14,7 @@ from fastinit.init import compute_fans
 from . import buffers, expressions
 from .choices import Choice
 from .errors import BadInput
+from .joined import joined
 from .rules import Rule, initializer, literal, matcher
 from .spec import TensorSpec
 from .steps import Step, Stepped, TensorPlan, part
@@ -84,10 +85,11 @@ class Model:
             if key not in self._exact:
                 self._exact[key] = replace(rule, match=match, init=text)
             own = exact = self._exact[key]
-            if "\\" in f"{rule.same_as}{rule.view}":
+            if "\\" in f"{rule.same_as}{rule.view}{rule.parts}":
                 found = self._matchers[number](spec.name)
                 same_as, view = (text and found.expand(text) for text in (rule.same_as, rule.view))
-                own = replace(exact, same_as=same_as, view=view)
+                parts = tuple(map(found.expand, rule.parts))
+                own = replace(exact, same_as=same_as, view=view, parts=parts)
             plan = self._plan(own, spec)
         except (ValueError, TypeError, re.error) as error:
             where = f"{self.rules_from}: tensor {spec.name!r}, matched by {rule.match!r}"
@@ -135,6 +137,8 @@ class Model:
 def plan_of(rule: Rule, spec: TensorSpec) -> TensorPlan:
     """Return the plan of a tensor under a rule without arithmetic. ValueError if it can't make the tensor."""
     full = functools.partial(_full_plan, rule, spec)
+    if rule.parts:
+        return joined(rule.parts, rule.axis, spec.shape, full)
     return full(spec.shape) if rule.view is None else part(rule.view, spec.shape, full)
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy.typing as npt
 
 from . import formats, sizes
-from .configs import beside
+from .configs import beside, with_dtype
 from .errors import BadInput
 from .manifest import read, select
 from .recipe import Recipe, resolve
@@ -141,13 +141,13 @@ def plan(
     specs = read(source, dtype)
     selected = select(specs, only)
     # Rules see all tensors, even if only some are selected, as they may depend on the depth of the model.
-    recipe = resolve(specs, init, seed, beside(manifest)).of(selected)
+    recipe = resolve(specs, init, seed, beside(manifest), wanted=selected).of(selected)
     if target is None:
         return CheckpointPlan(recipe, formats.FORMATS[0], Path(), "", {})
     stem = "model" if recording is None else recording.stem
     planned = CheckpointPlan(recipe, *_destination(selected, target, stem, max_shard_size))
     if recording is not None and planned.folder == Path(target):
-        planned = planned._replace(beside=recording.files)
+        planned = planned._replace(beside=with_dtype(recording.files, dtype))
     _check_folder(planned.folder)
     check_names(planned.files)
     return planned

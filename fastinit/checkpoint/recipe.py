@@ -127,7 +127,7 @@ class Recipe:
     def _jobs(self, choices: Iterable[Choice]) -> Iterator[tuple[Choice, Generator, int, int]]:
         root = Generator(PCG64(self.seed))
         for choice in choices:
-            rng = root.fold_in(choice.stream)
+            rng = choice.generator(root)
             if choice.addressable:
                 yield from ((choice, rng, *piece) for piece in ranges(choice.spec))
             elif choice.spec.size:
@@ -139,21 +139,25 @@ def resolve(
     init: Any = "auto",
     seed: Any = 0,
     config: Mapping[str, Any] | None = None,
+    *,
+    wanted: Sequence[TensorSpec] | None = None,
 ) -> Recipe:
     """Return the recipe of a model; `init` and `seed` are as for `fastinit.checkpoint.plan`.
 
-    `config` is what the model's config.json says, if there is one. BadInput if no rule matches a tensor, its
+    `config` is what the model's config.json says, if there is one. A tensor that is not `wanted`, all by
+    default, needs no rule. BadInput if no rule matches a tensor, its
     rule cannot make it, a rule is malformed, or a preset is unknown.
     """
     rules_from, own, preset = sources.load(specs, init, config)
     rules = own + preset
     model = Model(specs, rules, rules_from)
     won: list[dict[Rule, None]] = [{} for _ in rules]
+    needed = {spec.name for spec in (specs if wanted is None else wanted)}
     choices, left = [], []
     for spec in specs:
         number = model.find(spec)
         if number is None:
-            left.append(spec)
+            left += [spec] * (spec.name in needed)
             continue
         choices.append(model.choose(spec, number))
         won[number][choices[-1].rule] = None

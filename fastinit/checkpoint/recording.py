@@ -182,7 +182,8 @@ def _merged(rules: Sequence[Rule]) -> list[Rule]:
     """
     groups: dict[str, dict[Rule, list[Rule]]] = defaultdict(lambda: defaultdict(list))
     for rule in rules:
-        alike = replace(rule, match="*", same_as=_open(rule.same_as), view=_open(rule.view))
+        parts = tuple(_NUMBER.sub("0", text) for text in rule.parts)
+        alike = replace(rule, match="*", same_as=_open(rule.same_as), view=_open(rule.view), parts=parts)
         groups[_NUMBER.sub("0", rule.match)][alike].append(rule)
     exact: list[Rule] = []
     general: list[Rule] = []
@@ -206,9 +207,12 @@ def _general(rules: Sequence[Rule]) -> Rule | None:
     try:
         same_as = _in_groups([rule.same_as or "" for rule in rules], numbers)
         view = _in_groups([rule.view or "" for rule in rules], numbers)
+        parts = tuple(
+            _in_groups(texts, numbers) for texts in zip(*(rule.parts for rule in rules), strict=True)
+        )
     except LookupError:
         return None
-    return replace(rules[0], match=f"/^{pattern}$/", same_as=same_as or None, view=view or None)
+    return replace(rules[0], match=f"/^{pattern}$/", same_as=same_as or None, view=view or None, parts=parts)
 
 
 def _in_groups(texts: Sequence[str], numbers: Sequence[Sequence[str]]) -> str:

@@ -7,14 +7,14 @@ import functools
 import glob
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from fastinit import init
 from fastinit.init.fans import LAYOUTS
 
-from . import buffers, expressions, steps
+from . import buffers, expressions, joined, steps
 from .errors import BadInput
 
 #: NumPy's limit.
@@ -30,6 +30,8 @@ _TYPES: dict[str, Any] = {
     "then": tuple,
     "same_as": str,
     "view": str,
+    "parts": tuple,
+    "axis": int,
     "data": str,
 }
 _KINDS = {str: "a string", int: "an integer", tuple: "a list of strings"}
@@ -63,6 +65,11 @@ class Rule:
     view : str, optional
         The part of that tensor which this one is, with the tensor's shape, such as ``(4, 8)[:2]``; or a norm
         of it, such as ``(4, 8).norm(1)``. `init` and `then` make the full tensor.
+    parts : tuple of str, optional
+        The tensors of which this one is made, side by side: for each its name, a space, and the view of it,
+        such as ``"q.weight (4, 8)[:]"``. `init` and `then` make each of them in full.
+    axis : int, optional
+        The axis along which the parts lie.
     data : str, optional
         The elements, as `buffers.packed` makes it.
 
@@ -87,6 +94,8 @@ class Rule:
     then: tuple[str, ...] = ()
     same_as: str | None = None
     view: str | None = None
+    parts: tuple[str, ...] = ()
+    axis: int = 0
     data: str | None = None
 
     def __post_init__(self) -> None:
@@ -110,7 +119,12 @@ class Rule:
             raise BadInput('init = "data" and the key data go together')
         if self.view is not None and self.same_as is None:
             raise BadInput("view needs same_as")
+        if self.parts and self.same_as is not None:
+            raise BadInput("parts name their tensors: there is no same_as beside them")
+        if self.axis and not self.parts:
+            raise BadInput("axis needs parts")
         try:
+            joined.names_in(self.parts)
             _check_init(self.init)
             for step in self.then:
                 _check_step(step)
@@ -143,10 +157,11 @@ def of_metadata(metadata: Mapping[str, str], where: str) -> list[Rule] | None:
         raise BadInput(f"{where}: metadata: fastinit.rules is not valid JSON: {error}") from None
 
 
-def from_tables(tables: Any, where: str) -> list[Rule]:
+def from_tables(tables: Any, where: str, also: Sequence[str] = ()) -> list[Rule]:
     """Return the rules of tables, of which some may be rules already.
 
-    BadInput if one is malformed; it names `where` and the number of the rule.
+    BadInput if one is malformed; it names `where`, the number of the rule, and the keys, `also` those that a
+    table may have had.
     """
     if not isinstance(tables, (list, tuple)):
         raise BadInput(f"{where}: rules must be a list, each under [[rule]]")
@@ -159,11 +174,11 @@ def from_tables(tables: Any, where: str) -> list[Rule]:
             if not isinstance(table, Mapping):
                 raise BadInput(f"must be a table, not {table!r:.200}")
             if unknown := table.keys() - _TYPES.keys():
-                raise BadInput(f"unknown key {min(unknown)!r}; known are {', '.join(_TYPES)}")
+                raise BadInput(f"unknown key {min(unknown)!r}; known are {', '.join([*_TYPES, *also])}")
             if missing := {"match", "init"} - table.keys():
                 raise BadInput(f"lacks {' and '.join(sorted(missing))}")
-            then = table.get("then", ())
-            rules.append(Rule(**{**table, "then": tuple(then) if isinstance(then, list) else then}))
+            lists = {key: tuple(table[key]) for key in ("then", "parts") if isinstance(table.get(key), list)}
+            rules.append(Rule(**{**table, **lists}))
         except BadInput as error:
             raise BadInput(f"{where}: rule {number}: {error}") from None
     return rules

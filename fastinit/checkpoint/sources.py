@@ -17,6 +17,7 @@ from .errors import BadInput
 from .recording import Recording
 from .rules import Rule, from_tables, initializer, matcher
 from .spec import TensorSpec
+from .templates import KEYS as TEMPLATE_KEYS
 from .templates import filled
 
 #: Names that stand for a list of rules. Each model_type of a family is another name of its preset.
@@ -244,7 +245,7 @@ def _parse(
             raise BadInput(f"{where}: tied must name tensors, not {firsts!r:.200}")
     config = _settings(content, config)
     base = content.get("extends")
-    own = from_tables(filled(content.get("rule", []), config, specs, where), where)
+    own = from_tables(filled(content.get("rule", []), config, specs, where), where, TEMPLATE_KEYS)
     _warn_absent(own, specs, where)
     extended = [] if base is None else _preset(base, specs, config)
     if not own + extended:

@@ -351,22 +351,26 @@ def norm(stored: Array, axes: tuple[int, ...], dtype: Dtype) -> Array:
     return _dtypes.rounded(np.sqrt(squares.sum(axis=axes, keepdims=True)), dtype)
 
 
-def part(text: str, shape: tuple[int, ...], plan_of: Callable[[tuple[int, ...]], TensorPlan]) -> Part | Norm:
+def part(
+    text: str, shape: tuple[int, ...] | None, plan_of: Callable[[tuple[int, ...]], TensorPlan]
+) -> Part | Norm:
     """Return the plan of a part of a tensor, or of its norm.
 
     Parameters
     ----------
     text : str
         A view with the tensor's shape, such as ``(4, 8)[:2]``, or ``(4, 8).norm(1)``.
-    shape : tuple of int
-        The shape of the part.
+    shape : tuple of int or None
+        The shape of the part; None for one axis of all its elements.
     plan_of : callable
         Returns the plan of the tensor, given its shape.
     """
     if found := _NORM.fullmatch(text):
         full, axes = (tuple(int(n) for n in found[group].split(",") if n.strip()) for group in (1, 2))
-        return Norm(plan_of(full), axes, shape)
+        kept = tuple(1 if axis in axes else size for axis, size in enumerate(full))
+        return Norm(plan_of(full), axes, kept if shape is None else shape)
     view = View.parse(text)
+    shape = (view.size,) if shape is None else shape
     return Part(plan_of(view.shape), view, shape)
 
 

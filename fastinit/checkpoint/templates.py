@@ -12,7 +12,10 @@ from .errors import BadInput
 from .rules import matcher
 from .spec import TensorSpec
 
-__all__ = ["filled"]
+__all__ = ["KEYS", "filled"]
+
+#: The keys of a table that a rule does not have.
+KEYS = ("sizes", "without")
 
 _SIZE = re.compile(r"(?P<name>.+)\[(?P<axis>\d+|#)\]")
 

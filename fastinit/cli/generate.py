@@ -110,6 +110,10 @@ def run(args: argparse.Namespace) -> int:
         if args.record and not args.dry_run:
             if args.only or args.dtype:
                 raise BadInput("--record is of the full model: it takes no --only and no --dtype")
+            if not args.record.endswith((".json", ".toml")):
+                raise BadInput(f"{args.record}: a recording's name ends in .json or .toml")
+            if not os.path.isdir(os.path.dirname(args.record) or "."):
+                raise BadInput(f"{args.record}: cannot be written: its folder is missing")
             if os.path.lexists(args.record) and not args.force:
                 raise BadInput(f"{args.record}: exists; --force replaces it")
             source.save(args.record)
@@ -160,10 +164,16 @@ def _recorded(source: str, args: argparse.Namespace) -> Recording:
         # The command has no such option.
         text = str(error).replace('device="cpu"', 'in Python, fastinit.torch.record(callable, device="cpu")')
         raise BadInput(f"{source}: {text}") from None
-    except Exception as error:  # whatever the model's own code raises
+    except (Exception, SystemExit) as error:  # whatever the model's own code raises
         raise BadInput(f"{source}: {type(error).__name__}: {error}") from None
-    same = os.path.isdir(source) and os.path.realpath(source) == os.path.realpath(args.output)
-    return replace(recording, files={}) if same else recording
+    changed = arguments or args.dtype
+    return replace(recording, files={}) if not changed and _is_in(source, args.output) else recording
+
+
+def _is_in(source: str, folder: str) -> bool:
+    """Whether a model is a folder, or the config in it."""
+    path = Path(source.removeprefix("diffusers:"))
+    return path.exists() and (path if path.is_dir() else path.parent).resolve() == Path(folder).resolve()
 
 
 def describe(summary: Summary) -> str:

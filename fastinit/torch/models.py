@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import importlib
+import inspect
 import io
 import json
 import logging
@@ -12,7 +13,7 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -127,12 +128,30 @@ def _transformers(source: str | os.PathLike[str], arguments: Mapping[str, Any]) 
             " py:package.module:callable"
         )
     transformers = importlib.import_module("transformers")
-    architectures = content.get("architectures") or []
-    architectures = [architectures] if isinstance(architectures, str) else architectures
-    if not architectures or not isinstance(architectures[0], str):
+    config = _config(transformers, path, arguments)
+    architectures = config.architectures or []
+    name = architectures if isinstance(architectures, str) else next(iter(architectures), None)
+    if not isinstance(name, str):
         raise BadInput(f"{path}: names no class under architectures")
-    if not hasattr(transformers, architectures[0]):
-        raise BadInput(f"{path}: transformers {transformers.__version__} has no class {architectures[0]}")
+    chosen: Any = getattr(transformers, name, None)
+    if chosen is None:
+        raise BadInput(f"{path}: transformers {transformers.__version__} has no class {name}")
+    is_model = isinstance(chosen, type) and issubclass(chosen, transformers.PreTrainedModel)
+    if not is_model:
+        raise BadInput(f"{path}: {name} under architectures is no class of a model")
+
+    def build() -> nn.Module:
+        try:
+            module: nn.Module = chosen._from_config(config)
+        except AttributeError as error:  # another model's config lacks something
+            raise BadInput(f"{name} does not take a {type(config).__name__}: {error}") from None
+        return module
+
+    return Model(build, lambda module, folder: module.save_pretrained(folder))
+
+
+def _config(transformers: Any, path: Path, arguments: Mapping[str, Any]) -> Any:
+    """Return the config in a file, changed by arguments. BadInput if fastinit can't make what it says."""
     try:
         with quiet():
             config, unused = transformers.AutoConfig.from_pretrained(
@@ -140,12 +159,23 @@ def _transformers(source: str | os.PathLike[str], arguments: Mapping[str, Any]) 
             )
     except Exception as error:  # whatever the config's own checks raise
         raise BadInput(f"{path}: {error}") from None
-    if unused:
-        near = difflib.get_close_matches(min(unused), vars(config), 1)
-        hint = f"; is {near[0]} meant?" if near else ""
-        raise BadInput(f"{path}: {type(config).__name__} has no {min(unused)}{hint}")
-    chosen = getattr(transformers, architectures[0])
-    return Model(lambda: chosen._from_config(config), lambda module, folder: module.save_pretrained(folder))
+    _check_known(f"{path}: {type(config).__name__}", unused, vars(config))
+    if getattr(config, "quantization_config", None):
+        raise BadInput(
+            f"{path}: quantization_config asks for quantized weights, and fastinit makes plain ones: --arg"
+            " quantization_config=null"
+        )
+    vars(config).pop("quantization_config", None)
+    return config
+
+
+def _check_known(owner: str, names: Iterable[str], known: Iterable[str]) -> None:
+    """Raise BadInput, which guesses what is meant, if there is a name that is not known."""
+    known = [*known]
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], known, 1)
+        raise BadInput(f"{owner} has no {unknown[0]}" + (f"; is {near[0]} meant?" if near else ""))
 
 
 def _timm(name: str, arguments: Mapping[str, Any]) -> Model:
@@ -164,8 +194,9 @@ def _torchvision(name: str, arguments: Mapping[str, Any]) -> Model:
     models = importlib.import_module("torchvision.models")
     if name not in models.list_models():
         raise BadInput(f"torchvision has no model {name!r}")
-    # These would be fetched.
-    fixed = {"weights": None, "weights_backbone": None} if "detection" in name else {"weights": None}
+    # These would be fetched, the backbone's by default.
+    taken = inspect.signature(models.get_model_builder(name)).parameters
+    fixed = {key: None for key in ("weights", "weights_backbone") if key in taken}
     return Model(lambda: models.get_model(name, **{**fixed, **arguments}), _save_if_it_can)
 
 
@@ -183,6 +214,7 @@ def _diffusers(folder: str, arguments: Mapping[str, Any]) -> Model:
     if not isinstance(name, str) or not hasattr(diffusers, name):
         raise BadInput(f"{path}: diffusers {diffusers.__version__} has no class {name}")
     chosen = getattr(diffusers, name)
+    _check_known(f"{path}: {name}", arguments, inspect.signature(chosen.__init__).parameters)
     return Model(
         lambda: chosen.from_config({**content, **arguments}),
         lambda module, folder: module.save_pretrained(folder),
@@ -207,13 +239,17 @@ def _python(name: str, arguments: Mapping[str, Any]) -> Model:
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
         raise BadInput(f"py:{name}: {error}") from None
+    except (Exception, SystemExit) as error:  # whatever the module raises
+        raise BadInput(f"py:{name}: {type(error).__name__}: {error}") from None
+    if isinstance(found, nn.Module):
+        raise BadInput(f"py:{name}: is a module; give a callable that returns one")
     if not callable(found):
         raise BadInput(f"py:{name}: is no callable, but {type(found).__name__}")
 
     def build() -> nn.Module:
         module = found(**arguments)
         if not isinstance(module, nn.Module):
-            raise BadInput(f"py:{name}: returned no torch.nn.Module, but {type(module).__name__}")
+            raise BadInput(f"returned no torch.nn.Module, but {type(module).__name__}")
         return module
 
     return Model(build, _save_if_it_can)

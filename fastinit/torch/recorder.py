@@ -9,6 +9,7 @@ import glob
 import inspect
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,14 @@ from fastinit.checkpoint.views import View
 
 from . import own
 from .describing import Unclear, describe
+from .files import Files, leaves
 from .hooks import own_arguments
+from .joining import pieces_of
 from .models import Model, Saved, quiet, saved_by
 from .names import Named, check_parameters, named_tensors, spec_of
 from .rules import rule_of, view_of
 from .tracker import Call, Geometry, Ref, Tracker, covers, name_of
-from .values import NoValue, Readable, refs_in, value_of
+from .values import NoValue, Readable, value_of
 
 __all__ = ["CannotRecord", "record", "record_model"]
 
@@ -146,6 +149,7 @@ class _Recorder:
         self._device = device
         self._seed = seed
         self._tracker = _Tracker()
+        self._files = Files()
         self._names: dict[int, tuple[str, tuple[int, ...]]] = {}
         self._owners: dict[int, str] = {}  # the id of a draw -> the first tensor that it is in
         self.outside: set[str] = set()
@@ -175,6 +179,7 @@ class _Recorder:
                 torch.random.fork_rng(devices=[]),
                 torch.no_grad(),
                 self._tracker,
+                self._files,
                 contextlib.ExitStack() as stack,
             ):
                 torch.default_generator.manual_seed(self._seed)
@@ -216,6 +221,8 @@ class _Recorder:
         ref = self._tracker.ref(tensor)
         spec = spec_of(name, tensor)
         try:
+            if (reader := self._files.reader_of(ref)) is not None:
+                raise Unclear(f"{reader}, which reads a file")
             if not any(call.random for call in ref.history):
                 return self._fixed(spec, ref)
             if (rule := self._of_another(spec, ref)) is not None:
@@ -245,6 +252,8 @@ class _Recorder:
     def _of_another(self, spec: TensorSpec, ref: Ref) -> Rule | None:
         """Return the rule of a tensor that is a part of a named one, or a norm of it."""
         source, norm = _origin(ref)
+        if norm is None and (pieces := pieces_of(source)) is not None:
+            return self._of_several(spec, *pieces)
         known = self._names.get(source.key)
         if known is None or known[0] == spec.name or (norm is None and source.full):
             return None
@@ -257,6 +266,23 @@ class _Recorder:
             self._notes.append(f"{spec.name}: a norm of {name}, in NumPy's arithmetic")
         return rule_of(spec.name, events, shape, same_as=name, view=view)
 
+    def _of_several(self, spec: TensorSpec, pieces: list[Ref], axis: int) -> Rule:
+        """Return the rule of a tensor that is made of named ones, or parts of them, along an axis."""
+        parts, rules = [], []
+        for number, piece in enumerate(pieces):
+            source, norm = _origin(piece)
+            name, shape = self._names.get(source.key, ("", ()))
+            if norm is not None or not name:
+                raise Unclear(f"piece {number} of a cat, which is no part of a tensor with a name")
+            found = describe(source.history)
+            stream = self._same_as(name, found.draws) or name
+            view = view_of(source.geometry, shape)
+            parts.append(f"{stream} {view.text(())}")
+            rules.append(rule_of(spec.name, found.events, shape))
+        if len(set(rules)) > 1:
+            raise Unclear("a cat of tensors that begin in different ways")
+        return replace(rules[0], parts=tuple(parts), axis=axis)
+
     def _fixed(self, spec: TensorSpec, ref: Ref) -> Rule:
         """Return the rule of a tensor that draws nothing."""
         if spec.nbytes <= _SMALL and (short := _short(value_of(ref))) is not None:
@@ -268,7 +294,7 @@ class _Recorder:
                     return rule_of(spec.name, events, spec.shape)
         if spec.nbytes > MAX_TABLE:
             raise Unclear(f"a table of {spec.nbytes} bytes, above {MAX_TABLE}")
-        if not all(leaf.history or leaf.tensor is None for leaf in (ref, *_leaves(ref.history))):
+        if not all(leaf.history or leaf.tensor is None for leaf in (ref, *leaves(ref.history))):
             self.outside.add(spec.name)
         return self._table(spec, value_of(ref))
 
@@ -349,11 +375,3 @@ def _composed(outer: Geometry, inner: Geometry) -> Geometry | None:
         tuple(view.axes[axis].step * inner.strides[axis] for axis in kept),
         inner.offset + sum(axis.start * n for axis, n in zip(view.axes, inner.strides, strict=True)),
     )
-
-
-def _leaves(history: tuple[Call, ...]) -> Iterator[Ref]:
-    """Yield all tensors that a history depends on."""
-    for call in history:
-        for ref in refs_in(call):
-            yield ref
-            yield from _leaves(ref.history)

@@ -218,9 +218,13 @@ def test_only_in_the_folder_that_was_read_removes_no_shard(tmp_path, rules, sour
     summary = generate(MODEL, tmp_path, init=rules, max_shard_size="1MB")
     before = {path: path.read_bytes() for path in summary.files}
     source = {"folder": tmp_path, "index": summary.files[-1], "shard": summary.files[0]}[source]
-    made = generate(source, tmp_path, init=OTHER, only="embed.weight", force=True)
-    assert made.files == [tmp_path / "model.safetensors"]
+    with pytest.raises(BadInput, match=r"would stay beside model\.safetensors.*give a file's name"):
+        generate(source, tmp_path, init=OTHER, only="embed.weight", force=True)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    made = generate(source, tmp_path / "part.safetensors", init=OTHER, only="embed.weight")
+    assert made.files == [tmp_path / "part.safetensors"]
     assert {path: path.read_bytes() for path in summary.files} == before
+    made.files[0].unlink()
     # Without --only, the new checkpoint replaces the old one.
     generate(MODEL, tmp_path, init=OTHER, force=True)
     assert names(tmp_path) == ["model.safetensors"]

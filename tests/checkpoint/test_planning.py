@@ -69,6 +69,14 @@ def test_a_part_has_the_rules_of_the_whole(tmp_path):
     assert part.digest != whole.digest
 
 
+def test_tensors_that_are_left_out_need_no_rule():
+    rules = [Rule("*.bias", "zeros")]
+    planned = plan(MODEL, init=rules, only="*.bias")
+    assert [choice.spec.name for choice in planned.recipe.choices] == ["h.0.fc.bias"]
+    with pytest.raises(BadInput, match=r"no rule matches tensor 'h\.0\.fc\.weight', F32 \[50, 70\]$"):
+        plan(MODEL, init=rules, only="h.0.*")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

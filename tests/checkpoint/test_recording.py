@@ -87,7 +87,9 @@ def test_generate_writes_and_verifies_a_recording(tmp_path):
 
 def test_a_file_that_is_there_stays_unless_forced(tmp_path):
     (tmp_path / "config.json").write_text("mine")
-    checkpoint.generate(experts(), tmp_path)
+    with pytest.raises(BadInput, match=r"config\.json: differs from that of this model; --force replaces it"):
+        checkpoint.generate(experts(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
     assert (tmp_path / "config.json").read_text() == "mine"
     checkpoint.generate(experts(), tmp_path, force=True)
     assert (tmp_path / "config.json").read_text() != "mine"

@@ -193,3 +193,11 @@ def test_what_a_rule_takes_from_other_tensors(toml):
     embed, head = choose([f32("embed.weight", 9, 4), f32("head.weight", 9, 4)], path)
     assert (embed.rule.padding_idx, head.rule.padding_idx, head.stream) == (1, 1, "embed.weight")
     assert choose([f32("embed.weight", 1, 4)], path)[0].rule.padding_idx is None
+
+
+def test_the_keys_of_a_table_are_named(toml):
+    path = toml('[[rule]]\nmatch = "*"\ninit = "ones"\nlayuot = "io"\n')
+    with pytest.raises(BadInput, match=r"unknown key 'layuot'; known are match, .*, data, sizes, without$"):
+        resolve([f32("a", 1)], path)
+    with pytest.raises(BadInput, match=r"known are match, .*, data$"):
+        choose([f32("a", 1)], [{"match": "*", "init": "ones", "layuot": "io"}])

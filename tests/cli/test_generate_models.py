@@ -1,7 +1,9 @@
 """``fastinit generate`` of other libraries' models."""
 
 import importlib
+import inspect
 import json
+import re
 import subprocess
 import sys
 import warnings
@@ -11,9 +13,11 @@ import pytest
 import torch
 from models import MODELS
 from safetensors.numpy import load_file
+from safetensors.torch import save_file
 
 from fastinit.checkpoint import Recording
 from fastinit.torch import initialize, record
+from fastinit.torch.models import model_of
 
 WITHOUT = (
     "import sys; sys.modules.update(dict.fromkeys({blocked!r})); from fastinit.__main__ import run; run()"
@@ -86,6 +90,21 @@ def test_a_config_gives_what_save_pretrained_gives(run, tmp_path, name):
     assert run("inspect", tmp_path / "ours", "--json")[0] == 0
 
 
+def test_tensors_that_are_fused_on_disk(run, tmp_path):
+    transformers = importlib.import_module("transformers")
+    small = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 99}
+    config = transformers.NomicBertConfig(**small, intermediate_size=64, architectures=["NomicBertModel"])
+    config.save_pretrained(tmp_path / "config")
+    assert run("generate", tmp_path / "config", "-o", tmp_path / "out", "--seed", 5, "--quiet") == (0, "", "")
+    assert any("Wqkv" in name for name in tensors_in(tmp_path / "out"))
+    loaded, info = transformers.NomicBertModel.from_pretrained(tmp_path / "out", output_loading_info=True)
+    assert not any(info.values()), info
+    filled = transformers.NomicBertModel(config)
+    expected = initialize(filled, 5, record(lambda: transformers.NomicBertModel(config))).state_dict()
+    assert [key for key, value in loaded.state_dict().items() if not torch.equal(value, expected[key])] == []
+    assert command("verify", tmp_path / "out", blocked=["torch"]).returncode == 0
+
+
 def test_a_folder_with_a_config_and_no_weights(run, tmp_path):
     config_of("GPT2:LMHeadModel", tmp_path)
     before = (tmp_path / "config.json").read_text()
@@ -107,11 +126,48 @@ def test_a_folder_that_is_its_own_target_stays_a_model(run, tmp_path):
             path.unlink()
         assert run(*options, "--resume") == (0, "", "")
         assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == whole
-    assert run(*options, "--only", "*.embed_tokens.*", "--force") == (0, "", "")
-    assert {path.name for path in tmp_path.iterdir()} >= whole.keys()
+    for more in ((), ("--dry-run",)):  # one file beside the shards would be no checkpoint
+        status, _, err = run(*options, "--only", "*.embed_tokens.*", "--force", *more)
+        assert (status, "give a file's name" in err) == (2, True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == whole
     assert run(*options, "--seed", 1, "--force")[0] == 0
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.index.json")}.items() <= whole.items()
     assert not {path.name: path.read_bytes() for path in shards}.items() & whole.items()
+
+
+@pytest.mark.parametrize("name", ["config", "config/config.json"])
+def test_a_config_that_is_its_own_target_stays(run, tmp_path, name):
+    config_of("GPT2:LMHeadModel", tmp_path / "config")
+    path = tmp_path / "config/config.json"
+    path.write_text(before := json.dumps({**json.loads(path.read_text()), "mine": 1}))
+    assert run("generate", tmp_path / name, "-o", tmp_path / "config", "--quiet") == (0, "", "")
+    assert path.read_text() == before
+
+
+def test_other_files_beside_the_weights_are_not_kept_silently(run, tmp_path):
+    config_of("GPT2:LMHeadModel", tmp_path / "config")
+    options = ["generate", tmp_path / "config/config.json", "-o", tmp_path / "out", "--quiet"]
+    assert run(*options)[0] == 0
+    config, weights = tmp_path / "out/config.json", tmp_path / "out/model.safetensors"
+    right = config.read_text()
+    weights.unlink()
+    assert run(*options) == (0, "", "")  # the same config is no other
+    config.write_text("{}")
+    weights.unlink()
+    for more in ((), ("--resume",), ("--dry-run",)):
+        status, _, err = run(*options, *more)
+        assert (status, "config.json: differs from that of this model; --force replaces it" in err) == (
+            2,
+            True,
+        )
+    assert (config.read_text(), weights.exists()) == ("{}", False)
+    assert run(*options, "--force")[0] == 0
+    assert config.read_text() == right
+    # A config that is asked to become another is its own model's no more.
+    own = ["generate", tmp_path / "config", "-o", tmp_path / "config", "--arg", "n_layer=1", "--quiet"]
+    assert run(*own)[0] == 2
+    assert run(*own, "--force")[0] == 0
+    assert json.loads((tmp_path / "config/config.json").read_text())["n_layer"] == 1
 
 
 def test_a_folder_with_weights_of_others_is_a_list(run, tmp_path):
@@ -130,6 +186,55 @@ def test_the_dtype_of_the_config_and_of_the_option(run, tmp_path):
     assert b'"F32"' not in header
     run("generate", tmp_path / "config", "-o", tmp_path / "f32", "--dtype", "F32")
     assert b'"BF16"' not in (tmp_path / "f32/model.safetensors").read_bytes()[:3000]
+
+
+def test_the_config_beside_has_the_dtype_of_the_option(run, tmp_path):
+    config_of("CLIP:Model", tmp_path / "config")
+    run("generate", tmp_path / "config", "-o", tmp_path / "out", "--dtype", "BF16")
+    text = (tmp_path / "out/config.json").read_text()
+    assert '"dtype": "bfloat16"' in text
+    assert "float32" not in text
+    run("generate", tmp_path / "config", "-o", tmp_path / "plain")
+    assert text.replace("bfloat16", "float32") == (tmp_path / "plain/config.json").read_text()
+
+
+def test_a_quantized_model_is_refused(run, tmp_path):
+    config_of("Llama:ForCausalLM", tmp_path / "config")
+    path = tmp_path / "config/config.json"
+    quantized = {"quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | quantized))
+    options = ["generate", path, "-o", tmp_path / "out"]
+    status, _, err = run(*options)
+    assert (status, "--arg quantization_config=null" in err, err.count("\n")) == (2, True, 1)
+    assert run(*options, "--arg", "quantization_config=null", "--quiet") == (0, "", "")
+    assert "quantization" not in (tmp_path / "out/config.json").read_text()
+
+
+def test_an_argument_picks_the_class(run, tmp_path):
+    config_of("GPT2:LMHeadModel", tmp_path / "config")
+    arguments = ["--arg", 'architectures=["GPT2ForSequenceClassification"]', "--quiet"]
+    assert run("generate", tmp_path / "config", "-o", tmp_path / "out", *arguments)[0] == 0
+    assert "score.weight" in tensors_in(tmp_path / "out")
+
+
+@pytest.mark.parametrize("reader", ["torch.load('w.pt')", "load_file('w.safetensors')['weight']"])
+def test_a_file_is_no_rule(run, own, reader):
+    torch.save(torch.rand(2, 3), own / "w.pt")
+    save_file({"weight": torch.rand(2, 3)}, own / "w.safetensors")
+    (own / "own_models.py").write_text(
+        "import safetensors.torch as st, torch\nfrom torch import nn\n"
+        "def build():\n    m = nn.Linear(3, 2)\n"
+        f"    m.load_state_dict({{'weight': {reader.replace('load_file', 'st.load_file')}}}, strict=False)\n"
+        "    return m\n"
+    )
+    status, _, err = run("generate", "py:own_models:build", "-o", "out")
+    assert status == 2
+    name = reader.partition("(")[0].rpartition(".")[2]
+    assert re.search(rf"weight: cannot be recorded: (safetensors\.)?torch\.{name}, which reads a file", err)
+    sys.path.insert(0, str(own))
+    sys.modules.pop("own_models", None)
+    recording = record(importlib.import_module("own_models").build, device="cpu")
+    assert [note.split(":")[0] for note in recording.notes] == ["weight"]
 
 
 def test_a_recording_is_written_alone_and_generates_without_torch(run, tmp_path):
@@ -181,6 +286,20 @@ def test_torchvision(run, tmp_path):
     module.load_state_dict({k: torch.from_numpy(v) for k, v in tensors_in(tmp_path).items()}, strict=True)
 
 
+def test_torchvision_fetches_no_backbone(run, monkeypatch):
+    def fetched(*_, **__):
+        raise AssertionError("trained weights")
+
+    models = importlib.import_module("torchvision.models")
+    monkeypatch.setattr(models.WeightsEnum, "get_state_dict", fetched)
+    builders = {name: inspect.signature(models.get_model_builder(name)) for name in models.list_models()}
+    names = [name for name, signature in builders.items() if "weights_backbone" in signature.parameters]
+    assert len(names) >= 18
+    for name in names:
+        with torch.device("meta"):
+            model_of(f"torchvision:{name}", {}).build()
+
+
 def test_diffusers(run, tmp_path):
     module = MODELS["diffusers", "UNet2DModel"]()
     module.save_config(tmp_path / "config")
@@ -190,6 +309,9 @@ def test_diffusers(run, tmp_path):
     loaded, info = type(module).from_pretrained(tmp_path / "out", output_loading_info=True)
     assert not any(info.values()), info
     assert loaded.state_dict().keys() == module.state_dict().keys()
+    source, target = f"diffusers:{tmp_path / 'config'}", tmp_path / "more"
+    status, _, err = run("generate", source, "-o", target, "--arg", "sample_sizes=4")
+    assert (status, "UNet2DModel has no sample_sizes; is sample_size meant?" in err) == (2, True)
 
 
 @pytest.fixture
@@ -202,6 +324,8 @@ def own(tmp_path, monkeypatch):
         "def loud():\n    print('made')\n    return build()\n"
         "def wrong():\n    return 3\n"
         "def failing():\n    raise ValueError('mine')\n"
+        "instance = nn.Linear(2, 2)\n"
+        "def leaving():\n    raise SystemExit('bye')\n"
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
@@ -224,7 +348,11 @@ def test_a_callable_of_python(run, own):
         (["py:nowhere:build"], "No module named 'nowhere'"),
         (["py:own_models:nothing"], "has no attribute 'nothing'"),
         (["py:own_models:number"], "is no callable, but int"),
-        (["py:own_models:wrong"], "returned no torch.nn.Module, but int"),
+        (["py:own_models:wrong"], "error: py:own_models:wrong: returned no torch.nn.Module, but int"),
+        (["py:own_models:instance"], "is a module; give a callable that returns one"),
+        (["py:own_models:leaving"], "py:own_models:leaving: SystemExit: bye"),
+        (["py:own_models:build", "--record", "nowhere/r.json"], "nowhere/r.json: cannot be written"),
+        (["py:own_models:build", "--record", "r.yaml"], "r.yaml: a recording's name ends in .json or .toml"),
         (["py:own_models:failing"], "py:own_models:failing: ValueError: mine"),
         (["py:own_models:build", "--arg", "heigth=3"], "unexpected keyword argument 'heigth'"),
         (["py:own_models:build", "--arg", "width"], "--arg width: give KEY=VALUE"),
@@ -263,10 +391,21 @@ def test_an_argument_that_the_config_lacks(run, tmp_path):
         ({"model_type": "llama"}, "names no class under architectures"),
         ({"model_type": "llama", "architectures": ["NoSuchModel"]}, "has no class NoSuchModel"),
         ({"model_type": "nosuch", "architectures": ["LlamaForCausalLM"]}, "nosuch"),
+        (
+            {"model_type": "llama", "architectures": ["LlamaConfig"]},
+            "LlamaConfig under architectures is no",
+        ),
+        (
+            {"model_type": "llama", "architectures": ["AutoModel"]},
+            "AutoModel under architectures is no",
+        ),
+        ({"model_type": "t5", "architectures": ["BertModel"]}, "BertModel does not take a T5Config"),
+        ({"no": "model"}, "config.json: names neither model_type nor architectures"),
+        (None, "config.json: is not valid JSON"),
     ],
 )
 def test_bad_configs(run, tmp_path, content, error):
-    (tmp_path / "config.json").write_text(json.dumps(content))
+    (tmp_path / "config.json").write_text("{" if content is None else json.dumps(content))
     status, _, err = run("generate", tmp_path, "-o", tmp_path / "out")
     assert status == 2
     assert error in err
