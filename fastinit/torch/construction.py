@@ -85,7 +85,8 @@ class _Skip(hooks.HookedMode):
         self._parameters: dict[int, nn.Parameter] = {}
 
     def register(self, parameter: nn.Parameter) -> nn.Parameter:
-        self._parameters[key_of(parameter)] = with_large_pages(parameter)
+        if not isinstance(parameter, nn.UninitializedParameter):
+            self._parameters[key_of(parameter)] = with_large_pages(parameter)
         return parameter
 
     def law(self, name: str, original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -337,3 +337,100 @@ def test_a_parameter_that_own_code_replaces_is_filled(device):
 def test_a_recording_of_other_shapes_is_refused():
     with pytest.raises(BadInput, match=r"weight has shape \(4, 300\), but in the recording \(4, 3\)"):
         initialize(nn.Linear(300, 4), 3, record(nn.Linear(3, 4)))
+
+
+class Normed(nn.Module):
+    """A module with a weight-normed layer, whose code is given."""
+
+    def __init__(self, code):
+        super().__init__()
+        self.normed = nn.utils.parametrizations.weight_norm(nn.Linear(4, 8))
+        self.plain = nn.Linear(2, 2)
+        self.code = code
+
+    def init_weights(self):
+        self.code(self)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: nn.utils.parametrizations.weight_norm(nn.GRU(8, 16), "weight_hh_l0"),
+        lambda: nn.utils.parametrizations.spectral_norm(nn.GRU(8, 16), "weight_hh_l0"),
+        lambda: nn.utils.weight_norm(nn.GRU(8, 16), "weight_hh_l0"),
+        lambda: Normed(lambda m: [nn.init.normal_(p, std=0.02) for p in m.parameters()]),
+    ],
+)
+def test_code_that_writes_the_originals_is_kept(build):
+    module = initialize(build(), 7)
+    again = initialize(build(), 7)
+    for (name, one), other in zip(module.named_parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other), name
+        assert one.detach().abs().max() < 1
+
+
+def test_a_parametrized_tensor_that_no_code_writes_stays():
+    module = Normed(lambda m: m.plain.reset_parameters())
+    before = {name: tensor.clone() for name, tensor in module.normed.state_dict().items()}
+    with pytest.warns(UserWarning, match=r"3 parameters stay as they were"):
+        initialize(module, 7)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in module.normed.state_dict().items())
+    with torch.device("meta"):
+        module = Normed(lambda m: m.plain.reset_parameters())
+    with pytest.raises(RuntimeError, match=r"normed.* was on the meta device"):
+        initialize(module, 7)
+
+
+def test_the_vectors_of_spectral_norm():
+    module = nn.utils.parametrizations.spectral_norm(nn.Linear(4, 8))
+    vectors = [vector.clone() for vector in module.buffers()]
+    initialize(module, 7)
+    assert all(map(torch.equal, vectors, module.buffers()))
+    with torch.device("meta"):
+        module = nn.utils.parametrizations.spectral_norm(nn.Linear(4, 8))
+    for _ in range(2):  # nothing has memory after the error
+        with pytest.raises(RuntimeError, match=r"_u was on the meta device"):
+            initialize(module, 7)
+        assert all(tensor.is_meta for tensor in module.state_dict().values())
+
+
+def test_code_that_assigns_tensors():
+    class Module(nn.Linear):
+        def __init__(self):
+            super().__init__(2, 2)
+            self.register_buffer("table", torch.ones(3))
+            self.p, self.q = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))
+
+        def init_weights(self):
+            self.reset_parameters()
+            self.table = torch.arange(3.0)
+            self.p = nn.Parameter(torch.full((3,), 2.0))
+            self.q.data = torch.full((3,), 3.0)
+
+    with torch.device("meta"):
+        module = Module()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        initialize(module, 7)
+    assert (module.table.tolist(), module.p.tolist(), module.q.tolist()) == ([0, 1, 2], [2] * 3, [3] * 3)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_names_under_wrappers_at_the_root(tmp_path):
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path}/rendezvous", rank=0, world_size=1
+    )
+    try:
+        parallel, compiled = nn.parallel.DistributedDataParallel, torch.compile
+        plain = nn.Sequential(nn.Linear(2, 2))
+        for wrapped in (parallel(plain), compiled(parallel(plain)), parallel(compiled(plain))):
+            assert list(manifest(wrapped)) == ["0.weight", "0.bias"]
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def test_skip_init_of_lazy_modules():
+    with skip_init():
+        lazy = nn.LazyLinear(3)
+    assert lazy(torch.zeros(1, 4)).shape == (1, 3)
