@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastinit import _dispatch
+from fastinit._dtypes import Dtype
 from fastinit._truncation import cut_std
 
 Parameters = tuple[float, ...]
@@ -31,7 +32,7 @@ class Distribution(NamedTuple):
     values : callable
         (parameters) -> values that are likely, which the dtype must hold.
     refusal : callable
-        (parameters) -> the error, for parameters that the C core refuses.
+        (dtype, parameters) -> the error, for parameters that the C core refuses.
     """
 
     parameters: tuple[str, ...]
@@ -39,7 +40,7 @@ class Distribution(NamedTuple):
     centred: Callable[..., Parameters]
     reach: Callable[..., Parameters]
     values: Callable[..., Parameters]
-    refusal: Callable[..., Exception] = lambda *parameters: ValueError(f"{parameters} are out of range")
+    refusal: Callable[..., Exception] = lambda _, *parameters: ValueError(f"{parameters} are out of range")
 
 
 # Standard deviation of the standard normal cut at -2 and 2: sqrt(1 - 4 phi(2) / (2 Phi(2) - 1)). JAX and
@@ -47,6 +48,7 @@ class Distribution(NamedTuple):
 _CUT_STD = 0.87962566103423978
 
 
+@np.errstate(all="ignore")  # whatever the caller's
 def _truncated_moments(low: float, high: float, mean: float, std: float) -> tuple[float, float, float]:
     """Integrate by the midpoint rule, to about six digits for any bounds."""
     mode = min(max(0.0, low), high)
@@ -62,15 +64,15 @@ def _truncated_moments(low: float, high: float, mean: float, std: float) -> tupl
     return mean + std * (mode + centre), std * math.sqrt(variance), kurtosis
 
 
-def _no_value_between(low: float, high: float, mean: float, std: float) -> Exception:
+def _no_value_between(dtype: Dtype, low: float, high: float, mean: float, std: float) -> Exception:
     if math.isnan(low) or math.isnan(high):
         return ValueError("low and high must not be NaN")
     return ValueError("low > high" if low > high else f"no value lies between low={low} and high={high}")
 
 
-def _too_wide(low: float, high: float) -> Exception:
+def _too_wide(dtype: Dtype, low: float, high: float) -> Exception:
     if math.isfinite(high - low):
-        return OverflowError(f"low={low} or high={high} is outside the dtype's valid bounds")
+        return OverflowError(f"low={low} or high={high} is beyond {dtype.name}, which ends at {dtype.max:g}")
     return OverflowError("high - low range exceeds valid bounds")
 
 

@@ -16,12 +16,13 @@ from fastinit._dispatch cimport (
     consume as advance, draws, fill as fill_range, fill_each as fill_range_each, fill_from, prepare,
 )
 from fastinit._kernels cimport (
-    FI_DISTS, FI_DXSM, FI_F32, FI_NORMAL, FI_PARAMETERS, FI_XSL_RR, fi_dist, fi_dist_info, fi_dtype,
+    FI_DISTS, FI_DXSM, FI_F32, FI_NORMAL, FI_PARAMETERS, FI_XSL_RR, fi_dist, fi_dist_info, fi_dtype, fi_dtype_info,
     fi_itemsize, fi_params, fi_pcg64, fi_settled, fi_source,
 )
 
 from fastinit._dispatch import DISTRIBUTIONS, DTYPES
 from fastinit._distributions import named
+from fastinit._dtypes import DTYPES as records
 from fastinit._threads import get_num_threads, run
 
 cnp.import_array()
@@ -47,7 +48,8 @@ cdef int set_params(fi_params *params, fi_dist dist, fi_dtype dtype, const doubl
     cdef fi_params *last = &latest[<int>dist]
     if prepare(last, last, dist, dtype, arguments) < 0:
         values = [arguments[i] for i in range(fi_dist_info[<int>dist].parameters)]
-        raise named(fi_dist_info[<int>dist].name.decode()).refusal(*values)
+        record = records[fi_dtype_info[<int>dtype].tag.decode()]
+        raise named(fi_dist_info[<int>dist].name.decode()).refusal(record, *values)
     params[0] = last[0]
     return 0
 

@@ -17,7 +17,7 @@ import fastinit
 
 from . import formats, rules
 from .choices import Choice
-from .errors import BadInput
+from .errors import BadInput, Damaged
 from .files import Files
 from .formats import Stored
 from .pieces import Progress, Report
@@ -183,7 +183,10 @@ def _recipe(
         return _of_model(specs, seed, init, where)
     if recorded is None:
         return resolve(specs, init, seed)
-    return replace(resolve(specs, recorded, seed), rules_from="as recorded")
+    try:
+        return replace(resolve(specs, recorded, seed), rules_from="as recorded")
+    except BadInput as error:
+        raise Damaged(str(error).replace("the rules given", f"{where}: its recorded rules")) from None
 
 
 def _of_model(specs: Sequence[TensorSpec], seed: int, init: Any, shard: Path) -> Recipe:

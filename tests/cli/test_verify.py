@@ -75,6 +75,19 @@ def test_a_cut_file(checkpoint, tmp_path):
     assert command(path, "--quiet").stdout == ""
 
 
+def test_a_tensor_that_was_added(checkpoint, tmp_path):
+    from safetensors import safe_open
+    from safetensors.numpy import load_file, save_file
+
+    with safe_open(checkpoint, "numpy") as file:
+        metadata = file.metadata()
+    tensors = {name: array for name, array in load_file(checkpoint).items() if array.dtype == np.float32}
+    save_file({**tensors, "zz": np.zeros(64, np.float32)}, tmp_path / "more.safetensors", metadata)
+    done = command(tmp_path / "more.safetensors")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "its recorded rules: no rule matches tensor 'zz'" in done.stdout
+
+
 def test_a_damaged_shard(tmp_path):
     generate(MODEL, tmp_path, init="he", max_shard_size="9MB")
     index, shard = tmp_path / "model.safetensors.index.json", tmp_path / "model-00002-of-00004.safetensors"
