@@ -85,8 +85,7 @@ class _Skip(hooks.HookedMode):
         self._parameters: dict[int, nn.Parameter] = {}
 
     def register(self, parameter: nn.Parameter) -> nn.Parameter:
-        if not isinstance(parameter, nn.UninitializedParameter):
-            self._parameters[key_of(parameter)] = with_large_pages(parameter)
+        self._parameters[key_of(parameter)] = with_large_pages(parameter)
         return parameter
 
     def law(self, name: str, original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

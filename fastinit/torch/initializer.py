@@ -24,6 +24,7 @@ from .filling import fill, write
 from .memory import with_large_pages
 from .names import Named, check_parameters, named_tensors, spec_of
 from .naming import Live, by_name
+from .tracker import key_of
 
 __all__ = ["initialize"]
 
@@ -104,12 +105,8 @@ def initialize(
             code = own.run if init is None else init
             meta = {each.name for each in tensors if each.tensor.is_meta}
             _allocate(tensors, device, dtype)
-            try:
-                with _generators_kept(tensors):
-                    _run(module, seed, code, meta)
-            except BaseException:  # else what nothing fills would have memory the next time
-                _put_back(tensors)
-                raise
+            with _generators_kept(tensors):
+                _run(module, seed, code, meta)
         else:
             model = _model(tensors, init, dtype)
             _allocate(tensors, device, dtype)
@@ -120,7 +117,7 @@ def initialize(
 def _run(module: nn.Module, seed: int, code: Callable[[nn.Module], object], meta: set[str]) -> None:
     """Run code under `by_name`, and see that it filled all."""
     with by_name(module, seed) as live:
-        own.without_parametrizations(module, functools.partial(code, module), live)
+        own.without_parametrizations(module, functools.partial(code, module), live.name)
     unfilled = [each for each in named_tensors(module) if not _filled(each, live)]
     for each in unfilled:
         if each.name in meta or each.tensor.is_meta:
@@ -134,7 +131,8 @@ def _run(module: nn.Module, seed: int, code: Callable[[nn.Module], object], meta
 
 
 def _filled(each: Named, live: Live) -> bool:
-    return not each.tensor.numel() or (live.wrote(each.tensor) and not each.tensor.is_meta)
+    parametrization = ".parametrizations." in f".{each.name}"
+    return parametrization or not each.tensor.numel() or key_of(each.tensor) in live.written
 
 
 def _model(tensors: list[Named], init: Any, dtype: torch.dtype | None) -> Model:
@@ -206,13 +204,6 @@ def _allocate(tensors: list[Named], device: torch.device | str | None, dtype: to
     for each, new in made:
         for owner, local in each.owners:
             (owner._parameters if each.is_parameter else owner._buffers)[local] = new
-
-
-def _put_back(tensors: list[Named]) -> None:
-    """Let modules have the tensors again that were on the meta device."""
-    for each in tensors:
-        for owner, local in each.owners if each.tensor.is_meta else ():
-            (owner._parameters if each.is_parameter else owner._buffers)[local] = each.tensor
 
 
 @contextlib.contextmanager

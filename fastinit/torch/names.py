@@ -54,7 +54,7 @@ def clean(name: str) -> str:
 def named_tensors(module: nn.Module) -> list[Named]:
     """Return a module's parameters and buffers, each once, in the order of its state dict."""
     found: dict[int, Named] = {}
-    root = _root(module)
+    root = "module." if isinstance(module, _PARALLEL) else ""
     for prefix, owner in module.named_modules(remove_duplicate=False):
         for local, tensor, is_parameter in _own(owner):
             name = clean(f"{prefix}.{local}" if prefix else local).removeprefix(root)
@@ -62,15 +62,6 @@ def named_tensors(module: nn.Module) -> list[Named]:
             named = found.setdefault(id(tensor), Named(name, tensor, [], is_parameter, persistent))
             named.owners.append((owner, local))
     return list(found.values())
-
-
-def _root(module: nn.Module) -> str:
-    """Return what wrappers at the root add to a clean name: a ``module.`` for each that is parallel."""
-    found = ""
-    while isinstance(module, _PARALLEL) or isinstance(getattr(module, "_orig_mod", None), nn.Module):
-        found += "module." if isinstance(module, _PARALLEL) else ""
-        module = module.module if isinstance(module, _PARALLEL) else module._orig_mod
-    return found
 
 
 def _own(module: nn.Module) -> Iterator[tuple[str, torch.Tensor, bool]]:

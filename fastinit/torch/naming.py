@@ -90,10 +90,6 @@ class Live(Tracker):
         self._names.setdefault(key_of(tensor), (name, tensor))
         self._storages.append(tensor.untyped_storage())
 
-    def wrote(self, tensor: torch.Tensor) -> bool:
-        """Whether code has written to a tensor's memory, or brought the memory with it."""
-        return key_of(tensor) in self.written or self._named(tensor) is None
-
     def __enter__(self) -> Live:
         forget_initialized(self.module)
         self._outer = [tracker for tracker in active() if isinstance(tracker, Live)]

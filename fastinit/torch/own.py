@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,7 +18,7 @@ from fastinit.checkpoint.steps import norm
 
 from .filling import write
 
-__all__ = ["Watch", "forget_initialized", "parametrized", "reparametrized", "run", "without_parametrizations"]
+__all__ = ["forget_initialized", "parametrized", "reparametrized", "run", "without_parametrizations"]
 
 # The hooks of torch.nn.utils, and the suffix of the parameter that stands for the weight.
 _ORIGINALS = {WeightNorm: "_v", SpectralNorm: "_orig"}
@@ -116,95 +115,56 @@ def _original(module: nn.Module, hook: Any) -> torch.Tensor:
     return original
 
 
-class Watch(Protocol):
-    """What runs a module's code and sees what it writes."""
-
-    def name(self, name: str, tensor: torch.Tensor) -> None:
-        """Give a tensor's memory a name, unless it has one."""
-
-    def wrote(self, tensor: torch.Tensor) -> bool:
-        """Whether code has written to a tensor's memory."""
-
-
-def without_parametrizations(module: nn.Module, run_code: Callable[[], object], watch: Watch) -> None:
-    """Run code that sees a plain tensor for each parametrized one, and set the originals of those it writes.
+def without_parametrizations(
+    module: nn.Module,
+    run_code: Callable[[], object],
+    name: Callable[[str, torch.Tensor], object] = lambda name, tensor: None,
+) -> None:
+    """Run code that sees a plain tensor for each parametrized one, then set the originals to match.
 
     Parameters
     ----------
     module : Module
     run_code : callable
         What to run.
-    watch : Watch
-        A plain tensor has the name of the last original.
+    name : callable
+        Called with the name and the tensor of each plain tensor. The name is that of the last original.
     """
     plain = []
     hooked = []
     for each, hook, prefix in reparametrized(module):
-        tensor = _like(functools.partial(_computed, each, hook), _original(each, hook))
-        watch.name(f"{prefix}.".lstrip(".") + hook.name + _ORIGINALS[type(hook)], tensor)
+        original = _original(each, hook)
+        tensor = torch.empty_like(original)
+        name(f"{prefix}.".lstrip(".") + hook.name + _ORIGINALS[type(hook)], tensor)
         setattr(each, hook.name, tensor)
         hooked.append((each, hook, tensor))
     for each, local, prefix in parametrized(module):
         originals = each.parametrizations[local]
         last = max(name for name, _ in originals.named_parameters(recurse=False))
-        tensor = _like(functools.partial(_current, each, local), getattr(originals, last))
-        watch.name(f"{prefix}.".lstrip(".") + f"parametrizations.{local}.{last}", tensor)
+        like = getattr(originals, last)
+        shape = like.shape if last != "original" else getattr(each, local).shape
+        tensor = torch.empty(shape, dtype=like.dtype, device=like.device)
+        name(f"{prefix}.".lstrip(".") + f"parametrizations.{local}.{last}", tensor)
         plain.append((each, local, tensor))
     with contextlib.ExitStack() as stack:
         for each, local, tensor in plain:
             stack.enter_context(_reads_as(each, local, tensor))
         run_code()
     for each, local, tensor in plain:
-        if watch.wrote(tensor):
-            setattr(each, local, tensor)
-            originals = each.parametrizations[local]
-            if type(originals[0]).__name__ == "_WeightNorm":
-                _norm_again(originals.original0, originals.original1)
+        setattr(each, local, tensor)
+        originals = each.parametrizations[local]
+        if type(originals[0]).__name__ == "_WeightNorm":
+            _norm_again(originals.original0, originals.original1)
     for each, hook, tensor in hooked:
-        _set_hooked(each, hook, tensor if watch.wrote(tensor) else None)
-
-
-def _current(module: nn.Module, local: str) -> torch.Tensor:
-    """Return a parametrized tensor, without the step that spectral_norm's vectors take while training."""
-    training = [each for each in module.parametrizations[local].modules() if each.training]
-    for each in training:
-        each.training = False
-    try:
-        value: torch.Tensor = getattr(module, local)
-        return value
-    finally:
-        for each in training:
-            each.training = True
-
-
-def _like(current: Callable[[], torch.Tensor], original: torch.Tensor) -> torch.Tensor:
-    """Return a plain tensor with the current values of a parametrized one, or without on the meta device."""
-    if not original.is_meta:
-        return current().detach().clone()
-    try:
-        shape = current().shape
-    except (RuntimeError, TypeError):  # some cannot be computed there
-        shape = original.shape
-    return torch.empty(shape, dtype=original.dtype, device="meta")
-
-
-def _set_hooked(module: nn.Module, hook: Any, tensor: torch.Tensor | None) -> None:
-    """Set the original of a weight that a hook computes, if there is a new tensor, and compute the weight."""
-    original = _original(module, hook)
-    if tensor is not None:
+        original = _original(each, hook)
         original.set_(tensor)  # as parametrizations do
         if isinstance(hook, WeightNorm):
-            norms = getattr(module, f"{hook.name}_g")
+            norms = getattr(each, f"{hook.name}_g")
             axes = [axis for axis in range(original.ndim) if axis != hook.dim]
             norms.copy_(torch.linalg.vector_norm(original, 2, axes, keepdim=norms.ndim > 0))
             _norm_again(norms, original)
-    setattr(module, hook.name, _computed(module, hook))
-
-
-def _computed(module: nn.Module, hook: Any) -> torch.Tensor:
-    """Return the weight that a hook computes; of spectral_norm, without the division."""
-    weight: torch.Tensor = _original(module, hook).data
-    return hook.compute_weight(module) if isinstance(hook, WeightNorm) else weight
+            tensor = hook.compute_weight(each)
+        setattr(each, hook.name, tensor)
 
 
 @contextlib.contextmanager

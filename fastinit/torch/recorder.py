@@ -121,7 +121,7 @@ def _recorded_module(source: nn.Module, device: str, seed: int) -> tuple[Recordi
     module = recorder.twin(source)
     check_parameters(named_tensors(module))
     with recorder.recording():
-        own.without_parametrizations(module, lambda: own.run(module), recorder.tracker)
+        own.without_parametrizations(module, lambda: own.run(module))
     return recorder.result(module), recorder.outside
 
 
@@ -131,13 +131,6 @@ def _nothing(module: nn.Module, folder: str) -> None:
 
 class _Tracker(Tracker):
     """A tracker that lets the hooked functions of `torch.nn.init` draw nothing."""
-
-    def name(self, name: str, tensor: torch.Tensor) -> None:
-        """Do nothing: a recording's names are those of the module's tensors at the end."""
-
-    def wrote(self, tensor: torch.Tensor) -> bool:
-        """Whether code has written to a tensor."""
-        return any(call.output is None for call in self.history(tensor))
 
     def law(self, name: str, original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         values = inspect.signature(original).bind(*args, **kwargs)
@@ -155,7 +148,7 @@ class _Recorder:
             raise ValueError(f'device must be "meta" or "cpu", not {device!r}')
         self._device = device
         self._seed = seed
-        self.tracker = _Tracker()
+        self._tracker = _Tracker()
         self._files = Files()
         self._names: dict[int, tuple[str, tuple[int, ...]]] = {}
         self._owners: dict[int, str] = {}  # the id of a draw -> the first tensor that it is in
@@ -171,7 +164,7 @@ class _Recorder:
                 meta = torch.Tensor._make_subclass(type(each.tensor), meta, each.tensor.requires_grad)
                 meta.__dict__.update(each.tensor.__dict__)
             elif not each.tensor.is_meta:
-                self.tracker.constant(meta, each.tensor.detach().cpu().clone())
+                self._tracker.constant(meta, each.tensor.detach().cpu().clone())
             memo[id(each.tensor)] = meta
         for each, hook, _ in own.reparametrized(module):
             weight = getattr(each, hook.name)  # no leaf, which deepcopy refuses
@@ -185,17 +178,17 @@ class _Recorder:
             with (
                 torch.random.fork_rng(devices=[]),
                 torch.no_grad(),
-                self.tracker,
+                self._tracker,
                 self._files,
                 contextlib.ExitStack() as stack,
             ):
                 torch.default_generator.manual_seed(self._seed)
                 if self._device == "meta":
                     stack.enter_context(torch.device("meta"))
-                stack.enter_context(Readable(self.tracker))
+                stack.enter_context(Readable(self._tracker))
                 yield
         except (NoValue, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and "meta" not in str(error).lower():
+            if isinstance(error, RuntimeError) and "meta" not in str(error):
                 raise
             raise CannotRecord(f'{error}; device="cpu" records while the model is really built') from None
 
@@ -218,17 +211,15 @@ class _Recorder:
         return Recording.of(specs, rules, self._notes, stem=saved.stem, files=saved.files)
 
     def _claim(self, named: Named, *, own_only: bool) -> None:
-        history = self.tracker.history(named.tensor)
+        history = self._tracker.history(named.tensor)
         with contextlib.suppress(Unclear):
             for draw in describe(history).draws if history else []:
                 if not own_only or any(draw is call for call in history):
                     self._owners.setdefault(id(draw), named.name)
 
     def _rule(self, name: str, tensor: torch.Tensor) -> Rule:
-        ref = self.tracker.ref(tensor)
+        ref = self._tracker.ref(tensor)
         spec = spec_of(name, tensor)
-        if not spec.size:
-            return Rule(glob.escape(name), "zeros")
         try:
             if (reader := self._files.reader_of(ref)) is not None:
                 raise Unclear(f"{reader}, which reads a file")

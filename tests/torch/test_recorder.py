@@ -394,15 +394,3 @@ def test_numpys_draws_in_a_modules_own_code():
     module = code(lambda w: w.copy_(torch.from_numpy(np.random.standard_normal(3))))  # noqa: NPY002
     with pytest.raises(CannotRecord, match="differs from one construction to the next"):
         record(module)
-
-
-def test_a_parameter_without_elements():
-    module = Model(
-        lambda m: m.weight.normal_(), weight=lambda: torch.empty(3), empty=lambda: torch.empty(0, 4)
-    )
-    assert {rule.match: rule.init for rule in record(module).rules} == {"weight": "normal", "empty": "zeros"}
-
-
-def test_what_the_meta_device_lacks_has_a_way_out():
-    with pytest.raises(CannotRecord, match='device="cpu" records'):
-        record(nn.utils.parametrizations.orthogonal(nn.Linear(4, 8)))
