@@ -24,7 +24,6 @@ from .filling import fill, write
 from .memory import with_large_pages
 from .names import Named, check_parameters, named_tensors, spec_of
 from .naming import Live, by_name
-from .tracker import key_of
 
 __all__ = ["initialize"]
 
@@ -117,7 +116,7 @@ def initialize(
 def _run(module: nn.Module, seed: int, code: Callable[[nn.Module], object], meta: set[str]) -> None:
     """Run code under `by_name`, and see that it filled all."""
     with by_name(module, seed) as live:
-        own.without_parametrizations(module, functools.partial(code, module), live.name)
+        own.without_parametrizations(module, functools.partial(code, module), live)
     unfilled = [each for each in named_tensors(module) if not _filled(each, live)]
     for each in unfilled:
         if each.name in meta or each.tensor.is_meta:
@@ -131,8 +130,7 @@ def _run(module: nn.Module, seed: int, code: Callable[[nn.Module], object], meta
 
 
 def _filled(each: Named, live: Live) -> bool:
-    parametrization = ".parametrizations." in f".{each.name}"
-    return parametrization or not each.tensor.numel() or key_of(each.tensor) in live.written
+    return not each.tensor.numel() or (live.filled(each.tensor) and not each.tensor.is_meta)
 
 
 def _model(tensors: list[Named], init: Any, dtype: torch.dtype | None) -> Model:

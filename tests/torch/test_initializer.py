@@ -337,3 +337,63 @@ def test_a_parameter_that_own_code_replaces_is_filled(device):
 def test_a_recording_of_other_shapes_is_refused():
     with pytest.raises(BadInput, match=r"weight has shape \(4, 300\), but in the recording \(4, 3\)"):
         initialize(nn.Linear(300, 4), 3, record(nn.Linear(3, 4)))
+
+
+def by_all_parameters(module):
+    for parameter in module.parameters():
+        parameter.normal_(std=0.02)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
+@pytest.mark.filterwarnings("error:.*stay as they were:UserWarning")
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize("wrap", [nn.utils.weight_norm, nn.utils.parametrizations.weight_norm])
+def test_code_that_writes_the_originals_of_a_parametrization_keeps_what_it_wrote(wrap, device):
+    with torch.device(device):
+        module = wrap(nn.GRU(8, 16), "weight_hh_l0")
+    initialize(module, 7)
+    for parameter in module.parameters():
+        assert 0 < parameter.abs().max() <= 16**-0.5
+    assert module(torch.ones(2, 8))[0].isfinite().all()
+    tensors = dict(checkpoint.tensors(record(module), seed=7))
+    for name, parameter in module.named_parameters():
+        assert (tensors[name] == parameter.detach().numpy()).all()
+    linear = wrap(nn.Linear(4, 8))
+    initialize(linear, 7, by_all_parameters)
+    assert all(0 < parameter.abs().max() < 0.2 for parameter in linear.parameters())
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        nn.utils.weight_norm,
+        nn.utils.spectral_norm,
+        nn.utils.parametrizations.weight_norm,
+        nn.utils.parametrizations.spectral_norm,
+        nn.utils.parametrizations.orthogonal,
+    ],
+)
+def test_a_parametrized_tensor_that_nothing_writes_stays(wrap):
+    module = wrap(nn.Linear(4, 8))
+    before = copy.deepcopy(module.state_dict())
+    with pytest.warns(UserWarning, match="stay as they were"):
+        initialize(module, 7, lambda m: m.bias.zero_())
+    after = module.state_dict()
+    assert not after.pop("bias").any()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in after.items())
+
+
+def test_a_write_to_a_part_of_a_parametrized_tensor_keeps_the_rest():
+    module = nn.utils.parametrizations.weight_norm(nn.Linear(4, 8))
+    before = module.weight.detach().clone()
+    initialize(module, 7, lambda m: (m.weight[0].fill_(1.0), m.bias.zero_()))
+    assert (module.weight[0] == 1).all()
+    torch.testing.assert_close(module.weight[1:], before[1:])
+
+
+def test_spectral_norm_from_meta_is_an_error_that_names_its_vectors():
+    with torch.device("meta"):
+        module = nn.utils.parametrizations.spectral_norm(nn.Linear(4, 8))
+    with pytest.raises(RuntimeError, match=r"parametrizations\.weight\.0\._u was on the meta device"):
+        initialize(module, 7)
