@@ -76,7 +76,8 @@ def initialize(
     BadInput
         No rule matches a parameter, or a rule cannot make it. Nothing has been written.
     RuntimeError
-        The module's code did not fill a tensor that was on the meta device. The message names it.
+        The module's code did not fill a tensor that was on the meta device. The message names it, and what
+        was on that device is there again. Or a parametrization has no inverse: nothing has been written.
 
     Warns
     -----
@@ -103,13 +104,12 @@ def initialize(
         if init is None or callable(init):
             code = own.run if init is None else init
             meta = {each.name for each in tensors if each.tensor.is_meta}
-            _allocate(tensors, device, dtype)
-            with _generators_kept(tensors):
+            with _allocated(tensors, device, dtype), _generators_kept(tensors):
                 _run(module, seed, code, meta)
         else:
             model = _model(tensors, init, dtype)
-            _allocate(tensors, device, dtype)
-            _fill(module, seed, model)
+            with _allocated(tensors, device, dtype):
+                _fill(module, seed, model)
     return module
 
 
@@ -182,8 +182,11 @@ def _fill(module: nn.Module, seed: int, model: Model) -> None:
             write(each.tensor, values)
 
 
-def _allocate(tensors: list[Named], device: torch.device | str | None, dtype: torch.dtype | None) -> None:
-    """Give tensors memory, a device and a dtype, in all modules that share them."""
+@contextlib.contextmanager
+def _allocated(
+    tensors: list[Named], device: torch.device | str | None, dtype: torch.dtype | None
+) -> Iterator[None]:
+    """Give tensors memory, a device and a dtype, in all modules that share them; take it back at an error."""
     made = []
     for each in tensors:
         old = each.tensor
@@ -200,8 +203,18 @@ def _allocate(tensors: list[Named], device: torch.device | str | None, dtype: to
             new.__dict__.update(old.__dict__)
         made.append((each, new))
     for each, new in made:
-        for owner, local in each.owners:
-            (owner._parameters if each.is_parameter else owner._buffers)[local] = new
+        _put(each, new)
+    try:
+        yield
+    except BaseException:
+        for each, _ in made:
+            _put(each, each.tensor)
+        raise
+
+
+def _put(each: Named, tensor: torch.Tensor) -> None:
+    for owner, local in each.owners:
+        (owner._parameters if each.is_parameter else owner._buffers)[local] = tensor
 
 
 @contextlib.contextmanager

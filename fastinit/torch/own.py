@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -30,7 +31,7 @@ def run(module: nn.Module) -> None:
 
     That is ``initialize_weights()`` (transformers), else ``init_weights()``, else that of each child, and
     then the module's own ``reset_parameters()`` or ``_reset_parameters()``. So wrappers and containers are
-    passed through.
+    passed through. A method that needs arguments is not called, and a warning names it.
     """
     seen: set[int] = set()
 
@@ -39,8 +40,7 @@ def run(module: nn.Module) -> None:
             return
         seen.add(id(each))
         for name in ("initialize_weights", "init_weights"):
-            method = getattr(each, name, None)
-            if callable(method) and _takes_nothing(method):
+            if (method := _method(each, name)) is not None:
                 forget_initialized(each)
                 with _untied(each):
                     method()
@@ -48,19 +48,28 @@ def run(module: nn.Module) -> None:
                 return
         for child in each.children():
             walk(child)
-        reset = getattr(each, "reset_parameters", None) or getattr(each, "_reset_parameters", None)
-        if callable(reset) and _takes_nothing(reset):
+        reset = _method(each, "reset_parameters") or _method(each, "_reset_parameters")
+        if reset is not None:
             reset()
 
     walk(module)
 
 
-def _takes_nothing(method: Callable[..., object]) -> bool:
+def _method(module: nn.Module, name: str) -> Callable[[], object] | None:
+    """Return a method that can be called without arguments, or None. A warning names one that cannot."""
+    method: Any = getattr(module, name, None)
+    if not callable(method):
+        return None
     try:
         inspect.signature(method).bind()
-    except TypeError:
-        return False
-    return True
+    except TypeError as error:
+        warnings.warn(
+            f"{type(module).__name__}.{name} is not called ({error}): "
+            f"give init=lambda module: module.{name}(...)",
+            stacklevel=2,
+        )
+        return None
+    return method  # type: ignore[no-any-return]
 
 
 def forget_initialized(module: nn.Module) -> None:

@@ -187,7 +187,7 @@ class _Recorder:
                 stack.enter_context(Readable(self.tracker))
                 yield
         except (NoValue, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and "meta" not in str(error):
+            if isinstance(error, RuntimeError) and "meta" not in str(error).lower():
                 raise
             raise CannotRecord(f'{error}; device="cpu" records while the model is really built') from None
 
@@ -263,6 +263,8 @@ class _Recorder:
 
     def _fixed(self, spec: TensorSpec, ref: Ref) -> Rule:
         """Return the rule of a tensor that draws nothing."""
+        if not spec.size:
+            return Rule(glob.escape(spec.name), "zeros")
         if spec.nbytes <= _SMALL and (short := _short(value_of(ref))) is not None:
             return Rule(glob.escape(spec.name), short)
         if ref.history and (spec.floating is not None or spec.nbytes > MAX_TABLE):

@@ -397,3 +397,74 @@ def test_spectral_norm_from_meta_is_an_error_that_names_its_vectors():
         module = nn.utils.parametrizations.spectral_norm(nn.Linear(4, 8))
     with pytest.raises(RuntimeError, match=r"parametrizations\.weight\.0\._u was on the meta device"):
         initialize(module, 7)
+
+
+def test_after_an_error_the_module_is_on_meta_again():
+    with torch.device("meta"):
+        module = nn.Sequential(nn.Linear(3, 4))
+        module.register_buffer("table", torch.arange(4.0))
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="table was on the meta device"):
+            initialize(module, 7)
+        assert all(tensor.is_meta for tensor in module.state_dict().values())
+
+
+def test_new_tensors_that_code_assigns_count_as_filled():
+    class Assigns(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("table", torch.empty(4))
+            self.first = nn.Parameter(torch.empty(3))
+            self.second = nn.Parameter(torch.empty(3))
+
+        def init_weights(self):
+            self.table = torch.arange(4.0)
+            self.first = nn.Parameter(torch.full((3,), 2.0))
+            self.second.data = torch.full((3,), 3.0)
+
+    with torch.device("meta"):
+        module = Assigns()
+    initialize(module, 7)
+    assert module.table.tolist() == [0, 1, 2, 3]
+    assert module.first.tolist() == [2, 2, 2]
+    assert module.second.tolist() == [3, 3, 3]
+
+
+def test_a_parametrization_without_an_inverse_is_refused_before_anything_is_written():
+    module = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    nn.utils.parametrize.register_parametrization(module[1], "weight", nn.Tanh())
+    before = copy.deepcopy(module.state_dict())
+    with pytest.raises(
+        RuntimeError, match=r"1\.weight: parametrization Tanh does not implement right_inverse"
+    ):
+        initialize(module, 7)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
+
+
+def test_orthogonal_from_meta_is_orthogonal():
+    with torch.device("meta"):
+        module = nn.utils.parametrizations.orthogonal(nn.Linear(4, 4))
+    initialize(module, 7, lambda m: (nn.init.orthogonal_(m.weight), m.bias.zero_()))
+    torch.testing.assert_close(module.weight.T @ module.weight, torch.eye(4))
+
+
+@pytest.mark.filterwarnings("ignore:1 parameters stay as they were:UserWarning")
+@pytest.mark.parametrize("name", ["init_weights", "reset_parameters"])
+def test_own_code_that_needs_an_argument_is_named(name):
+    class Needs(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(3))
+
+    module = Needs()
+    setattr(Needs, name, lambda self, std: pytest.fail("was called"))
+    with pytest.warns(UserWarning, match=rf"Needs\.{name} is not called \(missing .* 'std'\)"):
+        initialize(module, 7)
+
+
+@pytest.mark.parametrize("context", [skip_init, meta_parameters])
+def test_lazy_modules_are_built_as_always(context):
+    with context():
+        module = nn.LazyLinear(3)
+    assert isinstance(module.weight, nn.UninitializedParameter)
+    assert module(torch.ones(2, 4)).shape == (2, 3)
