@@ -174,10 +174,8 @@ def _check_inverses(module: nn.Module) -> None:
     for each, local, prefix in parametrized(module):
         for parametrization in each.parametrizations[local]:
             if not hasattr(parametrization, "right_inverse"):
-                name = f"{prefix}.".lstrip(".") + local
-                raise RuntimeError(
-                    f"{name}: parametrization {type(parametrization).__name__} does not implement right_inverse"
-                )
+                name, kind = f"{prefix}.".lstrip(".") + local, type(parametrization).__name__
+                raise RuntimeError(f"{name}: parametrization {kind} does not implement right_inverse")
 
 
 def _last_original(originals: nn.Module) -> tuple[str, torch.Tensor]:
