@@ -236,8 +236,8 @@ class Generator(Inherited):
         Returns
         -------
         float or ndarray
-            In [loc + scale * low, loc + scale * high] if the dtype has a value there. Values beyond the dtype's
-            range end at its largest finite value, or are infinite if the whole interval is beyond.
+            In [loc + scale * low, loc + scale * high] if the dtype has a value there. Values beyond its range
+            end at its largest finite value, or are infinite if the whole interval is beyond.
 
         Raises
         ------

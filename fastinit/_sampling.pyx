@@ -16,8 +16,8 @@ from fastinit._dispatch cimport (
     consume as advance, draws, fill as fill_range, fill_each as fill_range_each, fill_from, prepare,
 )
 from fastinit._kernels cimport (
-    FI_DISTS, FI_DXSM, FI_F32, FI_NORMAL, FI_PARAMETERS, FI_XSL_RR, fi_dist, fi_dist_info, fi_dtype, fi_dtype_info,
-    fi_itemsize, fi_params, fi_pcg64, fi_settled, fi_source,
+    FI_DISTS, FI_DXSM, FI_F32, FI_NORMAL, FI_PARAMETERS, FI_XSL_RR, fi_dist, fi_dist_info, fi_dtype,
+    fi_dtype_info, fi_itemsize, fi_params, fi_pcg64, fi_settled, fi_source,
 )
 
 from fastinit._dispatch import DISTRIBUTIONS, DTYPES

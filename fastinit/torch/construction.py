@@ -66,7 +66,8 @@ def _registering(seen: Callable[[nn.Parameter], nn.Parameter]) -> Iterator[None]
     thread = threading.get_ident()
 
     def registered(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
-        if parameter is not None and threading.get_ident() == thread:
+        lazy = isinstance(parameter, nn.UninitializedParameter)  # has no memory before the first call
+        if parameter is not None and not lazy and threading.get_ident() == thread:
             parameter = seen(parameter)
         register(module, name, parameter)
 

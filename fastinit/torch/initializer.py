@@ -24,7 +24,6 @@ from .filling import fill, write
 from .memory import with_large_pages
 from .names import Named, check_parameters, named_tensors, spec_of
 from .naming import Live, by_name
-from .tracker import key_of
 
 __all__ = ["initialize"]
 
@@ -77,7 +76,8 @@ def initialize(
     BadInput
         No rule matches a parameter, or a rule cannot make it. Nothing has been written.
     RuntimeError
-        The module's code did not fill a tensor that was on the meta device. The message names it.
+        The module's code did not fill a tensor that was on the meta device. The message names it, and what
+        was on that device is there again. Or a parametrization has no inverse: nothing has been written.
 
     Warns
     -----
@@ -104,20 +104,19 @@ def initialize(
         if init is None or callable(init):
             code = own.run if init is None else init
             meta = {each.name for each in tensors if each.tensor.is_meta}
-            _allocate(tensors, device, dtype)
-            with _generators_kept(tensors):
+            with _allocated(tensors, device, dtype), _generators_kept(tensors):
                 _run(module, seed, code, meta)
         else:
             model = _model(tensors, init, dtype)
-            _allocate(tensors, device, dtype)
-            _fill(module, seed, model)
+            with _allocated(tensors, device, dtype):
+                _fill(module, seed, model)
     return module
 
 
 def _run(module: nn.Module, seed: int, code: Callable[[nn.Module], object], meta: set[str]) -> None:
     """Run code under `by_name`, and see that it filled all."""
     with by_name(module, seed) as live:
-        own.without_parametrizations(module, functools.partial(code, module), live.name)
+        own.without_parametrizations(module, functools.partial(code, module), live)
     unfilled = [each for each in named_tensors(module) if not _filled(each, live)]
     for each in unfilled:
         if each.name in meta or each.tensor.is_meta:
@@ -131,8 +130,7 @@ def _run(module: nn.Module, seed: int, code: Callable[[nn.Module], object], meta
 
 
 def _filled(each: Named, live: Live) -> bool:
-    parametrization = ".parametrizations." in f".{each.name}"
-    return parametrization or not each.tensor.numel() or key_of(each.tensor) in live.written
+    return not each.tensor.numel() or (live.filled(each.tensor) and not each.tensor.is_meta)
 
 
 def _model(tensors: list[Named], init: Any, dtype: torch.dtype | None) -> Model:
@@ -175,7 +173,7 @@ def _fill(module: nn.Module, seed: int, model: Model) -> None:
         if spec is None or not spec.size:
             continue
         choice = model.choose(spec, model.match(spec))
-        rng = root.fold_in(choice.stream)
+        rng = choice.generator(root)
         if choice.spec.floating is not None:
             fill(each.tensor, choice.plan, rng)
         else:
@@ -184,8 +182,11 @@ def _fill(module: nn.Module, seed: int, model: Model) -> None:
             write(each.tensor, values)
 
 
-def _allocate(tensors: list[Named], device: torch.device | str | None, dtype: torch.dtype | None) -> None:
-    """Give tensors memory, a device and a dtype, in all modules that share them."""
+@contextlib.contextmanager
+def _allocated(
+    tensors: list[Named], device: torch.device | str | None, dtype: torch.dtype | None
+) -> Iterator[None]:
+    """Give tensors memory, a device and a dtype, in all modules that share them; take it back at an error."""
     made = []
     for each in tensors:
         old = each.tensor
@@ -202,8 +203,18 @@ def _allocate(tensors: list[Named], device: torch.device | str | None, dtype: to
             new.__dict__.update(old.__dict__)
         made.append((each, new))
     for each, new in made:
-        for owner, local in each.owners:
-            (owner._parameters if each.is_parameter else owner._buffers)[local] = new
+        _put(each, new)
+    try:
+        yield
+    except BaseException:
+        for each, _ in made:
+            _put(each, each.tensor)
+        raise
+
+
+def _put(each: Named, tensor: torch.Tensor) -> None:
+    for owner, local in each.owners:
+        (owner._parameters if each.is_parameter else owner._buffers)[local] = tensor
 
 
 @contextlib.contextmanager

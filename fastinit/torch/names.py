@@ -54,7 +54,7 @@ def clean(name: str) -> str:
 def named_tensors(module: nn.Module) -> list[Named]:
     """Return a module's parameters and buffers, each once, in the order of its state dict."""
     found: dict[int, Named] = {}
-    root = "module." if isinstance(module, _PARALLEL) else ""
+    root = _root(module)
     for prefix, owner in module.named_modules(remove_duplicate=False):
         for local, tensor, is_parameter in _own(owner):
             name = clean(f"{prefix}.{local}" if prefix else local).removeprefix(root)
@@ -62,6 +62,19 @@ def named_tensors(module: nn.Module) -> list[Named]:
             named = found.setdefault(id(tensor), Named(name, tensor, [], is_parameter, persistent))
             named.owners.append((owner, local))
     return list(found.values())
+
+
+def _root(module: nn.Module) -> str:
+    """Return what the wrappers around a whole module add to its names, once these are clean."""
+    root = ""
+    while True:
+        wrapper = next((local for local in _WRAPPERS if local in module._modules), None)
+        if isinstance(module, _PARALLEL):
+            wrapper = "module"
+            root += "module."
+        if wrapper is None:
+            return root
+        module = module.get_submodule(wrapper)
 
 
 def _own(module: nn.Module) -> Iterator[tuple[str, torch.Tensor, bool]]:

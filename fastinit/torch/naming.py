@@ -74,12 +74,10 @@ class Live(Tracker):
     def __init__(self, module: nn.Module, seed: int) -> None:
         super().__init__(live=True)
         self.module = module
-        self.written: set[int] = set()  # keys of the storages that code wrote
         self._root = Generator(PCG64(checked_seed(seed)))
         tensors = named_tensors(module)
         check_parameters(tensors)
         self._names: dict[int, tuple[str, torch.Tensor]] = {}
-        self._storages: list[Any] = []  # a key is an address, so it must live
         for each in tensors:
             self.name(each.name, each.tensor)
         self._used: set[int] = set()  # ids of the draws that went into a named tensor
@@ -88,7 +86,7 @@ class Live(Tracker):
     def name(self, name: str, tensor: torch.Tensor) -> None:
         """Give a tensor's memory a name, unless it has one."""
         self._names.setdefault(key_of(tensor), (name, tensor))
-        self._storages.append(tensor.untyped_storage())
+        super().name(name, tensor)
 
     def __enter__(self) -> Live:
         forget_initialized(self.module)
@@ -113,8 +111,6 @@ class Live(Tracker):
 
     def perform(self, call: Call, target: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         named = self._named(target)
-        if named is not None:
-            self.written.add(key_of(target))
         if named is None or not target.is_floating_point():
             if target.is_meta or any(outer._named(target) for outer in self._outer):
                 self._used.update(map(id, (call, *_draws_in(call))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from fastinit._arrays import memory_of
 from fastinit.checkpoint.steps import norm
 
 from .filling import write
+from .tracker import Tracker
 
 __all__ = ["forget_initialized", "parametrized", "reparametrized", "run", "without_parametrizations"]
 
@@ -29,7 +31,7 @@ def run(module: nn.Module) -> None:
 
     That is ``initialize_weights()`` (transformers), else ``init_weights()``, else that of each child, and
     then the module's own ``reset_parameters()`` or ``_reset_parameters()``. So wrappers and containers are
-    passed through.
+    passed through. A method that needs arguments is not called, and a warning names it.
     """
     seen: set[int] = set()
 
@@ -38,8 +40,7 @@ def run(module: nn.Module) -> None:
             return
         seen.add(id(each))
         for name in ("initialize_weights", "init_weights"):
-            method = getattr(each, name, None)
-            if callable(method) and _takes_nothing(method):
+            if (method := _method(each, name)) is not None:
                 forget_initialized(each)
                 with _untied(each):
                     method()
@@ -47,19 +48,28 @@ def run(module: nn.Module) -> None:
                 return
         for child in each.children():
             walk(child)
-        reset = getattr(each, "reset_parameters", None) or getattr(each, "_reset_parameters", None)
-        if callable(reset) and _takes_nothing(reset):
+        reset = _method(each, "reset_parameters") or _method(each, "_reset_parameters")
+        if reset is not None:
             reset()
 
     walk(module)
 
 
-def _takes_nothing(method: Callable[..., object]) -> bool:
+def _method(module: nn.Module, name: str) -> Callable[[], object] | None:
+    """Return a method that can be called without arguments, or None. A warning names one that cannot."""
+    method: Any = getattr(module, name, None)
+    if not callable(method):
+        return None
     try:
         inspect.signature(method).bind()
-    except TypeError:
-        return False
-    return True
+    except TypeError as error:
+        warnings.warn(
+            f"{type(module).__name__}.{name} is not called ({error}): "
+            f"give init=lambda module: module.{name}(...)",
+            stacklevel=2,
+        )
+        return None
+    return method  # type: ignore[no-any-return]
 
 
 def forget_initialized(module: nn.Module) -> None:
@@ -115,56 +125,94 @@ def _original(module: nn.Module, hook: Any) -> torch.Tensor:
     return original
 
 
-def without_parametrizations(
-    module: nn.Module,
-    run_code: Callable[[], object],
-    name: Callable[[str, torch.Tensor], object] = lambda name, tensor: None,
-) -> None:
-    """Run code that sees a plain tensor for each parametrized one, then set the originals to match.
+def without_parametrizations(module: nn.Module, run_code: Callable[[], object], tracker: Tracker) -> None:
+    """Run code that sees a plain tensor for each parametrized one, then set the originals of those it wrote.
 
     Parameters
     ----------
     module : Module
     run_code : callable
         What to run.
-    name : callable
-        Called with the name and the tensor of each plain tensor. The name is that of the last original.
+    tracker : Tracker
+        The mode under which the code runs. Each plain tensor gets the name of the last original.
+
+    Raises
+    ------
+    RuntimeError
+        A parametrization has no inverse. The code has not run.
     """
-    plain = []
+    _check_inverses(module)
     hooked = []
     for each, hook, prefix in reparametrized(module):
-        original = _original(each, hook)
-        tensor = torch.empty_like(original)
-        name(f"{prefix}.".lstrip(".") + hook.name + _ORIGINALS[type(hook)], tensor)
+        original, old = _original(each, hook), getattr(each, hook.name)
+        tensor = torch.empty_like(original) if old.is_meta else old.detach().to(original, copy=True)
+        tracker.name(f"{prefix}.".lstrip(".") + hook.name + _ORIGINALS[type(hook)], tensor)
         setattr(each, hook.name, tensor)
-        hooked.append((each, hook, tensor))
-    for each, local, prefix in parametrized(module):
-        originals = each.parametrizations[local]
-        last = max(name for name, _ in originals.named_parameters(recurse=False))
-        like = getattr(originals, last)
-        shape = like.shape if last != "original" else getattr(each, local).shape
-        tensor = torch.empty(shape, dtype=like.dtype, device=like.device)
-        name(f"{prefix}.".lstrip(".") + f"parametrizations.{local}.{last}", tensor)
-        plain.append((each, local, tensor))
+        hooked.append((each, hook, tensor, old))
     with contextlib.ExitStack() as stack:
+        plain = []
+        for each, local, prefix in parametrized(module):
+            last, original = _last_original(each.parametrizations[local])
+            tensor = _computed(each, local, original)
+            tracker.name(f"{prefix}.".lstrip(".") + f"parametrizations.{local}.{last}", tensor)
+            plain.append((each, local, tensor))
         for each, local, tensor in plain:
             stack.enter_context(_reads_as(each, local, tensor))
         run_code()
     for each, local, tensor in plain:
+        if not tracker.filled(tensor):
+            continue
         setattr(each, local, tensor)
         originals = each.parametrizations[local]
         if type(originals[0]).__name__ == "_WeightNorm":
             _norm_again(originals.original0, originals.original1)
-    for each, hook, tensor in hooked:
-        original = _original(each, hook)
-        original.set_(tensor)  # as parametrizations do
-        if isinstance(hook, WeightNorm):
-            norms = getattr(each, f"{hook.name}_g")
+    for each, hook, tensor, old in hooked:
+        _set_hooked(each, hook, tensor if tracker.filled(tensor) else None, old)
+
+
+def _check_inverses(module: nn.Module) -> None:
+    for each, local, prefix in parametrized(module):
+        for parametrization in each.parametrizations[local]:
+            if not hasattr(parametrization, "right_inverse"):
+                name, kind = f"{prefix}.".lstrip(".") + local, type(parametrization).__name__
+                raise RuntimeError(f"{name}: parametrization {kind} does not implement right_inverse")
+
+
+def _last_original(originals: nn.Module) -> tuple[str, torch.Tensor]:
+    """Return the last tensor of which a parametrization makes another, with its local name."""
+    return max({**originals._parameters, **originals._buffers}.items())
+
+
+def _computed(module: nn.Module, local: str, original: torch.Tensor) -> torch.Tensor:
+    """Return a copy of what a parametrization makes, or memory like the original if it cannot make it yet."""
+    parametrizations = module.parametrizations[local]
+    modes = [(each, each.training) for each in parametrizations.modules()]
+    parametrizations.eval()  # else spectral_norm changes its vectors
+    try:
+        computed: torch.Tensor = parametrizations()
+        return computed.detach().clone()
+    except (RuntimeError, TypeError):  # from the meta device, orthogonal has no base
+        return torch.empty_like(original)
+    finally:
+        for each, training in modes:
+            each.training = training
+
+
+def _set_hooked(module: nn.Module, hook: Any, weight: torch.Tensor | None, old: torch.Tensor) -> None:
+    """Set the originals of a weight that a hook computes, if it was written, and the weight itself."""
+    original = _original(module, hook)
+    if weight is not None:
+        original.set_(weight)  # as parametrizations do
+    if isinstance(hook, WeightNorm):
+        if weight is not None:
+            norms = getattr(module, f"{hook.name}_g")
             axes = [axis for axis in range(original.ndim) if axis != hook.dim]
             norms.copy_(torch.linalg.vector_norm(original, 2, axes, keepdim=norms.ndim > 0))
             _norm_again(norms, original)
-            tensor = hook.compute_weight(each)
-        setattr(each, hook.name, tensor)
+        weight = hook.compute_weight(module)
+    elif weight is None:
+        weight = original.detach() if old.is_meta else old
+    setattr(module, hook.name, weight)
 
 
 @contextlib.contextmanager

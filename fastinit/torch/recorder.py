@@ -121,7 +121,7 @@ def _recorded_module(source: nn.Module, device: str, seed: int) -> tuple[Recordi
     module = recorder.twin(source)
     check_parameters(named_tensors(module))
     with recorder.recording():
-        own.without_parametrizations(module, lambda: own.run(module))
+        own.without_parametrizations(module, lambda: own.run(module), recorder.tracker)
     return recorder.result(module), recorder.outside
 
 
@@ -148,7 +148,7 @@ class _Recorder:
             raise ValueError(f'device must be "meta" or "cpu", not {device!r}')
         self._device = device
         self._seed = seed
-        self._tracker = _Tracker()
+        self.tracker = _Tracker()
         self._files = Files()
         self._names: dict[int, tuple[str, tuple[int, ...]]] = {}
         self._owners: dict[int, str] = {}  # the id of a draw -> the first tensor that it is in
@@ -164,11 +164,15 @@ class _Recorder:
                 meta = torch.Tensor._make_subclass(type(each.tensor), meta, each.tensor.requires_grad)
                 meta.__dict__.update(each.tensor.__dict__)
             elif not each.tensor.is_meta:
-                self._tracker.constant(meta, each.tensor.detach().cpu().clone())
+                self.tracker.constant(meta, each.tensor.detach().cpu().clone())
             memo[id(each.tensor)] = meta
         for each, hook, _ in own.reparametrized(module):
             weight = getattr(each, hook.name)  # no leaf, which deepcopy refuses
             memo[id(weight)] = torch.empty_like(weight, device="meta")
+        for each in module.modules():
+            for weight in getattr(each, "_flat_weights", ()):  # of torch's recurrent modules
+                if weight is not None and not weight.is_leaf:
+                    memo[id(weight)] = torch.empty_like(weight, device="meta")
         return copy.deepcopy(module, memo)
 
     @contextlib.contextmanager
@@ -178,17 +182,17 @@ class _Recorder:
             with (
                 torch.random.fork_rng(devices=[]),
                 torch.no_grad(),
-                self._tracker,
+                self.tracker,
                 self._files,
                 contextlib.ExitStack() as stack,
             ):
                 torch.default_generator.manual_seed(self._seed)
                 if self._device == "meta":
                     stack.enter_context(torch.device("meta"))
-                stack.enter_context(Readable(self._tracker))
+                stack.enter_context(Readable(self.tracker))
                 yield
         except (NoValue, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and "meta" not in str(error):
+            if isinstance(error, RuntimeError) and "meta" not in str(error).lower():
                 raise
             raise CannotRecord(f'{error}; device="cpu" records while the model is really built') from None
 
@@ -211,14 +215,14 @@ class _Recorder:
         return Recording.of(specs, rules, self._notes, stem=saved.stem, files=saved.files)
 
     def _claim(self, named: Named, *, own_only: bool) -> None:
-        history = self._tracker.history(named.tensor)
+        history = self.tracker.history(named.tensor)
         with contextlib.suppress(Unclear):
             for draw in describe(history).draws if history else []:
                 if not own_only or any(draw is call for call in history):
                     self._owners.setdefault(id(draw), named.name)
 
     def _rule(self, name: str, tensor: torch.Tensor) -> Rule:
-        ref = self._tracker.ref(tensor)
+        ref = self.tracker.ref(tensor)
         spec = spec_of(name, tensor)
         try:
             if (reader := self._files.reader_of(ref)) is not None:
@@ -285,6 +289,8 @@ class _Recorder:
 
     def _fixed(self, spec: TensorSpec, ref: Ref) -> Rule:
         """Return the rule of a tensor that draws nothing."""
+        if not spec.size:
+            return Rule(glob.escape(spec.name), "zeros")
         if spec.nbytes <= _SMALL and (short := _short(value_of(ref))) is not None:
             return Rule(glob.escape(spec.name), short)
         if ref.history and (spec.floating is not None or spec.nbytes > MAX_TABLE):

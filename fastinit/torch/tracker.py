@@ -176,14 +176,29 @@ class Tracker(hooks.HookedMode):
     ----------
     draws : list of Call
         The random operations, in order.
+    written : set of int
+        The keys of the storages that operations wrote in place.
     """
 
     def __init__(self, *, live: bool = False) -> None:
         super().__init__()
         self.live = live
         self.draws: list[Call] = []
+        self.written: set[int] = set()
+        self._named_keys: set[int] = set()
+        self._storages: list[Any] = []  # a key is an address, so it must live
         self._histories: dict[int, list[Call]] = {}
         self._kept: dict[int, torch.Tensor] = {}  # a storage's key is an address, so it must live
+
+    def name(self, name: str, tensor: torch.Tensor) -> None:
+        """Say that a tensor has a name. What was written to its memory before does not count."""
+        self._named_keys.add(key_of(tensor))
+        self._storages.append(tensor.untyped_storage())
+        self.written.discard(key_of(tensor))
+
+    def filled(self, tensor: torch.Tensor) -> bool:
+        """Whether a tensor with a name was written, or has been given other memory."""
+        return key_of(tensor) in self.written or key_of(tensor) not in self._named_keys
 
     def history(self, tensor: torch.Tensor) -> tuple[Call, ...]:
         """Return the calls that made a tensor's storage."""
@@ -221,6 +236,7 @@ class Tracker(hooks.HookedMode):
         self, function: Any, target: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """Do an operation in place, or a function of `torch.nn.init` by its name, and remember it."""
+        self.written.add(key_of(target))
         call = self._call(function, args, kwargs, target)
         if function in hooks.RANDOM if isinstance(function, str) else _operator(function).random:
             self.draws.append(call)

@@ -10,7 +10,7 @@ from torch import nn
 
 from fastinit import checkpoint, init
 from fastinit.random import PCG64, Generator
-from fastinit.torch import by_name, record
+from fastinit.torch import by_name, manifest, record
 
 BOUND = 5**-0.5
 
@@ -189,6 +189,20 @@ def test_names_lose_what_wrappers_add():
     with by_name(parallel, 7):
         parallel.module.reset_parameters()
     assert torch.equal(parallel.module.weight, wanted(f"uniform(low={-BOUND!r}, high={BOUND!r})"))
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda m: torch.compile(nn.DataParallel(m), backend="eager"),
+        lambda m: nn.DataParallel(torch.compile(m, backend="eager")),
+        lambda m: torch.compile(nn.DataParallel(torch.compile(m, backend="eager")), backend="eager"),
+    ],
+)
+def test_names_lose_wrappers_around_the_root_however_they_nest(wrap):
+    module = nn.Sequential(linear(), nn.ModuleDict({"module": linear()}))
+    assert list(manifest(wrap(module))) == list(manifest(module))
+    assert "1.module.weight" in manifest(module)
 
 
 def test_a_draw_without_a_name_is_torchs_and_named():

@@ -394,3 +394,7 @@ def test_numpys_draws_in_a_modules_own_code():
     module = code(lambda w: w.copy_(torch.from_numpy(np.random.standard_normal(3))))  # noqa: NPY002
     with pytest.raises(CannotRecord, match="differs from one construction to the next"):
         record(module)
+
+
+def test_a_parameter_without_elements_needs_no_code():
+    assert rules(Model(lambda m: None, weight=lambda: torch.empty(0, 4))) == {"weight": ("zeros",)}
