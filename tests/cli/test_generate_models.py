@@ -10,14 +10,17 @@ import warnings
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from models import MODELS
 from safetensors.numpy import load_file
 from safetensors.torch import save_file
+from torch import nn
 
-from fastinit.checkpoint import Recording
+from fastinit.checkpoint import Recording, tensors
 from fastinit.torch import initialize, record
-from fastinit.torch.models import model_of
+from fastinit.torch.models import Model, model_of
+from fastinit.torch.recorder import record_model
 
 WITHOUT = (
     "import sys; sys.modules.update(dict.fromkeys({blocked!r})); from fastinit.__main__ import run; run()"
@@ -103,6 +106,33 @@ def test_tensors_that_are_fused_on_disk(run, tmp_path):
     expected = initialize(filled, 5, record(lambda: transformers.NomicBertModel(config))).state_dict()
     assert [key for key, value in loaded.state_dict().items() if not torch.equal(value, expected[key])] == []
     assert command("verify", tmp_path / "out", blocked=["torch"]).returncode == 0
+
+
+class Fused(nn.Module):
+    """A model whose tensors lie side by side on disk."""
+
+    def __init__(self):
+        super().__init__()
+        self.q, self.k, self.v = (nn.Linear(8, size, bias=False) for size in (8, 4, 4))
+        for each in (self.q, self.k, self.v):
+            nn.init.normal_(each.weight, std=0.02)
+
+    def on_disk(self):
+        q, k, v = (each.weight.data for each in (self.q, self.k, self.v))
+        rotary = q.view(2, 2, 2, 8).transpose(1, 2).reshape(8, 8)
+        fused = {"qkv": torch.cat([rotary, k[2:], v]), "wide": torch.cat([k.T, q, v.T], dim=-1)}
+        return {**fused, "experts": torch.stack([k, v], 1)}
+
+    def save_pretrained(self, folder):
+        safetensors.torch.save_file(self.on_disk(), f"{folder}/model.safetensors")
+
+
+def test_tensors_that_are_rearranged_and_fused(tmp_path):
+    recording = record_model(Model(Fused, Fused.save_pretrained))
+    made = dict(tensors(recording, seed=5))
+    expected = initialize(Fused(), 5, record(Fused)).on_disk()
+    assert made.keys() == expected.keys() == {"qkv", "wide", "experts"}
+    assert all(np.array_equal(made[name], expected[name].numpy()) for name in made)
 
 
 def test_a_folder_with_a_config_and_no_weights(run, tmp_path):
