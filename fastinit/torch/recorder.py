@@ -347,7 +347,7 @@ def _origin(ref: Ref) -> tuple[Ref, list[int] | None]:
     while len(ref.history) == 1:
         (call,) = ref.history
         name = name_of(call.function)
-        if name in ("clone", "_to_copy", "copy_"):
+        if name in ("clone", "_to_copy", "_unsafe_view", "copy_"):
             source = call.args[1 if name == "copy_" else 0]
             if not isinstance(source, Ref) or source.dtype != ref.dtype:
                 break
