@@ -72,7 +72,8 @@ def _no_value_between(dtype: Dtype, low: float, high: float, mean: float, std: f
 
 def _too_wide(dtype: Dtype, low: float, high: float) -> Exception:
     if math.isfinite(high - low):
-        return OverflowError(f"low={low} or high={high} is beyond {dtype.name}, which ends at {dtype.max:g}")
+        where = f"the valid bounds of {dtype.name}, which ends at {dtype.max:g}"
+        return OverflowError(f"low={low} or high={high} is outside {where}")
     return OverflowError("high - low range exceeds valid bounds")
 
 

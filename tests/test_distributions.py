@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fastinit import _sampling
+from fastinit import _dtypes, _sampling
 from fastinit._distributions import DISTRIBUTIONS
 from fastinit.random import default_rng
 
@@ -83,7 +83,7 @@ def test_moments_of_each_distribution_are_those_of_its_draws(name, scale, fan):
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_each_distribution_has_an_error_for_what_the_core_refuses(name):
     each = DISTRIBUTIONS[name]
-    assert isinstance(each.refusal(*each.centred(1.0, 1)), Exception)
+    assert isinstance(each.refusal(_dtypes.of("float16"), *each.centred(1.0, 1)), Exception)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -21,7 +21,7 @@ from .errors import BadInput, Damaged
 from .files import Files
 from .formats import Stored
 from .pieces import Progress, Report
-from .recipe import Recipe, resolve
+from .recipe import Recipe, checked_seed, resolve
 from .spec import TensorSpec
 
 Array = npt.NDArray[Any]
@@ -183,6 +183,7 @@ def _recipe(
         return _of_model(specs, seed, init, where)
     if recorded is None:
         return resolve(specs, init, seed)
+    seed = checked_seed(seed)
     try:
         return replace(resolve(specs, recorded, seed), rules_from="as recorded")
     except BadInput as error:
