@@ -57,7 +57,7 @@ def run(module: nn.Module) -> None:
 
 def _method(module: nn.Module, name: str) -> Callable[[], object] | None:
     """Return a method that can be called without arguments, or None. A warning names one that cannot."""
-    method: Any = getattr(module, name, None)
+    method: Callable[[], object] | None = getattr(module, name, None)
     if not callable(method):
         return None
     try:
@@ -69,7 +69,7 @@ def _method(module: nn.Module, name: str) -> Callable[[], object] | None:
             stacklevel=2,
         )
         return None
-    return method  # type: ignore[no-any-return]
+    return method
 
 
 def forget_initialized(module: nn.Module) -> None:
