@@ -2,19 +2,30 @@
  * from a series and a continued fraction. Uses vmath.inc.h. */
 #include "truncated.h"
 
-/* e^-x for x >= 0: 2^-k times a Taylor series. */
-static double exp_minus(double x) {
-    if (!(x < 700)) return 0;
-    double k = (double)(int)(x * 0x1.71547652b82fep+0 + 0.5), sum = 1;
-    double r = fma_f64(k, 0x1.62e42fefa39efp-1, -x) + k * 0x1.abc9e3b39803fp-56;
-    for (int i = 18; i > 0; i--) sum = fma_f64(r / i, sum, 1);
-    return sum * of_bits_f64((uint64_t)(1023 - (int)k) << 52);
+/* e^-x of each x >= 0: 2^-k times a Taylor series. n is a constant here and below: a step is made for several
+ * x at once, which hides the latency of divisions. */
+INLINE void exp_minus(double *restrict y, const double *restrict x, const int n) {
+    double r[2 * FI_BOUNDS], power[2 * FI_BOUNDS];
+    for (int j = 0; j < n; j++) {
+        double x_j = x[j] < 700 ? x[j] : 700, k = (double)(int)(x_j * 0x1.71547652b82fep+0 + 0.5);
+        r[j] = fma_f64(k, 0x1.62e42fefa39efp-1, -x_j) + k * 0x1.abc9e3b39803fp-56;
+        power[j] = x[j] < 700 ? of_bits_f64((uint64_t)(1023 - (int)k) << 52) : 0;
+        y[j] = 1;
+    }
+    for (int i = 18; i > 0; i--)
+        for (int j = 0; j < n; j++) y[j] = fma_f64(r[j] / i, y[j], 1);
+    for (int j = 0; j < n; j++) y[j] *= power[j];
 }
 
 /* phi(t). t^2 in two parts keeps all digits for large t. */
-static double density(double t) {
-    double square = t * t, rest = fma_f64(t, t, -square);
-    return exp_minus(0.5 * square) * fma_f64(-0.5, rest, 1) * 0x1.9884533d43651p-2;
+INLINE void densities(double *restrict y, const double *restrict t, const int n) {
+    double half[2 * FI_BOUNDS];
+    for (int j = 0; j < n; j++) half[j] = 0.5 * (t[j] * t[j]);
+    exp_minus(y, half, n);
+    for (int j = 0; j < n; j++) {
+        double rest = fma_f64(t[j], t[j], -(t[j] * t[j]));
+        y[j] = y[j] * fma_f64(-0.5, rest, 1) * 0x1.9884533d43651p-2;
+    }
 }
 
 /* The rate made by one level after another. */
@@ -39,54 +50,57 @@ INLINE double far_levels(double t) {
 
 /* hazard(t) = t + 1/(t + 2/(t + 3/...)) for t >= 1 (Laplace 1805), as 500 levels make it, which are enough
  * there. A level rounds a larger number to no larger a rate. So levels 40 to 1 keep the true rate between two
- * that begin on either side of it. They are equal at the end, but for one in some hundred t near 1. Several t
- * at once hide the latency of the divisions. n is a constant. */
+ * that begin on either side of it. They are equal at the end, but for one in some hundred t near 1. */
 INLINE void hazards(double *restrict rate, const double *restrict t, const int n) {
     double other[2 * FI_BOUNDS];
-    for (int k = 0; k < n; k++) {
-        double about = far_levels(t[k]);
-        rate[k] = about * (1 - 0x1p-44);
-        other[k] = about * (1 + 0x1p-44);
+    for (int j = 0; j < n; j++) {
+        double about = far_levels(t[j]);
+        rate[j] = about * (1 - 0x1p-44);
+        other[j] = about * (1 + 0x1p-44);
     }
     for (int i = 40; i > 0; i--)
-        for (int k = 0; k < n; k++) {
-            rate[k] = t[k] + i / rate[k];
-            other[k] = t[k] + i / other[k];
+        for (int j = 0; j < n; j++) {
+            rate[j] = t[j] + i / rate[j];
+            other[j] = t[j] + i / other[j];
         }
-    for (int k = 0; k < n; k++)
-        if (rate[k] != other[k] && t[k] >= 1 && t[k] <= POINT_START) rate[k] = hazard_of(t[k]);
+    for (int j = 0; j < n; j++)
+        if (rate[j] != other[j] && t[j] >= 1 && t[j] <= POINT_START) rate[j] = hazard_of(t[j]);
 }
 
-/* P(|Z| < t) = 2 phi(t) (t + t^3/3 + t^5/(3 5) + ...) for 0 <= t <= 1. */
-static double inside_near(double t) {
-    double sum = 1;
-    for (int i = 30; i > 0; i--) sum = fma_f64(sum, t * t / (2 * i + 1), 1);
-    return 2 * density(t) * t * sum;
+/* 1 + t^2/3 + t^4/(3 5) + ... for 0 <= t <= 1: P(|Z| < t) is 2 phi(t) t times it. */
+INLINE void series(double *restrict y, const double *restrict t, const int n) {
+    for (int j = 0; j < n; j++) y[j] = 1;
+    for (int i = 30; i > 0; i--)
+        for (int j = 0; j < n; j++) y[j] = fma_f64(y[j], t[j] * t[j] / (2 * i + 1), 1);
 }
 
 /* Whether P(|Z| > t) is made from the hazard rate. Past 37 it counts as 0. */
 static int has_tail(double t) { return t > 1 && t < 37; }
 
-static void set_far_tail(double *line, const double t[2], const double rate[2]) {
-    double share = exp_minus(0.5 * (t[1] - t[0]) * (t[1] + t[0])) * (rate[0] / rate[1]);
-    line[MASS] = 1 - share;
-    line[ABOVE] = share;
+/* P(|Z| < t) and P(|Z| > t), from the hazard rate where there is a tail. */
+INLINE void sides(double *restrict inside, double *restrict outside, const double *restrict t,
+                  const double *restrict rate, const int n) {
+    double density[2 * FI_BOUNDS], sum[2 * FI_BOUNDS];
+    densities(density, t, n);
+    series(sum, t, n);
+    for (int j = 0; j < n; j++) {
+        double near = 2 * density[j] * t[j] * sum[j], tail = has_tail(t[j]) ? 2 * density[j] / rate[j] : 0;
+        inside[j] = t[j] <= 1 ? near : 1 - tail;
+        outside[j] = t[j] <= 1 ? 1 - near : tail;
+    }
+}
+
+/* Sets the constants of [t[0], t[1]], FAR_START <= t[0], from the hazard rates there. */
+INLINE void set_far_tail(double *line, const double *t, const double *rate) {
+    double fall, square = 0.5 * (t[1] - t[0]) * (t[1] + t[0]);
+    exp_minus(&fall, &square, 1);
+    line[ABOVE] = fall * (rate[0] / rate[1]);
+    line[MASS] = 1 - line[ABOVE];
     line[NEAR] = fma_f64(0.5 * t[0], t[0], ln_f64(rate[0]));
 }
 
-/* Sets the constants of [low, high], high >= 0, from the bounds' magnitudes t and the hazard rates there. */
-static void set_tail(fi_params *p, double low, const double t[2], const double rate[2]) {
-    double *line = p->tail, inside[2], outside[2];
-    if (low >= FAR_START) {
-        p->branch = TRUNCATED_FAR;
-        set_far_tail(line, t, rate);
-        return;
-    }
-    p->branch = t[0] <= CENTRE_END && t[1] <= CENTRE_END ? TRUNCATED_CENTRE : TRUNCATED_WIDE;
-    for (int i = 0; i < 2; i++) {
-        outside[i] = t[i] <= 1 ? 1 - inside_near(t[i]) : has_tail(t[i]) ? 2 * density(t[i]) / rate[i] : 0;
-        inside[i] = t[i] <= 1 ? inside_near(t[i]) : 1 - outside[i];
-    }
+/* Sets the constants of [low, high], low < FAR_START and high >= 0, from what lies on the sides of both. */
+static void set_tail(double *line, double low, const double *inside, const double *outside) {
     line[X_LOW] = low < 0 ? -inside[0] : inside[0];
     line[MASS] = low < 1 ? inside[1] - line[X_LOW] : outside[0] - outside[1];
     line[BELOW] = low < 0 ? outside[0] : 2 - outside[0];
@@ -95,8 +109,9 @@ static void set_tail(fi_params *p, double low, const double t[2], const double r
 
 /* Makes n parameters, a constant up to FI_BOUNDS, whose values are t itself. */
 INLINE void set_tails(fi_params *p, const double *low, const double *high, const int n) {
-    double from[FI_BOUNDS], t[2 * FI_BOUNDS], rate[2 * FI_BOUNDS];
-    int rated = 0;
+    double from[FI_BOUNDS], t[2 * FI_BOUNDS], rate[2 * FI_BOUNDS], inside[2 * FI_BOUNDS],
+        outside[2 * FI_BOUNDS];
+    int rated = 0, sided = 0;
     for (int i = 0; i < n; i++) {
         const int mirrored = high[i] <= 0;
         double near = mirrored ? -high[i] : low[i], far = mirrored ? -low[i] : high[i];
@@ -108,8 +123,21 @@ INLINE void set_tails(fi_params *p, const double *low, const double *high, const
             near = near < POINT_START ? near : POINT_START, far = far < POINT_START ? far : POINT_START;
         t[2 * i] = near < 0 ? -near : near;
         t[2 * i + 1] = far;
+        rate[2 * i] = rate[2 * i + 1] = 1;
         rated |= near >= FAR_START || has_tail(t[2 * i]) || has_tail(far);
+        sided |= near < FAR_START;
     }
     if (rated) hazards(rate, t, 2 * n);
-    for (int i = 0; i < n; i++) set_tail(p + i, from[i], t + 2 * i, rate + 2 * i);
+    if (sided) sides(inside, outside, t, rate, 2 * n);
+    for (int i = 0; i < n; i++) {
+        const int first = 2 * i;
+        if (from[i] >= FAR_START) {
+            p[i].branch = TRUNCATED_FAR;
+            set_far_tail(p[i].tail, t + first, rate + first);
+        } else {
+            const int centre = t[first] <= CENTRE_END && t[first + 1] <= CENTRE_END;
+            p[i].branch = centre ? TRUNCATED_CENTRE : TRUNCATED_WIDE;
+            set_tail(p[i].tail, from[i], inside + first, outside + first);
+        }
+    }
 }
