@@ -128,18 +128,18 @@ def hazard_points(n):
 
 
 def levels_of_the_hazard():
-    """Powers of y = t / w, w = sqrt(t^2 + 160), in what levels 41 and up make over (t + w) / 2, less 1.
+    """Powers of y = t / w, w = sqrt(t^2 + 80), in what levels 21 and up make over (t + w) / 2, less 1.
 
     It interpolates at Chebyshev nodes from t = 1 to infinity.
     """
-    ys = chebyshev(1 / sqrt(mpf(161)), mpf(1), 14)
+    ys = chebyshev(1 / sqrt(mpf(81)), mpf(1), 16)
     targets = []
     for y in ys:
-        t = rate = y * sqrt(160 / (1 - y * y))
-        for i in range(3000, 40, -1):
+        t = rate = y * sqrt(80 / (1 - y * y))
+        for i in range(3000, 20, -1):
             rate = t + i / rate
-        targets.append(2 * rate / (t + sqrt(t * t + 160)) - 1)
-    return list(lu_solve(matrix([[y**j for j in range(14)] for y in ys]), matrix(targets)))
+        targets.append(2 * rate / (t + sqrt(t * t + 80)) - 1)
+    return list(lu_solve(matrix([[y**j for j in range(16)] for y in ys]), matrix(targets)))
 
 
 if __name__ == "__main__":
