@@ -80,9 +80,11 @@ static int has_tail(double t) { return t > 1 && t < 37; }
 /* P(|Z| < t) and P(|Z| > t), from the hazard rate where there is a tail. */
 INLINE void sides(double *restrict inside, double *restrict outside, const double *restrict t,
                   const double *restrict rate, const int n) {
-    double density[2 * FI_BOUNDS], sum[2 * FI_BOUNDS];
+    double density[2 * FI_BOUNDS], sum[2 * FI_BOUNDS] = {0};
+    int some_near = 0;
     densities(density, t, n);
-    series(sum, t, n);
+    for (int j = 0; j < n; j++) some_near |= t[j] <= 1;
+    if (some_near) series(sum, t, n);
     for (int j = 0; j < n; j++) {
         double near = 2 * density[j] * t[j] * sum[j], tail = has_tail(t[j]) ? 2 * density[j] / rate[j] : 0;
         inside[j] = t[j] <= 1 ? near : 1 - tail;
@@ -96,7 +98,10 @@ INLINE void set_far_tail(double *line, const double *t, const double *rate) {
     exp_minus(&fall, &square, 1);
     line[ABOVE] = fall * (rate[0] / rate[1]);
     line[MASS] = 1 - line[ABOVE];
+    line[X_LOW] = 0;
+    line[BELOW] = __builtin_inf();
     line[NEAR] = fma_f64(0.5 * t[0], t[0], ln_f64(rate[0]));
+    line[ENDS] = 2;
 }
 
 /* Sets the constants of [low, high], low < FAR_START and high >= 0, from what lies on the sides of both. */
@@ -105,6 +110,7 @@ static void set_tail(double *line, double low, const double *inside, const doubl
     line[MASS] = low < 1 ? inside[1] - line[X_LOW] : outside[0] - outside[1];
     line[BELOW] = low < 0 ? outside[0] : 2 - outside[0];
     line[ABOVE] = outside[1];
+    line[NEAR] = -LN_SQRT_HALF_PI;
 }
 
 /* Makes n parameters, a constant up to FI_BOUNDS, whose values are t itself. */
@@ -137,6 +143,7 @@ INLINE void set_tails(fi_params *p, const double *low, const double *high, const
         } else {
             const int centre = t[first] <= CENTRE_END && t[first + 1] <= CENTRE_END;
             p[i].branch = centre ? TRUNCATED_CENTRE : TRUNCATED_WIDE;
+            p[i].tail[ENDS] = centre ? 0 : TAIL_Q;
             set_tail(p[i].tail, from[i], inside + first, outside + first);
         }
     }

@@ -1,6 +1,7 @@
 /* Fills whose elements each have their own arguments. Standard values, of loc 0 and scale 1, are made for all
  * neighbours with the same bounds at once; then each is scaled and clamped with its own. */
 #include "params.h"
+#include "pcg64.h"
 
 #include "dtypes.inc.h"
 
@@ -71,6 +72,21 @@ static void draw(const fi_kernels *kernels, fi_pcg64 *generator, const fi_source
     fi_consume(generator, dist, dtype, n);
 }
 
+/* Writes a standard value for each of FI_BOUNDS intervals. */
+static void draw_abreast(const fi_kernels *kernels, fi_pcg64 *generator, const fi_source *source,
+                         enum fi_dtype dtype, const fi_params *params, void *out) {
+    uint64_t pieces[FI_BOUNDS];
+    for (int k = 0; k < FI_BOUNDS; k++)
+        if (fi_is_wide(dtype))
+            pieces[k] = generator ? fi_next64(generator) : source->next_uint64(source->state);
+        else
+            pieces[k] = generator ? fi_next32(generator) : source->next_uint32(source->state);
+    if (fi_is_wide(dtype))
+        kernels->abreast_f64(out, pieces, params);
+    else
+        kernels->abreast_f32(out, pieces, params);
+}
+
 /* The first elements of up to FI_BOUNDS runs with equal bounds, from element i on, and the end. */
 typedef struct runs {
     size_t count, first[FI_BOUNDS + 1];
@@ -108,7 +124,10 @@ FI_NOT_INLINED void fill_each(const fi_kernels *kernels, fi_pcg64 *generator, co
                 find_runs(&r, arguments[0] + start, arguments[1] + start, i, m);
                 fi_standard_truncated_normal(kernels, params, r.low, r.high, r.count);
             }
-            for (size_t k = 0; k < r.count; k++)
+            const int abreast = r.count == FI_BOUNDS && r.first[FI_BOUNDS] - i == FI_BOUNDS;
+            if (abreast)
+                draw_abreast(kernels, generator, source, working, params, (char *)standard + i * size);
+            for (size_t k = 0; k < r.count && !abreast; k++)
                 draw(kernels, generator, source, dist, working, &params[k],
                      (char *)standard + r.first[k] * size, r.first[k + 1] - r.first[k]);
         }

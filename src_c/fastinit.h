@@ -113,6 +113,9 @@ typedef struct fi_lanes {
 #define FI_BOUNDS 16 /* truncated normals whose constants are made side by side */
 /* Makes the parameters of FI_BOUNDS truncated normals whose values are t itself. */
 typedef void fi_standard(fi_params *params, const double *low, const double *high);
+/* Writes a value of each, from a draw each to double, or from a 32-bit word each to float. */
+typedef void fi_abreast_f64(double *restrict t, const uint64_t *restrict draws, const fi_params *params);
+typedef void fi_abreast_f32(float *restrict t, const uint64_t *restrict words, const fi_params *params);
 
 typedef void fi_init_lanes(fi_lanes *lanes, const fi_pcg64 *generator);
 /* Writes the next n draws; n is a multiple of FI_LANES. */
@@ -197,6 +200,8 @@ typedef struct fi_kernels {
     fi_raw *raw[FI_VARIANTS];
     fi_transform *transform[FI_DISTS][FI_DTYPES];
     fi_standard *standard_truncated_normal;
+    fi_abreast_f64 *abreast_f64;
+    fi_abreast_f32 *abreast_f32;
     fi_transform *nontemporal[FI_DISTS][FI_DTYPES]; /* NULL: made in the cache, then copied */
     /* Raw draws and uniform(0, 1) in one kernel; [1] is non-temporal. NULL: two kernels are as fast. */
     fi_raw *random[FI_VARIANTS][FI_DTYPES][2];

@@ -37,6 +37,8 @@ static const fi_kernels kernels = {
     .init_lanes = init_lanes,
     .raw = {[FI_XSL_RR] = raw_xsl_rr, [FI_DXSM] = raw_dxsm},
     .standard_truncated_normal = standard_truncated_normal,
+    .abreast_f64 = abreast_f64,
+    .abreast_f32 = abreast_f32,
     .transform =
         {
 #define X(NAME, name, parameters, draws) [FI_##NAME] = BY_DTYPE(name),

@@ -6,12 +6,9 @@
  * magnitude, near t = 0, 2^-52 absolute. */
 #include "truncated.h"
 
-/* q at about t = 3. In a centre, -ln(1 - x^2) is at most 5.23; in a tail, -ln q is at least 5.91. */
-#define TAIL_Q 0x1.61dep-9
-#define LN_SQRT_HALF_PI 0x1.ce6bb25aa1316p-3
-
-/* t from x and v = -2 ln(1 - x^2). Valid range: v in [0, 10.5]. Max error: 2^-26.9. t is 2 x at y = 0, which
- * is |t| = 1.73; the difference from 2 x is added last, so that few roundings are of the size of t. */
+/* t from x and v = -2 ln(1 - x^2). Valid range: v in [0, 10.5]; in a centre it is at most 10.46. Max error:
+ * 2^-26.9. t is 2 x at y = 0, which is |t| = 1.73; the difference from 2 x is added last, so that few
+ * roundings are of the size of t. */
 INLINE float centre_f32(float x, float v) {
     float y = v - 0x1.12fc58p+2f, twice = x + x, r = 0x1.017010p-41f;
     r = horner3_f32(r, y, -0x1.04b9aep-36f, 0x1.0487e4p-33f, 0x1.237c10p-29f);
@@ -20,7 +17,7 @@ INLINE float centre_f32(float x, float v) {
     return fma_f32(twice * y, r, twice);
 }
 
-/* |t| from v = -2 ln q. Valid range: v in [11.8, 77]. Max error: 2^-28.0. */
+/* |t| from v = -2 ln q. Valid range: v in [11.8, 77]; in a tail it is at least 11.82. Max error: 2^-28.0. */
 INLINE float tail_f32(float v) {
     float s = __builtin_sqrtf(v), y = 1.0f / s, r = 0x1.0b0502p+5f;
     r = horner3_f32(r, y, -0x1.d00562p+5f, 0x1.6af4aap+5f, -0x1.62d3d2p+4f);
@@ -73,12 +70,24 @@ INLINE double unit(uint64_t draw, enum part part) {
     return of_bits_f64(k | 0x3ff0000000000000u) - (part == DRAW ? 1 - 0x1p-53 : 1 - 0x1p-33);
 }
 
-INLINE double inside(double u, const double *line) { return fma_f64(u, line[MASS], line[X_LOW]); }
+/* The lines of one interval, whose columns are one double long, or of FI_BOUNDS. */
+INLINE double inside(double u, const double *mass, const int columns) {
+    return fma_f64(u, mass[0], mass[X_LOW * columns]);
+}
 
 /* Each side counts from its own bound, so that no digits cancel. */
-INLINE double outside(double u, const double *line) {
-    double below = fma_f64(u, line[MASS], line[BELOW]), above = fma_f64(1 - u, line[MASS], line[ABOVE]);
+INLINE double outside(double u, const double *mass, const int columns) {
+    double below = fma_f64(u, mass[0], mass[BELOW * columns]);
+    double above = fma_f64(1 - u, mass[0], mass[ABOVE * columns]);
     return below < above ? below : above;
+}
+
+/* t of any branch. */
+INLINE double quantile_f64(double u, const double *mass, const int columns) {
+    double x = inside(u, mass, columns), q = outside(u, mass, columns);
+    const int ends = q < mass[ENDS * columns];
+    double ln = ln_f64(ends ? q : q * (2.0 - q)), beyond = tail_f64(mass[NEAR * columns] - ln);
+    return ends ? (x < 0 ? -beyond : beyond) : centre_f64(x, -ln);
 }
 
 static void quantiles_f64(double *restrict t, const uint64_t *restrict draws, size_t n, enum part part,
@@ -87,16 +96,11 @@ static void quantiles_f64(double *restrict t, const uint64_t *restrict draws, si
     const uint64_t inverted = -(uint64_t)p->mirrored; /* all bits, or none */
     if (p->branch == TRUNCATED_CENTRE)
         for (size_t i = 0; i < n; i++) {
-            double u = unit(draws[i] ^ inverted, part), q = outside(u, line);
-            t[i] = centre_f64(inside(u, line), -ln_f64(q * (2.0 - q)));
+            double u = unit(draws[i] ^ inverted, part), q = outside(u, line, 1);
+            t[i] = centre_f64(inside(u, line, 1), -ln_f64(q * (2.0 - q)));
         }
     else if (p->branch == TRUNCATED_WIDE)
-        for (size_t i = 0; i < n; i++) {
-            double u = unit(draws[i] ^ inverted, part), x = inside(u, line), q = outside(u, line);
-            double v = -ln_f64(q < TAIL_Q ? q : q * (2.0 - q));
-            double beyond = tail_f64(v - LN_SQRT_HALF_PI);
-            t[i] = q < TAIL_Q ? (x < 0 ? -beyond : beyond) : centre_f64(x, v);
-        }
+        for (size_t i = 0; i < n; i++) t[i] = quantile_f64(unit(draws[i] ^ inverted, part), line, 1);
     else
         for (size_t i = 0; i < n; i++) {
             double u = unit(draws[i] ^ inverted, part);
@@ -104,11 +108,13 @@ static void quantiles_f64(double *restrict t, const uint64_t *restrict draws, si
         }
 }
 
-static void standard_truncated_normal(fi_params *p, const double *low, const double *high) {
-    set_tails(p, low, high, FI_BOUNDS);
-}
-
 #define TRUNCATED_BLOCK 128
+
+/* t from x and y, which is q at the ends, else 1 - x^2. v > 11 tells the ends. */
+INLINE float wide_f32(float x, float y) {
+    float v = minus_two_ln_f32(y), beyond = tail_f32(v);
+    return v > 11.0f ? (x < 0 ? -beyond : beyond) : centre_f32(x, v);
+}
 
 /* Doubles and floats have separate loops: if fma is a call in one, the other still vectorises. */
 static void quantiles_f32(float *restrict t, const uint64_t *restrict draws, size_t n, enum part part,
@@ -119,25 +125,72 @@ static void quantiles_f32(float *restrict t, const uint64_t *restrict draws, siz
     double wide[TRUNCATED_BLOCK];
     if (p->branch == TRUNCATED_CENTRE) {
         for (size_t i = 0; i < n; i++) {
-            double x_64 = inside(unit(draws[i] ^ inverted, part), line);
+            double x_64 = inside(unit(draws[i] ^ inverted, part), line, 1);
             x[i] = (float)x_64;
             y[i] = (float)fma_f64(-x_64, x_64, 1.0);
         }
         for (size_t i = 0; i < n; i++) t[i] = centre_f32(x[i], minus_two_ln_f32(y[i]));
     } else if (p->branch == TRUNCATED_WIDE) {
         for (size_t i = 0; i < n; i++) {
-            double u = unit(draws[i] ^ inverted, part), q = outside(u, line);
-            x[i] = (float)inside(u, line);
+            double u = unit(draws[i] ^ inverted, part), q = outside(u, line, 1);
+            x[i] = (float)inside(u, line, 1);
             y[i] = (float)(q < TAIL_Q ? q : q * (2.0 - q));
         }
-        for (size_t i = 0; i < n; i++) {
-            float v = minus_two_ln_f32(y[i]), beyond = tail_f32(v); /* v > 11 tells q < TAIL_Q */
-            t[i] = v > 11.0f ? (x[i] < 0 ? -beyond : beyond) : centre_f32(x[i], v);
-        }
+        for (size_t i = 0; i < n; i++) t[i] = wide_f32(x[i], y[i]);
     } else {
         quantiles_f64(wide, draws, n, part, p);
         for (size_t i = 0; i < n; i++) t[i] = (float)wide[i];
     }
+}
+
+static void standard_truncated_normal(fi_params *p, const double *low, const double *high) {
+    set_tails(p, low, high, FI_BOUNDS);
+}
+
+/* The lines of FI_BOUNDS intervals side by side, which vectors read. */
+typedef struct abreast_lines {
+    double line[LINE][FI_BOUNDS];
+    uint64_t pieces[FI_BOUNDS]; /* inverted where the interval is mirrored */
+    double sign[FI_BOUNDS];     /* -1 there */
+    int centre[FI_BOUNDS], far[FI_BOUNDS];
+} abreast_lines;
+
+INLINE void stand_abreast(abreast_lines *a, const uint64_t *pieces, const fi_params *p) {
+    for (int k = 0; k < FI_BOUNDS; k++) {
+        for (int j = 0; j < LINE; j++) a->line[j][k] = p[k].tail[j];
+        a->pieces[k] = pieces[k] ^ -(uint64_t)p[k].mirrored;
+        a->sign[k] = p[k].scale;
+        a->centre[k] = p[k].branch == TRUNCATED_CENTRE;
+        a->far[k] = p[k].branch == TRUNCATED_FAR;
+    }
+}
+
+INLINE double abreast(const abreast_lines *a, int k, enum part part) {
+    return a->sign[k] * quantile_f64(unit(a->pieces[k], part), &a->line[0][k], FI_BOUNDS);
+}
+
+static void abreast_f64(double *restrict t, const uint64_t *restrict draws, const fi_params *p) {
+    abreast_lines a;
+    stand_abreast(&a, draws, p);
+    for (int k = 0; k < FI_BOUNDS; k++) t[k] = abreast(&a, k, DRAW);
+}
+
+static void abreast_f32(float *restrict t, const uint64_t *restrict words, const fi_params *p) {
+    abreast_lines a;
+    int far = 0;
+    float x[FI_BOUNDS], y[FI_BOUNDS];
+    stand_abreast(&a, words, p);
+    for (int k = 0; k < FI_BOUNDS; k++) {
+        double u = unit(a.pieces[k], LOW_WORD), x_64 = inside(u, &a.line[0][k], FI_BOUNDS);
+        double q = outside(u, &a.line[0][k], FI_BOUNDS);
+        double both = a.centre[k] ? fma_f64(-x_64, x_64, 1.0) : q * (2.0 - q);
+        x[k] = (float)x_64;
+        y[k] = (float)(q < a.line[ENDS][k] ? q : both);
+        far |= a.far[k];
+    }
+    for (int k = 0; k < FI_BOUNDS; k++) t[k] = (float)a.sign[k] * wide_f32(x[k], y[k]);
+    for (int k = 0; k < FI_BOUNDS && far; k++)
+        if (a.far[k]) t[k] = (float)abreast(&a, k, LOW_WORD);
 }
 
 #define FI_TRUNCATED_KERNEL(tag, T)                                                                          \

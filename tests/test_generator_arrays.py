@@ -32,7 +32,7 @@ def test_bounds_are_prepared_anew_only_where_they_change(bits, dtype):
 
 @pytest.mark.parametrize("bits", [PCG64, np.random.MT19937])
 def test_many_elements_leave_other_threads_their_turn_and_can_be_interrupted(alarm, bits):
-    lows = np.linspace(-3, -1, 3_000_000)  # some seconds' work
+    lows = np.broadcast_to(np.linspace(-3, -1, 1_000_000), (30, 1_000_000))  # some seconds' work
     turns = []
     stop = threading.Event()
 
@@ -42,13 +42,13 @@ def test_many_elements_leave_other_threads_their_turn_and_can_be_interrupted(ala
 
     thread = threading.Thread(target=other)
     thread.start()
-    out = np.full(lows.size, np.nan)
+    out = np.full(lows.shape, np.nan)
     with alarm(0.3) as interrupted, pytest.raises(interrupted):
         Generator(bits(3)).truncated_normal(lows, 2, out=out)
     stop.set()
     thread.join()
     assert len(turns) > 5
-    assert np.isnan(out[-1])
+    assert np.isnan(out[-1, -1])
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
@@ -130,13 +130,20 @@ def test_parameters_are_not_copied_to_the_size_of_the_result(bits, method, bound
     assert peak < out.nbytes / 2
 
 
-def test_array_bounds_that_differ_do_not_share_their_constants():
-    bounds = np.linspace(-9, 9, 40)
+@pytest.mark.parametrize("dtype", ["f2", ml_dtypes.bfloat16, "f4", "f8"])
+@pytest.mark.parametrize("bits", [PCG64, np.random.Philox])
+def test_array_bounds_that_differ_do_not_share_their_constants(isa, bits, dtype):
+    """Neighbours whose bounds lie in a centre, wide, far and mirrored, near 0 and 1, and at infinity."""
+    bounds = np.array([*np.linspace(-9, 9, 40), 0, 1, np.nextafter(1, 0), -1, 3, 5, 40, np.inf, -np.inf, 0.999])
     low, high = np.broadcast_arrays(bounds[:, None], bounds)
-    low, high = low[low <= high], high[low <= high]
-    values = default_rng(7).truncated_normal(low, high, dtype="f4")
-    rng = default_rng(7)
-    assert values.tolist() == [rng.truncated_normal(a, b, dtype="f4") for a, b in zip(low, high, strict=True)]
+    some = (low < high) | (low == high) & np.isfinite(low)
+    order = np.random.default_rng(3).permutation(np.count_nonzero(some))
+    for pairs in (slice(None), order):
+        lows, highs = low[some][pairs], high[some][pairs]
+        values = Generator(bits(7)).truncated_normal(lows, highs, 0.5, 2, dtype=dtype)
+        rng = Generator(bits(7))
+        alone = [rng.truncated_normal(a, b, 0.5, 2, dtype=dtype) for a, b in zip(lows, highs, strict=True)]
+        assert values.astype(float).tolist() == alone
 
 
 @pytest.mark.parametrize(("low", "high", "dtype"), [(0, 7e4, "f2"), (-7e4, 0, "f2"), (0, 1e39, "f4")])
