@@ -2,6 +2,17 @@
  * from a series and a continued fraction. Uses vmath.inc.h. */
 #include "truncated.h"
 
+/* a / b, correctly rounded, for an integer b up to 61. a times the inverse is within 2 ulp, so its remainder
+ * is exact, and corrects it to 2^-51 ulp. The quotient is 1/122 ulp or more from a tie. */
+INLINE double quotient(double a, int b) {
+#ifdef __FP_FAST_FMA
+    const double inverse = 1.0 / b, q = a * inverse;
+    return fma_f64(fma_f64(-q, b, a), inverse, q);
+#else
+    return a / b;
+#endif
+}
+
 /* e^-x of each x >= 0: 2^-k times a Taylor series. n is a constant here and below: a step is made for several
  * x at once, which hides the latency of divisions. */
 INLINE void exp_minus(double *restrict y, const double *restrict x, const int n) {
@@ -13,7 +24,7 @@ INLINE void exp_minus(double *restrict y, const double *restrict x, const int n)
         y[j] = 1;
     }
     for (int i = 18; i > 0; i--)
-        for (int j = 0; j < n; j++) y[j] = fma_f64(r[j] / i, y[j], 1);
+        for (int j = 0; j < n; j++) y[j] = fma_f64(quotient(r[j], i), y[j], 1);
     for (int j = 0; j < n; j++) y[j] *= power[j];
 }
 
@@ -28,50 +39,63 @@ INLINE void densities(double *restrict y, const double *restrict t, const int n)
     }
 }
 
-/* The rate made by one level after another. */
+/* The rate by all 500 levels: takes 2 us. */
 static double hazard_of(double t) {
     double rate = t;
     for (int i = 500; i > 0; i--) rate = t + i / rate;
     return rate;
 }
 
-/* What levels 500 to 21 make, for t >= 1. Max error, with their own rounding: 2^-49.4, found against 500
- * levels. tools/coefficients/truncated_normal.py has the coefficients. */
-INLINE double far_levels(double t) {
-    static const double c[] = {
-        -0x1.0b070410c94f2p-18, 0x1.d18219e1f6db4p-16, -0x1.7eb4596885edfp-14, 0x1.809d819fcacdbp-13,
-        -0x1.0756d121c1f7ep-12, 0x1.fc242155cf8fep-13, -0x1.61c8cb6f7af50p-13, 0x1.3efd2336ff240p-14,
-        -0x1.fa84d4c6ac8b2p-15, 0x1.b0e4f48b89cf9p-14, -0x1.96bbf1fdbf63cp-12, -0x1.92af0f8057e0ap-16,
-        0x1.9cfbe463863dcp-11,  -0x1.9d44c551133e2p-7, -0x1.9d779951032f2p-12, 0x1.9bff9743aa7cbp-7};
-    double root = __builtin_sqrt(t * t + 80), y = t / root, r = c[0];
-    for (int j = 1; j < 16; j++) r = r * y + c[j];
-    return 0.5 * (t + root) * (1 + r);
-}
-
-/* hazard(t) = t + 1/(t + 2/(t + 3/...)) for t >= 1 (Laplace 1805), as 500 levels make it, which are enough
- * there. A level rounds a larger number to no larger a rate. So levels 20 to 1 keep the true rate between two
- * that begin on either side of it. They are equal at the end, but for one in some hundred t near 1. */
-INLINE void hazards(double *restrict rate, const double *restrict t, const int n) {
-    double other[2 * FI_BOUNDS];
+/* Two rates that the one of 500 levels lies between. What levels 500 to `last` + 1 make is t + w over 2, w =
+ * sqrt(t^2 + 4 last), times a polynomial in t / w less 1, for t >= 1. Its error with the levels' own rounding
+ * is within `margin`. A level rounds a larger number to no larger a rate, so the others keep the true rate
+ * between two that begin on either side of it. */
+INLINE void between(double *restrict rate, double *restrict other, const double *restrict t, const int n,
+                    const int last, const double *c, const int terms, const double margin) {
     for (int j = 0; j < n; j++) {
-        double about = far_levels(t[j]);
-        rate[j] = about * (1 - 0x1p-48);
-        other[j] = about * (1 + 0x1p-48);
+        double w = __builtin_sqrt(t[j] * t[j] + 4 * last), y = t[j] / w, r = c[0];
+        for (int k = 1; k < terms; k++) r = r * y + c[k];
+        rate[j] = 0.5 * (t[j] + w) * (1 + r) * (1 - margin);
+        other[j] = 0.5 * (t[j] + w) * (1 + r) * (1 + margin);
     }
-    for (int i = 20; i > 0; i--)
+    for (int i = last; i > 0; i--)
         for (int j = 0; j < n; j++) {
             rate[j] = t[j] + i / rate[j];
             other[j] = t[j] + i / other[j];
         }
+}
+
+/* hazard(t) = t + 1/(t + 2/(t + 3/...)) for t >= 1 (Laplace 1805), as 500 levels make it, which are enough
+ * there. It is known where two rates on its sides are equal, after 12 levels but for one t in 20 near 1, and
+ * after 28 but for one in 300. The errors found are 2^-50.0 and 2^-48.8.
+ * tools/coefficients/truncated_normal.py has the coefficients. */
+INLINE void hazards(double *restrict rate, const double *restrict t, const int n) {
+    static const double after_12[] = {-0x1.901e1d9931c97p-14, 0x1.b01bc0fa26ab8p-11,  -0x1.b4c8be4b819c3p-9,
+                                      0x1.1104b673a6712p-7,   -0x1.d785a474a19d5p-7,  0x1.29b3ee8dc9a77p-6,
+                                      -0x1.1c08ca5394602p-6,  0x1.a0d2cabdc3ae7p-7,   -0x1.db7a78090e157p-8,
+                                      0x1.a674a055b6afap-9,   -0x1.53fdf757e2f2dp-10, 0x1.6f30b3bfd2313p-11,
+                                      -0x1.17b2e57001282p-10, -0x1.f436403de29c1p-13, 0x1.1d150083870e6p-9,
+                                      -0x1.59186e2a2d314p-6,  -0x1.1ff6b402c4a7bp-10, 0x1.58837d470f6b5p-6};
+    static const double after_28[] = {
+        -0x1.dd41ce1ef3501p-22, 0x1.844a43701520fp-19, -0x1.2debb6f4685d8p-17, 0x1.1cb3b5269b124p-16,
+        -0x1.6c1b264026bf3p-16, 0x1.31b74de19d95ep-16, -0x1.353e331efaf06p-17, -0x1.d2b70186a9a9fp-19,
+        -0x1.ca61d5a8a2b2cp-18, 0x1.1e2a0d0ca8097p-15, -0x1.a2204815d33cdp-13, 0x1.38372d470fc50p-19,
+        0x1.a5549897e50f6p-12,  -0x1.26a7b5758f70dp-7, -0x1.a509ee66bf092p-13, 0x1.25d19c2135058p-7};
+    double other[2 * FI_BOUNDS];
+    double last;
+    between(rate, other, t, n, 12, after_12, 18, 0x1p-49);
     for (int j = 0; j < n; j++)
-        if (rate[j] != other[j] && t[j] >= 1 && t[j] <= POINT_START) rate[j] = hazard_of(t[j]);
+        if (rate[j] != other[j] && t[j] >= 1 && t[j] <= POINT_START) {
+            between(rate + j, &last, t + j, 1, 28, after_28, 16, 0x1p-48);
+            if (rate[j] != last) rate[j] = hazard_of(t[j]);
+        }
 }
 
 /* 1 + t^2/3 + t^4/(3 5) + ... for 0 <= t <= 1: P(|Z| < t) is 2 phi(t) t times it. */
 INLINE void series(double *restrict y, const double *restrict t, const int n) {
     for (int j = 0; j < n; j++) y[j] = 1;
     for (int i = 30; i > 0; i--)
-        for (int j = 0; j < n; j++) y[j] = fma_f64(y[j], t[j] * t[j] / (2 * i + 1), 1);
+        for (int j = 0; j < n; j++) y[j] = fma_f64(y[j], quotient(t[j] * t[j], 2 * i + 1), 1);
 }
 
 /* Whether P(|Z| > t) is made from the hazard rate. Past 37 it counts as 0. */

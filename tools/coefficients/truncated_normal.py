@@ -127,19 +127,19 @@ def hazard_points(n):
     return [(w, hazard(1 / sqrt(w)) * sqrt(w)) for w in chebyshev(mpf(10) ** -16, 1 / mpf("2.9") ** 2, n)]
 
 
-def levels_of_the_hazard():
-    """Powers of y = t / w, w = sqrt(t^2 + 80), in what levels 21 and up make over (t + w) / 2, less 1.
+def levels_of_the_hazard(last, terms):
+    """Powers of y = t / w, w = sqrt(t^2 + 4 last), in what levels 500 to last + 1 make over (t + w) / 2, less 1.
 
     It interpolates at Chebyshev nodes from t = 1 to infinity.
     """
-    ys = chebyshev(1 / sqrt(mpf(81)), mpf(1), 16)
+    ys = chebyshev(1 / sqrt(mpf(4 * last + 1)), mpf(1), terms)
     targets = []
     for y in ys:
-        t = rate = y * sqrt(80 / (1 - y * y))
-        for i in range(3000, 20, -1):
+        t = rate = y * sqrt(4 * last / (1 - y * y))
+        for i in range(500, last, -1):
             rate = t + i / rate
-        targets.append(2 * rate / (t + sqrt(t * t + 80)) - 1)
-    return list(lu_solve(matrix([[y**j for j in range(16)] for y in ys]), matrix(targets)))
+        targets.append(2 * rate / (t + sqrt(t * t + 4 * last)) - 1)
+    return list(lu_solve(matrix([[y**j for j in range(terms)] for y in ys]), matrix(targets)))
 
 
 if __name__ == "__main__":
@@ -154,4 +154,5 @@ if __name__ == "__main__":
     above, below, error = rational(hazard_points(80), 7)
     show("EXCESS", [rounded(a - b, 53) for a, b in zip(above[:0:-1], below[:0:-1], strict=True)], error)
     show("BELOW", [rounded(b, 53) for b in below[::-1]])
-    show("LEVELS", levels_of_the_hazard()[::-1])
+    show("AFTER_12", levels_of_the_hazard(12, 18)[::-1])
+    show("AFTER_28", levels_of_the_hazard(28, 16)[::-1])
