@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 cimport numpy as cnp
-from cpython.float cimport PyFloat_Check
+from cpython.float cimport PyFloat_AsDouble, PyFloat_Check
 from cpython.long cimport PyLong_Check
 from libc.math cimport INFINITY, fabs, isfinite, isnan, signbit
 
@@ -16,6 +16,7 @@ from fastinit._kernels cimport (
 from fastinit._output cimport check_out, dtype_of
 from fastinit._sampling cimport Source, set_params
 
+from fastinit import _dtypes
 from fastinit._dispatch import default_fp
 
 cnp.import_array()
@@ -27,6 +28,17 @@ cdef bint is_scalar(x) except -1:
     if PyFloat_Check(x) or PyLong_Check(x) or cnp.PyArray_CheckScalar(x):
         return True
     return not cnp.PyArray_Check(x) and np.ndim(x) == 0
+
+
+cdef double number(x) except? -1.0:
+    """Return a scalar parameter. Raise NumPy's error for what is not a number."""
+    if isinstance(x, (str, bytes)):
+        float(x)  # NumPy's ValueError if the text is no number; its TypeError if it is one comes below
+    if cnp.PyArray_Check(x) and not np.can_cast(x.dtype, np.float64):
+        raise TypeError(
+            f"Cannot cast scalar from {x.dtype!r} to {np.dtype(np.float64)!r} according to the rule 'safe'"
+        )
+    return PyFloat_AsDouble(x)
 
 
 cdef object distinct(x):
@@ -109,6 +121,11 @@ cdef int check_scale(double scale) except -1:
     return 0
 
 
+cdef object beyond(fi_dtype code):
+    dtype = dtype_of(code)
+    return OverflowError(f"Range exceeds valid bounds of {dtype}, which ends at {_dtypes.of(dtype).max:g}")
+
+
 cdef int check_ranges(lows, highs, fi_dtype code) except -1:
     """Refuse what NumPy refuses for uniform, with its errors, and bounds beyond the dtype."""
     cdef fi_params params
@@ -124,11 +141,11 @@ cdef int check_ranges(lows, highs, fi_dtype code) except -1:
             for i in range(cnp.PyArray_SIZE(pieces[0])):
                 span = high[i] - low[i]
                 if not isfinite(span if fi_is_wide(code) else <float>span):
-                    raise OverflowError("Range exceeds valid bounds")
+                    raise beyond(code)
                 largest = max(largest, fabs(low[i]), fabs(high[i]))
                 negative |= signbit(span)
         if prepare(&params, NULL, FI_UNIFORM, code, [0.0, largest]) < 0:
-            raise OverflowError("Range exceeds valid bounds")
+            raise beyond(code)
     if negative:
         raise ValueError("high - low < 0")
     return 0

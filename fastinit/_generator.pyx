@@ -5,7 +5,7 @@ import numpy as np
 from libc.math cimport isfinite, signbit
 
 from fastinit._broadcast cimport (
-    affine, broadcast, check_bounds, check_ranges, check_scale, check_scales, is_scalar, sample_each,
+    affine, broadcast, check_bounds, check_ranges, check_scale, check_scales, is_scalar, number, sample_each,
 )
 from fastinit._kernels cimport (
     FI_NORMAL, FI_TRUNCATED_NORMAL, FI_UNIFORM, FI_ZIGGURAT_NORMAL_F64, fi_dtype, fi_is_wide, fi_params,
@@ -126,7 +126,7 @@ class Generator(Inherited):
         cdef fi_dtype code = code_of(dtype, "uniform")
         cdef double a = 0.0, b = 0.0
         if is_scalar(low) and is_scalar(high):
-            a, b = float(low), float(high)
+            a, b = number(low), number(high)
             if not isfinite(b - a):
                 raise OverflowError("high - low range exceeds valid bounds")
             if b < a or a == b == 0 and signbit(b) and not signbit(a):  # as in NumPy, 0.0 to -0.0, too
@@ -206,7 +206,7 @@ class Generator(Inherited):
         cdef fi_dtype code = code_of(dtype, "normal")
         cdef double a, b
         if is_scalar(loc) and is_scalar(scale):
-            a, b = float(loc), float(scale)
+            a, b = number(loc), number(scale)
             check_scale(b)
             if (<Source>self._source).ziggurat:
                 if size is None and out is None and fi_is_wide(code):
@@ -254,9 +254,9 @@ class Generator(Inherited):
         cdef fi_dtype code = code_of(dtype, "truncated_normal")
         cdef double a, b
         if is_scalar(low) and is_scalar(high) and is_scalar(loc) and is_scalar(scale):
-            a, b = float(loc), float(scale)
+            a, b = number(loc), number(scale)
             check_scale(b)
-            set_params(&params, FI_TRUNCATED_NORMAL, code, [float(low), float(high), a, b])
+            set_params(&params, FI_TRUNCATED_NORMAL, code, [number(low), number(high), a, b])
             return sample(self._source, FI_TRUNCATED_NORMAL, code, &params, size, out)
         arrays, shape = broadcast((low, high, loc, scale), size, out, code)
         check_scales(arrays[3])

@@ -4,7 +4,7 @@ import numpy as np
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
-from fastinit._broadcast cimport affine, broadcast, check_scale, check_scales, is_scalar
+from fastinit._broadcast cimport affine, broadcast, check_scale, check_scales, is_scalar, number
 from fastinit._kernels cimport FI_F64, FI_ZIGGURAT_EXPONENTIAL_F64, fi_dtype, fi_is_wide
 from fastinit._numpy_bits cimport (
     fill_integers, fill_words, positions, reads_ahead, sample_ziggurat, shuffle_lanes,
@@ -164,7 +164,7 @@ class Inherited(np.random.Generator):
         if is_scalar(scale):
             if size is None and out is None and code == FI_F64:
                 return super().exponential(scale)
-            mean = float(scale)
+            mean = number(scale)
             check_scale(mean)
             return sample_ziggurat(source, FI_ZIGGURAT_EXPONENTIAL_F64, code, 0.0, mean, size, out)
         (scales,), shape = broadcast((scale,), size, out, code)

@@ -193,3 +193,35 @@ def test_default_rng_refuses_what_numpys_refuses():
             np.random.default_rng(seed)
         with pytest.raises(error.type):
             default_rng(seed)
+
+
+WRONG = [np.array("1"), np.array(b"1"), np.array(1j), np.array(None), "1", b"1", np.str_("1"), np.bytes_(b"1"), None]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+@pytest.mark.parametrize(("method", "others"), [("normal", (1.0,)), ("uniform", (5.0,)), ("exponential", ())])
+def test_a_scalar_that_is_no_number_is_numpys_error(method, others, wrong):
+    """Also as an array without axes."""
+    for make in (np.random.default_rng, default_rng):
+        rng = make(7)
+        with pytest.raises(TypeError):
+            getattr(rng, method)(wrong, *others)
+        assert rng.random() == make(7).random()
+    with pytest.raises(TypeError):
+        default_rng(7).truncated_normal(-1, 1, wrong)
+
+
+def test_arrays_without_axes_are_scalars():
+    for make in (np.random.default_rng, default_rng):
+        for value in (np.array(2.0), np.array(2, ">f4"), np.array(2, np.uint64), np.array(True), np.float16(2)):
+            assert make(7).uniform(value, 5) == make(7).uniform(float(value), 5)
+            assert isinstance(make(7).uniform(value, 5), float)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("count", [1, 9000])
+def test_array_bounds_beyond_a_dtype_name_it(dtype, count):
+    most = float(np.finfo(dtype).max)
+    low, high = (-most, most) if dtype == "float64" else (0.0, 2 * most)
+    with pytest.raises(OverflowError, match=f"exceeds valid bounds of {dtype}"):
+        default_rng(7).uniform(np.full(count, low), high, dtype=dtype)
