@@ -25,6 +25,7 @@ LAYERS = [
         "fastinit._numpy_bits",
         "fastinit._output",
         "fastinit._sampling",
+        "fastinit._seeding",
     },
     {"fastinit._activations"},
     {"fastinit._fused_bias"},
