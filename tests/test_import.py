@@ -26,6 +26,7 @@ LAYERS = [
         "fastinit._output",
         "fastinit._sampling",
         "fastinit._seeding",
+        "fastinit._tables",
     },
     {"fastinit._activations"},
     {"fastinit._fused_bias"},
