@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fastinit import random
+from fastinit import init, random
 
-from .peers import SEED
+from .peers import SEED, torch
 
 CALLS = 2000
 
@@ -82,6 +82,62 @@ def test_a_parameter_for_each_value(race, what):
     nanoseconds = np.median(race.times["fastinit"]) / mine.size * 1e9
     floor = 1 if peer == "NumPy" else 2
     race.record(what, f"{nanoseconds:.1f} ns", peer, race.ratio(peer, "fastinit"), at_least=floor)
+
+
+# A call on 64 values, torch's function, the standard deviation, and the most of torch's time.
+INITIALISERS = {
+    "kaiming_normal((8, 8))": ("kaiming_normal_", 0.5, None),
+    "kaiming_normal_(array)": ("kaiming_normal_", 0.5, None),
+    "kaiming_normal_(tensor)": ("kaiming_normal_", 0.5, 1.7),
+    "trunc_normal_(tensor)": ("trunc_normal_", 0.88, 0.25),
+}
+
+
+@pytest.mark.skipif(torch is None, reason="torch is the peer")
+@pytest.mark.parametrize("what", INITIALISERS)
+def test_an_initialiser(race, what):
+    name, std, at_most = INITIALISERS[what]
+    rng, tensor = random.default_rng(SEED), torch.empty(8, 8)
+    theirs, ours = getattr(torch.nn.init, name), getattr(init, what.partition("(")[0])
+    target = {"(tensor)": tensor, "(array)": tensor.numpy()}.get(what[what.index("(") :], (8, 8))
+    option = {"rng" if isinstance(target, tuple) else "generator": rng}
+    calls = {"fastinit": lambda: ours(target, **option), "torch": lambda: theirs(tensor)}
+    for call in calls.values():
+        assert abs(np.std([np.asarray(call()).copy() for _ in range(100)]) / std - 1) < 0.1
+    race.run({who: lambda call=call: _repeat(call, ()) for who, call in calls.items()}, rounds=20)
+    record_time(race, what, CALLS, at_most=at_most)
+
+
+@pytest.mark.skipif(torch is None, reason="torch is the peer")
+def test_many_tensors(race):
+    """10,000 tensors of 1 Ki values, from one generator."""
+    rng, tensors = random.default_rng(SEED), [torch.zeros(32, 32) for _ in range(10_000)]
+    ways = {"fastinit": lambda tensor: init.kaiming_normal_(tensor, generator=rng)}
+    ways["torch"] = torch.nn.init.kaiming_normal_
+    for way in ways.values():
+        assert abs(float(way(tensors[0].zero_()).std()) * 4 - 1) < 0.1
+    race.run({who: lambda way=way: [*map(way, tensors)] for who, way in ways.items()}, rounds=10)
+    record_time(race, "kaiming_normal_(1 Ki), 10,000 tensors", len(tensors), at_most=1.3)
+
+
+def test_a_named_generator(race):
+    """`fold_in`, and the same generator by NumPy's constructors."""
+    rng = random.default_rng(SEED)
+    key = rng.fold_in("layer.weight").bit_generator.seed_seq.spawn_key
+
+    def numpys():
+        return np.random.Generator(np.random.PCG64(np.random.SeedSequence(SEED, spawn_key=key)))
+
+    assert rng.fold_in("layer.weight").random() == numpys().random()
+    run(race, "fold_in(name)", lambda: rng.fold_in("layer.weight"), numpys, ())
+    microseconds = race.times["fastinit"] / CALLS * 1e6
+    race.record("fold_in(name)", "", "a call", microseconds, unit=" us", at_most=3)
+
+
+def record_time(race, what, calls, **bound):
+    """Record how many times torch's time so many calls take."""
+    microseconds = np.median(race.times["fastinit"]) / calls * 1e6
+    race.record(what, f"{microseconds:.1f} us", "torch, time", race.ratio("fastinit", "torch"), **bound)
 
 
 def run(race, what, ours, numpys, arguments):

@@ -43,8 +43,10 @@ def memory_of(x: Any, *, output: bool, fills: bool = False) -> tuple[Array, Dtyp
         x is a tensor that requires grad, and `fills` is False.
     """
     torch = sys.modules.get("torch")  # a tensor exists only if torch is imported
-    if torch is not None and isinstance(x, torch.Tensor):
-        if x.device.type != "cpu" or x.layout != torch.strided:
+    if type(x) is np.ndarray:
+        array = x
+    elif torch is not None and isinstance(x, torch.Tensor):
+        if not x.is_cpu or x.layout is not torch.strided:
             raise TypeError(f"the tensor must be dense and on the CPU, not {x.layout} on {x.device}")
         if x.requires_grad and not fills:
             raise RuntimeError(
@@ -56,9 +58,9 @@ def memory_of(x: Any, *, output: bool, fills: bool = False) -> tuple[Array, Dtyp
         if record is not None:  # NumPy has no such dtype
             words = x.detach().view(getattr(torch, f"int{8 * record.storage.itemsize}"))
             return words.numpy().view(record.storage), record
-        array = x.detach().numpy()
+        array = (x.detach() if x.requires_grad else x).numpy()
     elif isinstance(x, np.ndarray):
-        array = x if type(x) is np.ndarray else x.view(np.ndarray)
+        array = x.view(np.ndarray)
     elif hasattr(x, "__dlpack__") and (output or not hasattr(x, "__array__")):
         array = _from_dlpack(x)
     elif output:
@@ -115,7 +117,7 @@ def check_writable(array: Array, *, shared: bool = False) -> None:
 
 def say_written(out: Any) -> None:
     """Tell autograd that `out` changes, if it is a tensor. No refusal may follow."""
-    torch = sys.modules.get("torch")
+    torch = None if type(out) is np.ndarray else sys.modules.get("torch")
     if torch is not None and isinstance(out, torch.Tensor) and not out.is_inference():
         torch.autograd.graph.increment_version(out)
 

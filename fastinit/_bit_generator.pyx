@@ -14,6 +14,7 @@ from fastinit._kernels cimport (
     FI_DXSM, FI_XSL_RR, fi_advance_by, fi_ahead, fi_ahead32, fi_ahead64, fi_ahead_double, fi_high, fi_inc,
     fi_low, fi_pcg64, fi_seed, fi_set_u128, fi_settled, fi_state, fi_u128,
 )
+from fastinit._seeding cimport seed_words, sequence
 
 cnp.import_array()
 
@@ -61,7 +62,8 @@ cdef class LCG128(BitGenerator):
     """The base of PCG64 and PCG64DXSM. `_variant` selects the multiplier and the output function."""
 
     def __init__(self, seed=None):
-        BitGenerator.__init__(self, seed)
+        cdef uint64_t words[4]
+        BitGenerator.__init__(self, sequence(seed, (), 4) if type(seed) is int else seed)
         init_ahead(&self.ahead)
         self.ahead.generator.variant = self._variant
         self._bitgen.state = <void *>&self.ahead
@@ -69,8 +71,8 @@ cdef class LCG128(BitGenerator):
         self._bitgen.next_uint32 = next_uint32
         self._bitgen.next_double = next_double
         self._bitgen.next_raw = next_uint64
-        words = self._seed_seq.generate_state(4, np.uint64)
-        fi_seed(fi_settled(&self.ahead), <const uint64_t *>cnp.PyArray_DATA(words))
+        seed_words(self._seed_seq, words)
+        fi_seed(fi_settled(&self.ahead), words)
 
     def __dealloc__(self):
         free(self.ahead.block)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -54,9 +54,7 @@ class Dtype(NamedTuple):
     @property
     def numpy(self) -> np.dtype[Any]:
         """The NumPy dtype of users' arrays. Those of bfloat16 and float8 come from ``ml_dtypes``."""
-        if self.name == self.storage.name:
-            return self.storage
-        return of_ml_dtypes(self.name)
+        return self.storage if self.storage.kind == "f" else of_ml_dtypes(self.name)
 
     @property
     def made(self) -> Dtype:
@@ -68,13 +66,25 @@ class Dtype(NamedTuple):
         """The largest finite value of the working precision: float64 for float64, else float32."""
         return max(self.max, float.fromhex("0x1.fffffep127"))
 
+    def names(self, dtype: np.dtype[Any]) -> bool:
+        """Whether a NumPy dtype is this one, in native byte order."""
+        try:
+            return _name_of(dtype) == self.name
+        except TypeError:  # unhashable
+            return False
+
     def view(self, array: Array) -> Array:
         """Return an array of this dtype or its storage as its storage. Raise TypeError for another dtype."""
         if array.dtype == self.storage:
             return array
-        if array.dtype.name == self.name and array.dtype.isnative:
+        if self.names(array.dtype):
             return array.view(self.storage)
         raise TypeError(f"array has dtype {array.dtype}, but {self.name} is wanted")
+
+
+@functools.lru_cache(64)  # np.dtype.name takes 4 us
+def _name_of(dtype: np.dtype[Any]) -> str | None:
+    return dtype.name if dtype.isnative else None
 
 
 def of_ml_dtypes(name: str) -> np.dtype[Any]:
@@ -215,6 +225,7 @@ _BY_NAME = {dtype.name: dtype for dtype in DTYPES.values()}
 _OF_TORCH = {f"torch.{dtype.name}": dtype for dtype in (_BFLOAT16, *FLOAT8)}
 
 
+@functools.lru_cache(64)
 def of_torch(dtype: Any) -> Dtype | None:
     """Return the record of a dtype of torch that NumPy lacks, or None for any other."""
     return _OF_TORCH.get(str(dtype))
@@ -242,7 +253,7 @@ def of(dtype: npt.DTypeLike | Dtype) -> Dtype:
     if isinstance(dtype, Dtype):
         return dtype
     try:
-        found = _found(cast(Hashable, dtype))
+        found = _found(dtype)  # type: ignore[arg-type]
     except TypeError:  # it is unhashable, as what describes a structured dtype
         found = None
     if found is None:
@@ -250,7 +261,7 @@ def of(dtype: npt.DTypeLike | Dtype) -> Dtype:
     return found
 
 
-@functools.lru_cache(64)  # np.dtype.name takes 4 us
+@functools.lru_cache(64)
 def _found(dtype: Any) -> Dtype | None:
     if isinstance(dtype, str) and dtype in _BY_NAME:
         return _BY_NAME[dtype]
@@ -258,7 +269,7 @@ def _found(dtype: Any) -> Dtype | None:
         numpys = np.dtype(dtype)
     except TypeError:
         return None
-    return _BY_NAME.get(numpys.name) if dtype is not None and numpys.isnative else None
+    return _BY_NAME.get(_name_of(numpys) or "") if dtype is not None else None
 
 
 def rounded(values: npt.NDArray[np.float64] | np.float64, dtype: Dtype) -> Array:

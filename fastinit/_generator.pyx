@@ -1,5 +1,8 @@
 """NumPy's Generator with fastinit's own uniform and normal distributions."""
 
+from hashlib import blake2b
+from struct import Struct
+
 import numpy as np
 
 from libc.math cimport isfinite, signbit
@@ -13,6 +16,7 @@ from fastinit._kernels cimport (
 from fastinit._numpy_bits cimport sample_ziggurat
 from fastinit._output cimport code_of, dtype_of, sample
 from fastinit._sampling cimport Source, set_params
+from fastinit._seeding cimport sequence
 
 from fastinit._bit_generator import PCG64
 from fastinit._inherited import Inherited
@@ -20,6 +24,7 @@ from fastinit._inherited import Inherited
 __all__ = ["Generator", "default_rng"]
 
 cdef object FLOAT64 = np.float64
+cdef object four_words = Struct("<4I").unpack
 
 
 class Generator(Inherited):
@@ -296,8 +301,6 @@ class Generator(Inherited):
         >>> layer.random() == default_rng(7).fold_in("encoder.0.weight").random()
         True
         """
-        from hashlib import blake2b
-
         if isinstance(key, bool) or not isinstance(key, (str, int, np.integer)):
             raise TypeError(f"key must be a str or an int, not {type(key).__name__}")
         if isinstance(key, str):
@@ -311,10 +314,8 @@ class Generator(Inherited):
             raise TypeError(
                 f"fold_in needs a bit generator made from a SeedSequence, not from {type(seed).__name__}"
             )
-        words = np.frombuffer(blake2b(data, digest_size=16, person=b"fastinit-v1").digest(), "<u4").tolist()
-        child = np.random.SeedSequence(
-            seed.entropy, spawn_key=(*seed.spawn_key, *words), pool_size=seed.pool_size
-        )
+        words = four_words(blake2b(data, digest_size=16, person=b"fastinit-v1").digest())
+        child = sequence(seed.entropy, (*seed.spawn_key, *words), seed.pool_size)
         return self._twin(type(self.bit_generator)(child))
 
 

@@ -271,9 +271,9 @@ cdef void *data_of(out, fi_dtype dtype, size_t n) except NULL:
     cdef cnp.ndarray array = out
     if not cnp.PyArray_ISCARRAY(array):
         raise ValueError("out must be C-contiguous, writable, aligned, and in machine byte-order")
-    if array.dtype.itemsize != fi_itemsize(dtype):
+    if <size_t>cnp.PyArray_ITEMSIZE(array) != fi_itemsize(dtype):
         raise TypeError(f"out has dtype {array.dtype}, whose items are not of {fi_itemsize(dtype)} bytes")
-    if <size_t>array.size != n:
+    if <size_t>cnp.PyArray_SIZE(array) != n:
         raise ValueError(f"out has {array.size} elements, not {n}")
     return cnp.PyArray_DATA(array)
 

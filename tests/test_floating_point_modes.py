@@ -113,6 +113,14 @@ def test_subnormal_parameters_are_themselves(mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_a_subnormal_argument_is_not_mistaken_for_another(mode):
+    tiny = [0.0, 5e-324, 1e-323, -5e-324, -0.0]
+    with hostile(mode):
+        made = [init.constant((1,), value, dtype=np.float64) for value in tiny * 2]
+    assert b"".join(map(bytes, made)) == np.array(tiny * 2).tobytes()
+
+
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("tag", DTYPES)
 def test_subnormals_survive_flushing(tag, mode):
     smallest = {"f16": 2.0**-24, "bf16": 2.0**-133, "f32": 2.0**-149, "f64": 2.0**-1074}[tag]

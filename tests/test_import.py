@@ -25,6 +25,8 @@ LAYERS = [
         "fastinit._numpy_bits",
         "fastinit._output",
         "fastinit._sampling",
+        "fastinit._seeding",
+        "fastinit._tables",
     },
     {"fastinit._activations"},
     {"fastinit._fused_bias"},

@@ -9,8 +9,9 @@ from fastinit._typing import FanMode, Float16, Float32, Float64, Mode, Nonlinear
 from .fans import Axes
 from .fans import calculate_gain as calculate_gain
 from .fans import compute_fans as compute_fans
-from .initializer import Block, Shape
+from .filling import Block
 from .initializer import Initializer as Initializer
+from .initializer import Shape
 from .initializer import get as get
 from .plans import Plan as Plan
 

@@ -11,19 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from fastinit import _dtypes
-from fastinit._arrays import check_writable, memory_of, say_written
+from fastinit._arrays import memory_of
 from fastinit._dispatch import default_fp
 from fastinit._dtypes import Dtype
+from fastinit._tables import kept
 
 from . import specs
 from .checks import known
 from .fans import LAYOUTS, Axes, as_shape
+from .filling import Array, Block, fill, ranges_of
 from .plans import Plan
-from .seeds import generator_of, warn_if_used
 
-Array = npt.NDArray[Any]
 Shape = int | Sequence[int]
-Block = tuple[Any, ...] | slice
 _Target = TypeVar("_Target")
 
 if TYPE_CHECKING:
@@ -46,6 +45,20 @@ class _Entry(NamedTuple):
     scheme: Callable[..., Scheme]  # takes the initialiser's own arguments
     defaults: dict[str, Any]  # of these arguments, in order; _REQUIRED if there is none
     in_place: str
+
+
+@kept
+def _planned(
+    plan: Callable[..., Plan],
+    shape: Shape,
+    layout: str | None,
+    in_axis: Axes | None,
+    out_axis: Axes | None,
+    batch_axis: Axes,
+    dtype: Dtype | np.dtype[Any],
+) -> Plan:
+    """Call the method `Initializer.plan`."""
+    return plan(shape, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis, dtype=dtype)
 
 
 _REQUIRED = inspect.Parameter.empty
@@ -214,9 +227,7 @@ class Initializer:
             a generator gives each tensor its own. The warning is given once in a process.
         """
         record = _dtypes.of(dtype)
-        plan = self.plan(
-            shape, layout=layout, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis, dtype=record
-        )
+        plan = _planned(self.plan, shape, layout, in_axis, out_axis, batch_axis, record)
         ranges = None if block is None else ranges_of(block, plan.shape)
         if block is not None and rng is None and plan.random:
             raise ValueError(
@@ -227,11 +238,11 @@ class Initializer:
             out = np.empty(result, record.numpy)
         elif not isinstance(out, np.ndarray):
             raise TypeError(f"out must be a NumPy array, not {type(out).__name__}")
-        elif out.dtype.name != record.name or not out.dtype.isnative:
+        elif not record.names(out.dtype):
             raise TypeError(f"out has dtype {out.dtype}, but dtype asks for {record.name}")
         elif out.shape != result:
             raise ValueError(f"out has shape {out.shape}, but the result has {result}")
-        _fill(plan, record.view(np.asarray(out)), rng, ranges)
+        fill(plan, record.view(np.asarray(out)), rng, ranges)
         return out
 
     def fill_(
@@ -258,16 +269,10 @@ class Initializer:
             As of a call.
         """
         target, record = memory_of(tensor, output=True, fills=True)
-        dtype = record or target.dtype
-        plan = self.plan(
-            target.shape,
-            layout=layout,
-            in_axis=in_axis,
-            out_axis=out_axis,
-            batch_axis=batch_axis,
-            dtype=dtype,
+        plan = _planned(
+            self.plan, target.shape, layout, in_axis, out_axis, batch_axis, record or target.dtype
         )
-        _fill(plan, target, generator, None, tensor)
+        fill(plan, target, generator, None, tensor)
         return tensor
 
     def __eq__(self, other: object) -> bool:
@@ -322,39 +327,6 @@ def get(spec: str | Initializer, **arguments: Any) -> Initializer:
             return Initializer(*specs.parse(spec))
     except ValueError as error:
         raise ValueError(f"in {spec!r}: {error}") from None
-
-
-def _fill(plan: Plan, target: Array, rng: Any, block: tuple[range, ...] | None, tensor: Any = None) -> None:
-    """Fill the storage `target`, which may be the memory of a tensor. All refusals come first."""
-    check_writable(target, shared=plan.distribution == "constant")
-    generator = generator_of(rng, tensor) if plan.random else None
-    if plan.random and block is None:  # the blocks of one tensor share its seed
-        warn_if_used(rng)
-    # Values are numbered in C order. Memory in another order is filled through a copy.
-    ordered = target.flags.carray and target.dtype.isnative
-    values = target if ordered else np.empty(target.shape, plan.dtype.storage)
-    say_written(tensor)
-    if block is None:
-        plan.fill_all(values, generator)
-    else:
-        plan.fill_block(values, generator, block)
-        plan.consume(generator)
-    if values is not target:
-        target[...] = values
-
-
-def ranges_of(block: Block, shape: tuple[int, ...]) -> tuple[range, ...]:
-    """Return the indices of a block along each axis."""
-    parts = block if isinstance(block, tuple) else (block,)
-    if sum(part is Ellipsis for part in parts) == 1:
-        at = next(at for at, part in enumerate(parts) if part is Ellipsis)
-        parts = parts[:at] + (slice(None),) * (len(shape) - len(parts) + 1) + parts[at + 1 :]
-    if len(parts) > len(shape) or not all(isinstance(part, slice) for part in parts):
-        raise ValueError(
-            f"block must be a tuple of slices, at most {len(shape)} for shape {shape}, not {block!r}"
-        )
-    parts += (slice(None),) * (len(shape) - len(parts))
-    return tuple(range(size)[part] for size, part in zip(shape, parts, strict=True))
 
 
 def _coerced(what: str, value: Any, default: Any) -> Any:

@@ -111,18 +111,19 @@ class Plan:
 class Sampled(Plan):
     """Independent values of one distribution."""
 
-    __slots__ = ()
+    __slots__ = ("_made",)
 
     def __init__(
         self, shape: Shape, dtype: Dtype, distribution: str, parameters: Parameters, *, fans: Fans = None
     ) -> None:
         super().__init__(shape, dtype, distribution, parameters, fans=fans)
+        self._made = dtype.made
         self.mean, self.std, self.kurtosis = named(distribution).moments(*parameters)
         reach = max(map(abs, named(distribution).reach(*parameters, self.mean)))
         if reach > dtype.working_max:
             raise ValueError(f"{distribution} parameters {parameters} are too large for {dtype.name}")
         extent = max(map(abs, named(distribution).values(*parameters)))
-        if extent > dtype.max and dtype.made is dtype:  # float8 saturates
+        if extent > dtype.max and self._made is dtype:  # float8 saturates
             raise ValueError(
                 f"{distribution} parameters {parameters} are too large for {dtype.name}, which ends at"
                 f" {dtype.max:g}"
@@ -130,7 +131,7 @@ class Sampled(Plan):
 
     def _range(self, out: Array, rng: Any, start: int) -> None:
         # Other values than those of the core are made in pieces that stay in the cache.
-        step = out.size if self.dtype.made is self.dtype else CHUNK
+        step = out.size if self._made is self.dtype else CHUNK
         for at in range(0, out.size, step):
             self._draw(_sampling.fill_at, rng, out[at : at + step], start + at)
 
@@ -142,7 +143,7 @@ class Sampled(Plan):
         self._draw(_sampling.fill_block, rng, out, self.shape, axes)
 
     def _draw(self, fill: Callable[..., object], rng: Any, out: Array, *place: Any) -> None:
-        made = self.dtype.made
+        made = self._made
         values = out if made is self.dtype else np.empty(out.shape, made.storage)
         fill(rng, values, *place, self.distribution, made.tag, *self.parameters)
         if values is not out:
@@ -181,25 +182,20 @@ class Bernoulli(Plan):
 class Constant(Plan):
     """One value in all elements."""
 
-    __slots__ = ()
+    __slots__ = ("_stored",)
     random = False
 
     def __init__(self, shape: Shape, dtype: Dtype, value: float) -> None:
         super().__init__(shape, dtype, "constant", (value,), mean=value, std=0.0)
-        self._value()
-
-    def _value(self) -> Array:
-        value = self.parameters[0]
-        stored = rounded(np.float64(value), self.dtype)
-        if math.isfinite(value) and not np.isfinite(self.dtype.widen(stored)):
-            raise ValueError(f"{value} is too large for {self.dtype.name}")
-        return stored
+        self._stored = rounded(np.float64(value), dtype)
+        if math.isfinite(value) and not np.isfinite(dtype.widen(self._stored)):
+            raise ValueError(f"{value} is too large for {dtype.name}")
 
     def _range(self, out: Array, rng: Any, start: int) -> None:
-        out[...] = self._value()
+        out[...] = self._stored
 
     def fill_block(self, out: Array, rng: Any, block: Block) -> None:
-        out[...] = self._value()
+        out[...] = self._stored
 
 
 class Identity(Plan):

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from fastinit._arrays import check_writable, memory_of, say_written
+from fastinit._tables import kept
 
-from .initializer import OPTIONS, OPTIONS_IN_PLACE, Scheme, enter, get
+from .initializer import OPTIONS, OPTIONS_IN_PLACE, Initializer, Scheme, enter, get
 
-_OPTION_NAMES = {each.name for each in OPTIONS}
+_OPTION_NAMES = frozenset(each.name for each in OPTIONS)
 _POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
@@ -82,17 +83,21 @@ def _array_form(function: Callable[..., Scheme]) -> Callable[..., Any]:
     bind = inspect.Signature([shape, *own, options]).bind
     required = {each.name for each in own if each.default is each.empty}
     names = [each.name for each in own]
+    made = kept(functools.partial(get, function.__name__))
 
     @functools.wraps(function)
     def array_form(*positional: Any, **keywords: Any) -> Any:
         if len(positional) == 1 and required <= keywords.keys():  # most calls: to bind takes 4 us
-            given = {key: keywords.pop(key) for key in names if key in keywords}
-            if unknown := keywords.keys() - _OPTION_NAMES:
-                raise TypeError(f"{function.__name__}() got an unexpected keyword argument {min(unknown)!r}")
-            return get(function.__name__, **given)(*positional, **keywords)
+            given = {}
+            if not _OPTION_NAMES.issuperset(keywords):
+                given = {key: keywords.pop(key) for key in names if key in keywords}
+                if unknown := keywords.keys() - _OPTION_NAMES:
+                    message = f"{function.__name__}() got an unexpected keyword argument {min(unknown)!r}"
+                    raise TypeError(message)
+            return made(**given)(*positional, **keywords)
         given = bind(*positional, **keywords).arguments
         shape, options = given.pop("shape"), given.pop("options", {})
-        return get(function.__name__, **given)(shape, **options)
+        return made(**given)(shape, **options)
 
     array_form.__dict__["__signature__"] = signature
     return array_form
@@ -131,22 +136,31 @@ def _in_place_form(
     originals = {names.get(name, name): name for name in inspect.signature(function).parameters}
     parameters = signature.parameters
     defaults = {key: parameters[key].default for key in originals}
-    order = [key for key, each in parameters.items() if each.kind is _POSITIONAL]
-    required = {key for key, each in parameters.items() if each.default is each.empty}
+    # Without the tensor:
+    order = [key for key, each in parameters.items() if each.kind is _POSITIONAL][1:]
+    required = {key for key, each in parameters.items() if each.default is each.empty} - {"tensor"}
+    keys = frozenset(parameters) - {"tensor"}
+    options = keys - {*originals}
 
-    def in_place_form(*positional: Any, **keywords: Any) -> Any:
-        options = dict(zip(order, positional, strict=False)) | keywords
-        fits = required <= options.keys() <= parameters.keys()
-        if not fits or len(options) < len(positional) + len(keywords):
-            signature.bind(*positional, **keywords)  # says what doesn't; for calls that fit it is slow
-        tensor = options.pop("tensor")
-        given = {key: options.pop(key) for key in originals if key in options}
-        if integers is not None and _fill_integers(tensor, integers(**given)):
-            return tensor
+    @kept
+    def made(**given: Any) -> Initializer:
         if convert is not None:
             given = convert(**{**defaults, **given})
-        arguments = {originals.get(key, key): value for key, value in given.items()}
-        return get(function.__name__, **arguments).fill_(tensor, **options)
+        return get(function.__name__, **{originals.get(key, key): value for key, value in given.items()})
+
+    def in_place_form(*positional: Any, **keywords: Any) -> Any:
+        tensor, *more = positional or (None,)
+        arguments = keywords | dict(zip(order, more, strict=False)) if more else keywords
+        fits = keys.issuperset(arguments) and required <= arguments.keys()
+        if not (fits and positional and len(arguments) == len(more) + len(keywords)):
+            arguments = signature.bind(*positional, **keywords).arguments  # 4 us; says what doesn't fit
+            tensor = arguments.pop("tensor")
+        given = {}
+        if not options.issuperset(arguments):
+            given = {key: arguments.pop(key) for key in originals if key in arguments}
+        if integers is not None and _fill_integers(tensor, integers(**given)):
+            return tensor
+        return made(**given).fill_(tensor, **arguments)
 
     in_place_form.__dict__["__signature__"] = signature
     in_place_form.__name__ = in_place_form.__qualname__ = twin

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from fastinit import random
+
 #: Seeds that filled a tensor, each with its first call. None is one of them once the warning has been given.
 #: Threads share the dict without a lock, as setdefault is atomic.
 _used: dict[int | None, object] = {}
@@ -16,8 +18,6 @@ _MOST_SEEDS = 1 << 16
 
 def generator_of(rng: Any, tensor: Any = None) -> Any:
     """Return the generator that `rng` stands for. If it is None, torch's seed fills a tensor of torch."""
-    from fastinit import random
-
     if isinstance(rng, random.Generator):
         return rng
     if isinstance(rng, np.random.Generator):

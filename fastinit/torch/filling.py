@@ -12,7 +12,8 @@ from fastinit import init
 from fastinit._arrays import memory_of, say_written
 from fastinit._dtypes import of
 from fastinit.checkpoint.steps import TensorPlan
-from fastinit.init.initializer import Initializer, ranges_of
+from fastinit.init.filling import ranges_of
+from fastinit.init.initializer import Initializer
 from fastinit.init.seeds import generator_of
 
 __all__ = ["fill", "fill_", "write"]

@@ -1,5 +1,6 @@
 """The functions that `register` makes from one: an array form, an in-place form, and their types."""
 
+import importlib
 import inspect
 import sys
 from pathlib import Path
@@ -68,3 +69,75 @@ def test_forms_in_place_take_torchs_arguments_in_torchs_order(name):
 def test_arguments_that_do_not_fit_are_type_errors(call):
     with pytest.raises(TypeError, match=r"argument|positional"):
         call()
+
+
+def outcome(call, init):
+    """What a call gives: the bytes and the dtype of an array, or the error and its text."""
+    try:
+        made = call(init)
+    except (TypeError, ValueError) as error:
+        return type(error), str(error)
+    return made.tobytes(), made.dtype, made.shape
+
+
+ZEROS = [0, 0.0, -0.0, False, np.float64(-0.0), "0", [0], None]
+ONES = [1, 1.0, True, np.float32(1), "1", np.ones(()), [1], (1,)]
+SHAPES = [(2, 1), (2.0, 1), (2, True), (np.int64(2), 1), [2, 1], 2, np.array([2, 1]), ((2,), 1), (2, 1.0)]
+AXES = [0, 0.0, False, np.int64(0), (0,), (0.0,), [0], (False,), None, "0"]
+DTYPES = [np.float32, "f4", "bfloat16", np.dtype("f8"), "f16", np.int32, None]
+ALIKE = {
+    "a constant": [lambda init, value=value: init.constant((2,), value) for value in ZEROS + ONES],
+    "a gain": [lambda init, gain=gain: init.xavier_normal((2, 1), gain=gain, rng=0) for gain in ZEROS + ONES],
+    "groups": [lambda init, each=each: init.xavier_normal((2, 1), groups=each, rng=0) for each in ONES],
+    "a mean": [lambda init, mean=mean: init.normal((9,), mean=mean, std=0.0, rng=0) for mean in ZEROS + ONES],
+    "bounds": [
+        lambda init, value=value: init.trunc_normal_(
+            np.empty(9), mean=value, std=0.0, a=value, b=2, generator=0
+        )
+        for value in ZEROS
+    ],
+    "a shape": [lambda init, shape=shape: init.kaiming_normal(shape, rng=0) for shape in SHAPES],
+    "an axis": [
+        lambda init, axis=axis: init.kaiming_normal((3, 2), in_axis=axis, out_axis=1, rng=0) for axis in AXES
+    ],
+    "a dtype": [
+        lambda init, dtype=dtype: init.kaiming_normal((3, 2), dtype=dtype, rng=0) for dtype in DTYPES
+    ],
+}
+
+
+@pytest.fixture
+def without_tables(monkeypatch):
+    """Another copy of fastinit.init, which keeps nothing."""
+    monkeypatch.setattr("fastinit._tables.kept", lambda function: function)
+    monkeypatch.setattr("fastinit.init", init)  # as an import sets it
+    for name in [name for name in sys.modules if name.startswith("fastinit.init")]:
+        monkeypatch.delitem(sys.modules, name)
+    return importlib.import_module("fastinit.init")
+
+
+@pytest.mark.filterwarnings("ignore:seed 0 is used a second time")
+@pytest.mark.parametrize("what", ALIKE)
+def test_equal_arguments_of_other_kinds_have_no_effect_on_each_other(what, without_tables):
+    calls = ALIKE[what]
+    expected = [outcome(call, without_tables) for call in calls]
+    assert len({*expected}) > 2
+    for order in ([*range(len(calls))], [*reversed(range(len(calls)))]):
+        assert [outcome(calls[i], init) for i in order] == [expected[i] for i in order]
+
+
+def test_what_a_user_holds_is_in_no_table():
+    before = init.trunc_normal_(np.empty(9), std=0.5, generator=np.random.PCG64(3))
+    mine = init.get("truncated_normal", std=0.5, low=-4.0, high=4.0)
+    mine.arguments["std"] = 7.0
+    plan = init.get("truncated_normal", std=0.5, low=-4.0, high=4.0).plan((9,), dtype=np.float64)
+    plan.parameters = ()
+    assert np.array_equal(init.trunc_normal_(np.empty(9), std=0.5, generator=np.random.PCG64(3)), before)
+
+
+def test_a_bad_argument_is_told_before_a_bad_tensor():
+    for _ in range(2):
+        with pytest.raises(ValueError, match="unknown mode"):
+            init.kaiming_normal_("no tensor", mode="fan")
+        with pytest.raises(TypeError, match="not str"):
+            init.kaiming_normal_("no tensor")
