@@ -52,8 +52,8 @@ def memory_of(x: Any, *, output: bool, fills: bool = False) -> tuple[Array, Dtyp
             raise RuntimeError(
                 "the tensor requires grad, which fastinit does not record: give tensor.detach()"
             )
-        if x.untyped_storage().nbytes() == 0 and x.numel():
-            raise ValueError("the tensor's storage has been freed")
+        if x.untyped_storage().nbytes() < _end(x):
+            raise ValueError("the tensor's storage has been freed, in whole or in part")
         record = _dtypes.of_torch(x.dtype)
         if record is not None:  # NumPy has no such dtype
             words = x.detach().view(getattr(torch, f"int{8 * record.storage.itemsize}"))
@@ -75,6 +75,27 @@ def memory_of(x: Any, *, output: bool, fills: bool = False) -> tuple[Array, Dtyp
             array = array.astype(np.float64)  # a list or a number
     dtype, storage = _record_of(array.dtype)
     return array if storage is None else array.view(storage), dtype
+
+
+_TORCH_ALONE = ("complex32", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu")
+
+
+def needs_torch(x: Any) -> bool:
+    """Whether x is a tensor on the CPU that torch fills and NumPy cannot see, or sees with other signs."""
+    torch = None if type(x) is np.ndarray else sys.modules.get("torch")
+    if torch is None or not isinstance(x, torch.Tensor) or not x.is_cpu or x.layout is not torch.strided:
+        return False
+    alone = x.is_conj() or x.is_neg() or x.dtype in [getattr(torch, name) for name in _TORCH_ALONE]
+    return alone and x.untyped_storage().nbytes() >= _end(x)
+
+
+def _end(x: Any) -> int:
+    """Return the bytes that a tensor's storage needs."""
+    if not (size := x.numel()):
+        return 0
+    if not x.is_contiguous():
+        size = 1 + sum((n - 1) * step for n, step in zip(x.shape, x.stride(), strict=True))
+    return int((x.storage_offset() + size) * x.element_size())
 
 
 @functools.lru_cache(64)

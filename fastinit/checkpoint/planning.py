@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -189,8 +189,11 @@ def _check_folder(folder: Path) -> None:
         raise BadInput(f"{folder}: cannot be written: {error.strerror}") from None
     if not stat.S_ISDIR(mode):
         raise BadInput(f"{folder}: cannot be written: is no folder, nor can it become one")
-    if not os.access(first, os.W_OK | os.X_OK):
-        raise BadInput(f"{folder}: cannot be written: {os.strerror(errno.EACCES)}")
+    try:  # permissions don't tell all: root may write to any folder, but not to /proc
+        with tempfile.TemporaryFile(dir=first):
+            pass
+    except OSError as error:
+        raise BadInput(f"{folder}: cannot be written: {error.strerror}") from None
 
 
 def check_names(paths: Iterable[Path]) -> None:

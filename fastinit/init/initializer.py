@@ -340,6 +340,8 @@ def _coerced(what: str, value: Any, default: Any) -> Any:
             return bool(value)
         raise ValueError(f"{what} must be True or False, not {value!r}")
     kind = int if isinstance(default, int) else float
+    if kind is int and hasattr(value, "__index__") and not isinstance(value, bool):
+        return operator.index(value)
     try:
         number = kind(value)
     except (TypeError, ValueError, OverflowError):
@@ -353,6 +355,8 @@ def _axes(value: Any) -> Any:
     """Return an axis as an int, several as a tuple of ints, and None as itself. TypeError for others."""
     if value is None or isinstance(value, str):
         return value
+    if isinstance(value, bool):
+        raise TypeError(f"an axis is an integer, not {value}")
     if hasattr(value, "__index__") and not getattr(value, "shape", ()):
         return operator.index(value)
     return tuple(operator.index(each) for each in value)

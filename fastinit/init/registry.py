@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
+import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
 
-from fastinit._arrays import check_writable, memory_of, say_written
+from fastinit._arrays import check_writable, memory_of, needs_torch, say_written
+from fastinit._dispatch import default_fp
 from fastinit._tables import kept
 
 from .initializer import OPTIONS, OPTIONS_IN_PLACE, Initializer, Scheme, enter, get
@@ -80,7 +83,7 @@ def _array_form(function: Callable[..., Scheme]) -> Callable[..., Any]:
     shape = inspect.Parameter("shape", _POSITIONAL, annotation="Shape")
     signature = inspect.Signature([shape, *own, *OPTIONS], return_annotation="Array")
     options = inspect.Parameter("options", inspect.Parameter.VAR_KEYWORD)
-    bind = inspect.Signature([shape, *own, options]).bind
+    plain = inspect.Signature([shape, *own, options])
     required = {each.name for each in own if each.default is each.empty}
     names = [each.name for each in own]
     made = kept(functools.partial(get, function.__name__))
@@ -95,12 +98,22 @@ def _array_form(function: Callable[..., Scheme]) -> Callable[..., Any]:
                     message = f"{function.__name__}() got an unexpected keyword argument {min(unknown)!r}"
                     raise TypeError(message)
             return made(**given)(*positional, **keywords)
-        given = bind(*positional, **keywords).arguments
+        given = _bound(function.__name__, plain, positional, keywords)
         shape, options = given.pop("shape"), given.pop("options", {})
         return made(**given)(shape, **options)
 
     array_form.__dict__["__signature__"] = signature
     return array_form
+
+
+def _bound(
+    name: str, signature: inspect.Signature, positional: tuple[Any, ...], keywords: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the arguments of a call by name. TypeError if they do not fit."""
+    try:
+        return signature.bind(*positional, **keywords).arguments
+    except TypeError as error:
+        raise TypeError(f"{name}() {error}") from None
 
 
 def _in_place_signature(
@@ -153,7 +166,7 @@ def _in_place_form(
         arguments = keywords | dict(zip(order, more, strict=False)) if more else keywords
         fits = keys.issuperset(arguments) and required <= arguments.keys()
         if not (fits and positional and len(arguments) == len(more) + len(keywords)):
-            arguments = signature.bind(*positional, **keywords).arguments  # 4 us; says what doesn't fit
+            arguments = _bound(twin, signature, positional, keywords)  # 4 us; says what doesn't fit
             tensor = arguments.pop("tensor")
         given = {}
         if not options.issuperset(arguments):
@@ -169,13 +182,21 @@ def _in_place_form(
 
 
 def _fill_integers(tensor: Any, value: Any) -> bool:
-    """Fill a tensor of integers, bools or complex numbers with a value. Return False for others."""
+    """Fill a tensor with a value if nothing but constants has its dtype. Return False for others."""
+    if needs_torch(tensor):
+        with sys.modules["torch"].no_grad():
+            tensor.fill_(value)
+        return True
     target, dtype = memory_of(tensor, output=True, fills=True)
-    if dtype is not None or target.dtype.kind not in "biuc":
-        return False
+    kind = target.dtype.kind
+    if dtype is not None or not (kind in "biufc" or (kind == "V" and target.dtype.type is not np.void)):
+        return False  # a void is bytes or a structure; float8 of ml_dtypes has the kind V, too
     check_writable(target, shared=True)
-    convert = {"b": bool, "c": complex}.get(target.dtype.kind, int)
-    exact = np.array(convert(value), target.dtype)
+    convert = {"b": bool, "c": complex, "i": int, "u": int}.get(kind, float)
+    with default_fp(), np.errstate(all="ignore"):
+        exact = np.array(convert(value), target.dtype)
+    if kind in "Vf" and math.isfinite(value) and not math.isfinite(float(exact)):
+        raise ValueError(f"{target.dtype.name} has no value near {value}")
     say_written(tensor)
     target[...] = exact
     return True

@@ -25,3 +25,7 @@ __all__ = [
     "record",
     "skip_init",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

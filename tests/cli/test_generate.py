@@ -130,11 +130,10 @@ def test_a_dry_run_checks_what_the_real_one_would(run, model, tmp_path):
 
 def test_a_dry_run_needs_room_and_a_folder_that_can_be_written(run, model, tmp_path, monkeypatch):
     command = ["generate", model, "-o", tmp_path / "new", "--init", "he"]
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "access", lambda path, mode: False)
-        refusals = [run(*command, *dry) for dry in ([], ["--dry-run"])]
-    assert [status for status, *_ in refusals] == [2, 2]
-    assert [err.endswith("new: cannot be written: Permission denied\n") for *_, err in refusals] == [True] * 2
+    for target in ("/proc/new", "/proc/new.safetensors"):  # whose permissions let root write
+        refusals = [run("generate", model, "-o", target, "--init", "he", *dry) for dry in ([], ["--dry-run"])]
+        assert [status for status, *_ in refusals] == [2, 2]
+        assert ["cannot be written: No such file" in err for *_, err in refusals] == [True] * 2
     full = os.statvfs(tmp_path)
     few = os.statvfs_result((*full[:3], 1, 1, *full[5:]))
     monkeypatch.setattr(os, "statvfs", lambda path: few)

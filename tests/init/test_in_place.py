@@ -253,6 +253,53 @@ def test_constants_of_dtypes_that_nothing_else_fills(dtype):
         assert torch.equal(as_plain(one), as_plain(other))
 
 
+@pytest.mark.parametrize(
+    "dtype",
+    [torch.complex32, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz, torch.float8_e8m0fnu],
+)
+@pytest.mark.filterwarnings("ignore:ComplexHalf")
+def test_constants_of_dtypes_that_torch_alone_has(dtype):
+    for name in ("zeros_", "ones_"):
+        one, other = torch.zeros(6, 2, dtype=dtype), torch.zeros(6, 2, dtype=dtype)
+        before = one._version
+        assert getattr(init, name)(one[::2]).shape == (3, 2)
+        getattr(torch.nn.init, name)(other[::2])
+        assert bytes(one.untyped_storage()) == bytes(other.untyped_storage())
+        assert one._version == before + 1
+
+
+def test_constants_of_conjugate_and_negative_views():
+    base = torch.full((3,), 2 + 3j)
+    init.constant_(base.conj(), 5.0)
+    assert base.tolist() == [5, 5, 5]
+    init.ones_(base.conj().imag)
+    assert base.tolist() == [5 - 1j] * 3
+
+
+@pytest.mark.parametrize("name", ["float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e8m0fnu", "int4"])
+def test_constants_of_dtypes_of_ml_dtypes(name):
+    array = np.full((4, 3), 2, getattr(ml_dtypes, name))
+    assert init.ones_(array[::2]) is not None
+    assert array.astype(np.float64).tolist() == [[1] * 3, [2] * 3] * 2
+    if name != "float8_e8m0fnu":
+        assert not init.zeros_(array).astype(np.float64).any()
+
+
+def test_a_constant_that_a_dtype_lacks_is_refused():
+    for tensor, value in (
+        (torch.ones(3, dtype=torch.float8_e4m3fn), 449),
+        (np.ones(3, ml_dtypes.float8_e4m3fn), 1e6),
+        (np.ones(3, ml_dtypes.float8_e5m2), 1e6),
+        (np.ones(3, ml_dtypes.float8_e8m0fnu), 0),
+    ):
+        with pytest.raises(ValueError, match="too large for float8|has no value near"):
+            init.constant_(tensor, value)
+        assert (np.asarray(tensor.float() if isinstance(tensor, torch.Tensor) else tensor) == 1).all()
+    for kind in ("O", "U3", "M8[s]", "V4", [("a", "f4")]):
+        with pytest.raises(TypeError, match="dtype must be one of"):
+            init.zeros_(np.empty(3, kind))
+
+
 def test_a_draw_into_complex_numbers_is_refused():
     with pytest.raises(TypeError, match="complex64"):
         init.normal_(torch.zeros(3, dtype=torch.complex64))
@@ -266,6 +313,23 @@ def test_freed_storage_is_refused(name):
         getattr(init, name)(tensor)
     empty = torch.ones(0, 3)
     assert init.normal_(empty) is empty
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [("normal_", torch.float32), ("ones_", torch.float32), ("ones_", torch.complex32), ("ones_", torch.int64)],
+)
+@pytest.mark.filterwarnings("ignore:ComplexHalf")
+def test_storage_that_is_freed_in_part_is_refused(name, dtype):
+    """The last of 30 elements is freed."""
+    tensor = torch.ones(6, 5, dtype=dtype)
+    cut, whole = [tensor, tensor.t(), tensor[2:, 1:], tensor[5:, 4:]], [tensor[::2], tensor[:, 3], tensor[5:, 5:]]
+    tensor.untyped_storage().resize_(29 * tensor.element_size())
+    for view in whole:
+        assert getattr(init, name)(view) is view
+    for view in cut:
+        with pytest.raises(ValueError, match="freed, in whole or in part"):
+            getattr(init, name)(view)
 
 
 def test_a_mode_in_upper_case_is_torchs():

@@ -201,3 +201,19 @@ def test_what_is_no_shape_is_refused(shape):
 def test_an_unknown_argument_blames_the_initialiser():
     with pytest.raises(TypeError, match=r"^kaiming_normal\(\) got an unexpected keyword argument 'gain'"):
         init.kaiming_normal((3, 4), gain=2)
+    with pytest.raises(TypeError, match=r"^kaiming_normal_\(\) got an unexpected keyword argument 'gain'"):
+        init.kaiming_normal_(np.ones((3, 4)), gain=2)
+    with pytest.raises(TypeError, match=r"^xavier_normal\(\) missing a required argument: 'shape'"):
+        init.xavier_normal(gain=2)
+
+
+def test_what_counts_as_an_integer_is_one():
+    class Two:
+        def __index__(self):
+            return 2
+
+    assert init.get("kaiming_normal", groups=Two()) == init.get("kaiming_normal", groups=2)
+    with pytest.raises(ValueError, match="groups must be an integer, not True"):
+        init.get("kaiming_normal", groups=True)
+    with pytest.raises(TypeError, match="an axis is an integer, not True"):
+        init.get("kaiming_normal", in_axis=True, out_axis=0)
