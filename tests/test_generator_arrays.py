@@ -134,7 +134,9 @@ def test_parameters_are_not_copied_to_the_size_of_the_result(bits, method, bound
 @pytest.mark.parametrize("bits", [PCG64, np.random.Philox])
 def test_array_bounds_that_differ_do_not_share_their_constants(isa, bits, dtype):
     """Neighbours whose bounds lie in a centre, wide, far and mirrored, near 0 and 1, and at infinity."""
-    bounds = np.array([*np.linspace(-9, 9, 40), 0, 1, np.nextafter(1, 0), -1, 3, 5, 40, np.inf, -np.inf, 0.999])
+    bounds = np.array(
+        [*np.linspace(-9, 9, 40), 0, 1, np.nextafter(1, 0), -1, 3, 5, 40, np.inf, -np.inf, 0.999]
+    )
     low, high = np.broadcast_arrays(bounds[:, None], bounds)
     some = (low < high) | (low == high) & np.isfinite(low)
     order = np.random.default_rng(3).permutation(np.count_nonzero(some))

@@ -195,7 +195,17 @@ def test_default_rng_refuses_what_numpys_refuses():
             default_rng(seed)
 
 
-WRONG = [np.array("1"), np.array(b"1"), np.array(1j), np.array(None), "1", b"1", np.str_("1"), np.bytes_(b"1"), None]
+WRONG = [
+    np.array("1"),
+    np.array(b"1"),
+    np.array(1j),
+    np.array(None),
+    "1",
+    b"1",
+    np.str_("1"),
+    np.bytes_(b"1"),
+    None,
+]
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=repr)
@@ -213,7 +223,13 @@ def test_a_scalar_that_is_no_number_is_numpys_error(method, others, wrong):
 
 def test_arrays_without_axes_are_scalars():
     for make in (np.random.default_rng, default_rng):
-        for value in (np.array(2.0), np.array(2, ">f4"), np.array(2, np.uint64), np.array(True), np.float16(2)):
+        for value in (
+            np.array(2.0),
+            np.array(2, ">f4"),
+            np.array(2, np.uint64),
+            np.array(True),
+            np.float16(2),
+        ):
             assert make(7).uniform(value, 5) == make(7).uniform(float(value), 5)
             assert isinstance(make(7).uniform(value, 5), float)
 

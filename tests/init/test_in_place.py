@@ -276,7 +276,9 @@ def test_constants_of_conjugate_and_negative_views():
     assert base.tolist() == [5 - 1j] * 3
 
 
-@pytest.mark.parametrize("name", ["float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e8m0fnu", "int4"])
+@pytest.mark.parametrize(
+    "name", ["float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e8m0fnu", "int4"]
+)
 def test_constants_of_dtypes_of_ml_dtypes(name):
     array = np.full((4, 3), 2, getattr(ml_dtypes, name))
     assert init.ones_(array[::2]) is not None
@@ -292,7 +294,7 @@ def test_a_constant_that_a_dtype_lacks_is_refused():
         (np.ones(3, ml_dtypes.float8_e5m2), 1e6),
         (np.ones(3, ml_dtypes.float8_e8m0fnu), 0),
     ):
-        with pytest.raises(ValueError, match="too large for float8|has no value near"):
+        with pytest.raises(ValueError, match=r"too large for float8|has no value near"):
             init.constant_(tensor, value)
         assert (np.asarray(tensor.float() if isinstance(tensor, torch.Tensor) else tensor) == 1).all()
     for kind in ("O", "U3", "M8[s]", "V4", [("a", "f4")]):
@@ -317,13 +319,21 @@ def test_freed_storage_is_refused(name):
 
 @pytest.mark.parametrize(
     ("name", "dtype"),
-    [("normal_", torch.float32), ("ones_", torch.float32), ("ones_", torch.complex32), ("ones_", torch.int64)],
+    [
+        ("normal_", torch.float32),
+        ("ones_", torch.float32),
+        ("ones_", torch.complex32),
+        ("ones_", torch.int64),
+    ],
 )
 @pytest.mark.filterwarnings("ignore:ComplexHalf")
 def test_storage_that_is_freed_in_part_is_refused(name, dtype):
     """The last of 30 elements is freed."""
     tensor = torch.ones(6, 5, dtype=dtype)
-    cut, whole = [tensor, tensor.t(), tensor[2:, 1:], tensor[5:, 4:]], [tensor[::2], tensor[:, 3], tensor[5:, 5:]]
+    cut, whole = (
+        [tensor, tensor.t(), tensor[2:, 1:], tensor[5:, 4:]],
+        [tensor[::2], tensor[:, 3], tensor[5:, 5:]],
+    )
     tensor.untyped_storage().resize_(29 * tensor.element_size())
     for view in whole:
         assert getattr(init, name)(view) is view

@@ -128,9 +128,9 @@ def hazard_points(n):
 
 
 def levels_of_the_hazard(last, terms):
-    """Powers of y = t / w, w = sqrt(t^2 + 4 last), in what levels 500 to last + 1 make over (t + w) / 2, less 1.
+    """Powers of y = t / w in what levels 500 to last + 1 make over (t + w) / 2, less 1.
 
-    It interpolates at Chebyshev nodes from t = 1 to infinity.
+    w is sqrt(t^2 + 4 last). It interpolates at Chebyshev nodes from t = 1 to infinity.
     """
     ys = chebyshev(1 / sqrt(mpf(4 * last + 1)), mpf(1), terms)
     targets = []
