@@ -56,7 +56,7 @@ def test_a_named_generators_seed_sequence_is_numpys(entropy, spawn_key, pool_siz
     assert same(child.seed_seq, expected)
 
 
-@pytest.mark.parametrize("seed", [-1, -(2**70), 1.5, "7", [1.5], [-1], [[2], "x"], object()], ids=repr)
+@pytest.mark.parametrize("seed", [-1, -(2**70), 1.5, "7", [1.5], [-1], [[2], "x"], object], ids=repr)
 def test_a_bad_seed_has_numpys_error(seed):
     with pytest.raises((TypeError, ValueError)) as numpys:
         np.random.PCG64(seed)
