@@ -1,6 +1,7 @@
 """Compare a GPU's fills with the CPU's, and their speed with a memset's and torch's own.
 
-``python tools/gpu_check.py`` needs fastinit and torch with CUDA, and takes under three minutes. Exit status 1 if a bit differs.
+``python tools/gpu_check.py`` needs fastinit and torch with CUDA, and takes under three minutes.
+The exit status is 1 if a bit differs.
 """
 
 import hashlib
