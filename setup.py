@@ -13,6 +13,7 @@ import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 from setuptools.modified import newer_group
 
 # Flags of each file beyond the target's baseline; dispatch.c requires the same features of the CPU.
@@ -33,6 +34,7 @@ SANITIZERS = [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all", "-g", "-O1"
 
 CORE = sorted(Path("src_c").glob("*.c"))
 HEADERS = [str(path) for path in Path("src_c").iterdir() if path.suffix != ".c"]
+GPU = ["gpu.cu", *(name for name in map(os.path.basename, HEADERS) if name.endswith((".h", ".def")))]
 MODULES = sorted(Path("fastinit").glob("*.pyx"))
 
 
@@ -60,6 +62,18 @@ class BuildExt(build_ext):
         return flags if subprocess.run(probe, capture_output=True).returncode == 0 else []
 
 
+class BuildPy(build_py):
+    """Puts the sources that the GPU's compiler reads into the package."""
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:
+            folder = Path(self.build_lib, "fastinit", "src_c")
+            self.mkpath(str(folder))
+            for name in GPU:
+                self.copy_file(f"src_c/{name}", str(folder / name))
+
+
 # The module that calls NumPy's C functions, which NumPy's wheel has for this.
 CALLS_NUMPY = "_numpy_bits"
 
@@ -79,6 +93,6 @@ def extension(module):
 
 
 setup(
-    cmdclass={"build_ext": BuildExt},
+    cmdclass={"build_ext": BuildExt, "build_py": BuildPy},
     ext_modules=cythonize([extension(m) for m in MODULES], build_dir="build", language_level=3),
 )

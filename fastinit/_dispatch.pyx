@@ -5,10 +5,10 @@ import os
 from libc.stdint cimport uint64_t
 
 from fastinit._kernels cimport (
-    FI_ACTIVATIONS, FI_DISTS, FI_DTYPES, fi_activate, fi_activate_rows, fi_activation, fi_activation_info,
+    FI_ACTIVATIONS, FI_DISTS, FI_DTYPES, FI_PARAMETERS, fi_activate, fi_activate_rows, fi_activation, fi_activation_info,
     fi_activation_op, fi_affine, fi_ahead, fi_alpha_dropout, fi_attempt, fi_attempt_fill, fi_bounds,
     fi_consume, fi_dist, fi_dist_info, fi_draws, fi_dtype, fi_dtype_info, fi_enter_default_fp, fi_fill,
-    fi_fill_each, fi_fill_from, fi_finish, fi_isa, fi_kernels, fi_leave_default_fp, fi_more, fi_params,
+    fi_fill_each, fi_fill_from, fi_finish, fi_group, fi_isa, fi_is_wide, fi_kernels, fi_leave_default_fp, fi_more, fi_params,
     fi_pcg64, fi_prepare, fi_select, fi_source, fi_sum_rows,
 )
 
@@ -33,6 +33,13 @@ ACTIVATIONS = {
         i, fi_activation_info[i].operands, fi_activation_info[i].extra, fi_activation_info[i].sums)
     for i in range(FI_ACTIVATIONS)
 }
+
+
+def group_of(str distribution, str tag):
+    """Return the draws and values of a distribution's group, and whether a buffered half comes first."""
+    cdef int i = DISTRIBUTIONS[distribution]
+    cdef fi_group group = fi_dist_info[i].wide if fi_is_wide(DTYPES[tag]) else fi_dist_info[i].narrow
+    return group.draws, group.values, bool(group.buffered)
 
 
 cdef void fill(const fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, const fi_params *params,
@@ -74,6 +81,17 @@ cdef void affine(fi_dtype dtype, void *out, const float *x, size_t n, float loc,
 cdef int prepare(fi_params *params, const fi_params *like, fi_dist dist, fi_dtype dtype,
                  const double *arguments) noexcept nogil:
     return fi_prepare(params, like, dist, dtype, arguments)
+
+
+def prepared(str distribution, str tag, *parameters):
+    """Return the bytes of the `fi_params` of a fill, whose parameters are known to be valid."""
+    cdef fi_params params
+    cdef double arguments[FI_PARAMETERS]
+    cdef int i
+    for i in range(PARAMETERS[distribution]):
+        arguments[i] = parameters[i]
+    prepare(&params, NULL, DISTRIBUTIONS[distribution], DTYPES[tag], arguments)
+    return (<const char *>&params)[:sizeof(params)]
 
 
 cdef void set_alpha_dropout(fi_activation *params, double p) noexcept nogil:

@@ -25,9 +25,13 @@ cdef extern from "fastinit.h" nogil:
         FI_BIAS_OVERLAP
     struct fi_dtype_row "":
         const char *tag
+    struct fi_group:
+        size_t draws, values
+        int buffered
     struct fi_dist_row "":
         const char *name
         size_t parameters
+        fi_group narrow, wide
     struct fi_activation_row "":
         const char *name
         int operands, extra, sums

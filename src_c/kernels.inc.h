@@ -23,6 +23,7 @@ const fi_kernels *const CAT(fi_table, FI_NAME) = NULL;
 #include "vector.inc.h"
 #include "convert.inc.h"
 #include "raw.inc.h"
+#include "values.inc.h"
 #include "sampling.inc.h"
 #include "bounds.inc.h"
 #include "truncated.inc.h"

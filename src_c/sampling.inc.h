@@ -1,27 +1,11 @@
 /* Template: the transforms of uniforms and normals (docs/stream.md has the formulas). Each turns n draws into
- * values. Uses vmath.inc.h, vector.inc.h and FI_CONVERT_U64. */
+ * values. Uses values.inc.h and vector.inc.h. */
 
 /* The i-th 32-bit word of a block, low halves first. */
 INLINE uint32_t word(const uint64_t *d, size_t i) {
     uint32_t w;
     memcpy(&w, (const char *)d + i * sizeof w, sizeof w);
     return w;
-}
-
-INLINE float clamp_f32(float v, float least, float most) {
-    v = v > most ? most : v;
-    return v < least ? least : v;
-}
-
-INLINE float unit_f32(uint32_t w) { return (float)(w >> 8) * 0x1p-24f; }
-
-/* (d >> 11) 2^-53, exact. Without the instruction, its upper 52 bits and the last bit are converted apart. */
-INLINE double unit_f64(uint64_t d) {
-#ifdef FI_CONVERT_U64
-    return (double)(d >> 11) * 0x1p-53;
-#else
-    return double_of_u52(d >> 12) * 0x1p-52 + of_bits_f64(-(d >> 11 & 1) & 0x3ca0000000000000u);
-#endif
 }
 
 /* The kernels of a distribution whose values are value(word, p), or value(draw, p) for float64. */
@@ -38,11 +22,6 @@ INLINE double unit_f64(uint64_t d) {
         for (size_t i = 0; i < n; i++) v[i] = value(d[i], &p);                                               \
     }
 
-/* Clamping before rounding equals clamping after it, as the bounds are values of the dtype. */
-INLINE float uniform_value_f32(uint32_t w, const fi_params *p) {
-    return clamp_f32((float)p->loc + (float)p->scale * unit_f32(w), (float)p->least, (float)p->most);
-}
-INLINE double uniform_value_f64(uint64_t d, const fi_params *p) { return p->loc + p->scale * unit_f64(d); }
 FI_WORD_KERNEL(uniform_f16, uniform_value_f32, f16, uint16_t)
 FI_WORD_KERNEL(uniform_bf16, uniform_value_f32, bf16, uint16_t)
 FI_WORD_KERNEL(uniform_range_f32, uniform_value_f32, f32, float)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -75,6 +76,10 @@ def fill_(
     full = tuple(tensor.shape if shape is None else shape)
     plan = init.get(spec).plan(full, dtype=dtype)
     generator = generator_of(rng, tensor)
+    if block is None and (start is not None or full == tuple(tensor.shape)):
+        if _filled_by_gpu(tensor, plan, generator, start or 0):
+            plan.consume(generator)
+            return tensor
     values = np.empty(tuple(tensor.shape), dtype.storage)
     if start is not None:
         plan.fill(values.reshape(-1), generator, start)
@@ -100,9 +105,30 @@ def fill(target: torch.Tensor, plan: TensorPlan, rng: Any) -> None:
             say_written(target)
             plan.fill(array.reshape(-1), rng)
             return
+    if _filled_by_gpu(target, plan, rng, 0):
+        return
     values = np.empty(target.numel(), storage)
     plan.fill(values, rng)
     write(target, values)
+
+
+def _filled_by_gpu(target: torch.Tensor, plan: Any, rng: Any, start: int) -> bool:
+    """Have a GPU make the values of a tensor that is on one. Return False if the CPU must."""
+    if not target.is_cuda:
+        return False
+    from . import gpu
+
+    if not gpu.fills(target, plan):
+        return False
+    if start < 0 or start + target.numel() > plan.size:
+        return False  # the CPU raises the error
+    try:
+        gpu.fill(target, plan, rng, start)
+    except gpu.Unavailable as error:
+        warnings.warn(f"the CPU fills tensors on the GPU: {error}", stacklevel=4)
+        return False
+    say_written(target)
+    return True
 
 
 def write(target: torch.Tensor, stored: np.ndarray[Any, Any]) -> None:
