@@ -25,10 +25,16 @@ def memset(out: np.ndarray) -> None:
     _libc.memset(out.ctypes.data, 0, out.nbytes)
 
 
+def stream() -> Callable[[np.ndarray], object] | None:
+    """Return a function that writes zeros past the cache, or None if no compiler makes it."""
+    library = _nontemporal()
+    return library and (lambda out: library.stream(out.ctypes.data, out.nbytes))
+
+
 def copy(out: np.ndarray, source: np.ndarray) -> None:
     """Copy an array as STREAM does: for 8 MB or more it bypasses the cache, if there is a compiler."""
-    nontemporal = _nontemporal_copy() if out.nbytes >= 8 << 20 else None
-    (nontemporal or _libc.memcpy)(out.ctypes.data, source.ctypes.data, out.nbytes)
+    library = _nontemporal() if out.nbytes >= 8 << 20 else None
+    (library.copy if library else _libc.memcpy)(out.ctypes.data, source.ctypes.data, out.nbytes)
 
 
 def memset_by(pool: ThreadPoolExecutor, out: np.ndarray, threads: int) -> None:
@@ -59,8 +65,14 @@ void chain(long n)
 """
 
 # Ordinary stores read memory before they write it, and take 1.5 times as long.
-_COPY = r"""
+_NONTEMPORAL = r"""
 #include <emmintrin.h>
+void stream(char *out, unsigned long n)
+{
+    const __m128i zero = _mm_setzero_si128();
+    for (unsigned long i = 0; i + 16 <= n; i += 16) _mm_stream_si128((__m128i *)(out + i), zero);
+    _mm_sfence();
+}
 void copy(char *out, const char *in, unsigned long n)
 {
     for (unsigned long i = 0; i + 16 <= n; i += 16)
@@ -82,13 +94,14 @@ def clock() -> Callable[[], object] | None:
 
 
 @cache
-def _nontemporal_copy() -> Callable[[int, int, int], object] | None:
-    library = _compiled(_COPY)
+def _nontemporal() -> ctypes.CDLL | None:
+    library = _compiled(_NONTEMPORAL)
     if library is None:
         return None
     library.copy.argtypes = _libc.memcpy.argtypes
-    library.copy.restype = None
-    return library.copy
+    library.stream.argtypes = ctypes.c_void_p, ctypes.c_size_t
+    library.copy.restype = library.stream.restype = None
+    return library
 
 
 def _compiled(source: str) -> ctypes.CDLL | None:

@@ -20,6 +20,7 @@ COLOURS = {
     "NumPy": "#3b82c4",
     "torch": "#c0872d",
     "oneMKL": "#2f9e77",
+    "Philox": "#7a8f3c",
     "randomgen": "#8e6bbf",
     "mkl_random": "#6fbf9f",
     "JAX": "#c9498f",

@@ -83,10 +83,11 @@ def _torch(distribution: str, tag: str) -> Ways:
 
 # Values of mkl_vsl_defines.h.
 _GENERATORS = {"MCG59": 4 << 20, "SFMT19937": 13 << 20, "ARS5": 15 << 20}
+_PHILOX = {"PHILOX4X32X10": 16 << 20}
 _METHODS = {"uniform": {"STD": 0}, "normal": {"BOXMULLER": 0, "BOXMULLER2": 1, "ICDF": 2}}
 
 
-def _onemkl(distribution: str, tag: str) -> Ways:
+def _onemkl(distribution: str, tag: str, generators: dict[str, int] = _GENERATORS) -> Ways:
     library = _load_onemkl()
     if library is None:
         return None
@@ -106,7 +107,7 @@ def _onemkl(distribution: str, tag: str) -> Ways:
 
         return Way(fill)
 
-    pairs = product(_GENERATORS.items(), _METHODS[distribution].items())
+    pairs = product(generators.items(), _METHODS[distribution].items())
     return {f"{name} {how}": way(generator, method) for (name, generator), (how, method) in pairs}
 
 
@@ -119,6 +120,12 @@ def _load_onemkl() -> ctypes.CDLL | None:
     library = ctypes.CDLL(str(next(file.locate() for file in files if file.name.startswith("libmkl_rt"))))
     library.MKL_Set_Threading_Layer(1)  # MKL_THREADING_SEQUENTIAL
     return library
+
+
+def _philox(distribution: str, tag: str) -> Ways:
+    """Philox, the usual counter-based generator: 4x64 under NumPy's Generator, 4x32 in oneMKL."""
+    ways = _numpy(distribution, tag, np.random.Philox(SEED))
+    return ways | (_onemkl(distribution, tag, _PHILOX) or {})
 
 
 def _randomgen(distribution: str, tag: str) -> Ways:
@@ -201,6 +208,7 @@ WAYS = {
     "NumPy": _numpy,
     "torch": _torch,
     "oneMKL": _onemkl,
+    "Philox": _philox,
     "randomgen": _randomgen,
     "mkl_random": _mkl_random,
     "JAX": _jax,

@@ -47,7 +47,9 @@ def bounds(lines: list[Line]) -> Iterator[list[str]]:
     yield ["", "against", "measured", "fresh", "bound", ""]
     for line in lines:
         elsewhere = _ACTIVATION.fullmatch(line.what) and line.against.partition(",")[0] == "torch"
-        limit = re.fullmatch(r"uniform f\d+", line.what) and line.against.startswith(("memset", "the clock"))
+        limit = re.fullmatch(r"uniform f\d+", line.what) and line.against.startswith(
+            ("memset", "non-temporal", "the clock")
+        )
         if (line.bound and not elsewhere) or limit:
             fresh = _figure(line.fresh, line.unit) if line.fresh else ""
             yield [line.what, line.against, _figure(line.median, line.unit), fresh, line.bound, _missed(line)]

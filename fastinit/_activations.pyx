@@ -33,7 +33,9 @@ cdef size_t FEW = 4096  # fewer values are computed without releasing the GIL
 cdef size_t MANY = 1 << 18  # as many values or more are shared between threads: fewer do not repay waking one
 cdef size_t PIECE = 1 << 20  # the most values that a thread takes at once
 cdef size_t PART = 1 << 18  # values between two checks for Ctrl-C
-cdef size_t NONTEMPORAL_BYTES = 8 << 20  # outputs of this size or more bypass the cache
+# Outputs of this size or more bypass the cache. On a Zen 4 with the input in its cache, ReLU takes 1.3 times
+# as long so at 4 MiB, as long at 8, and 0.8 times at 16.
+cdef size_t NONTEMPORAL_BYTES = 8 << 20
 cdef int BUFFER = 1 << 14  # values in a block of non-contiguous arrays
 
 

@@ -47,7 +47,7 @@ cdef extern from "fastinit.h" nogil:
         uint16_t has_uint32
         uint16_t variant
     ctypedef struct fi_params:
-        pass
+        int nontemporal
     ctypedef struct fi_activation:
         double slope
         size_t period

@@ -91,6 +91,7 @@ typedef struct fi_params {
     double tail[16];    /* truncated_normal: constants of the inverse CDF (truncated.h) */
     int branch;         /* truncated_normal: which of its formulas applies */
     int mirrored;       /* truncated_normal: 1 if draws are inverted and `scale` is negated, else 0 */
+    int nontemporal;    /* 1 if stores bypass the cache, else 0, as fi_prepare sets it */
 } fi_params;
 
 /* Makes the parameters of a fill from the distribution's arguments, in the order of distributions.def.

@@ -77,8 +77,7 @@ static void part_of_group(reader *r, const job *j, char *out, size_t skip, size_
     memcpy(out, (char *)values + skip * j->itemsize, n * j->itemsize);
 }
 
-/* An output of this size would evict everything else from the cache, so its stores bypass it. */
-enum { NONTEMPORAL_BYTES = 8 << 20, LINE = 64 };
+enum { LINE = 64 };
 
 static void make_block(reader *r, const job *j, fi_transform *transform, void *out, size_t n) {
     _Alignas(LINE) uint64_t draws[FI_BLOCK];
@@ -94,7 +93,8 @@ static void blocks_nontemporal(reader *r, const job *j, char *out, size_t left, 
         n = left < FI_BLOCK ? left : FI_BLOCK;
         make_block(r, j, j->transform, line + kept, n);
         kept += n * bytes_per_draw;
-        size_t odd = -(uintptr_t)out % LINE; /* only at the first block */
+        size_t odd = -(uintptr_t)out % LINE; /* only up to the first line */
+        if (odd > kept) odd = kept;
         if (odd) {
             memcpy(out, line, odd);
             memmove(line, line + odd, kept -= odd);
@@ -113,23 +113,23 @@ static void fill_groups(reader *r, const job *j, char *out, size_t groups) {
     const size_t bytes_per_draw = j->group.values * j->itemsize / j->group.draws;
     const int fused = j->random && r->read == read_lanes, aligned = (uintptr_t)out % LINE == 0;
     size_t left = groups * j->group.draws;
-    const int large = left * bytes_per_draw >= NONTEMPORAL_BYTES;
-    if (large && !(aligned && (fused || j->nontemporal))) {
+    const int nontemporal = j->params->nontemporal;
+    if (nontemporal && !(aligned && (fused || j->nontemporal))) {
         blocks_nontemporal(r, j, out, left, bytes_per_draw);
         return;
     }
     if (fused) {
         const size_t n = left / FI_LANES * FI_LANES;
-        j->random[large](out, n, &r->lanes);
+        j->random[nontemporal](out, n, &r->lanes);
         out += n * bytes_per_draw;
         left -= n;
     }
-    fi_transform *transform = large && !fused ? j->nontemporal : j->transform;
+    fi_transform *transform = nontemporal && !fused ? j->nontemporal : j->transform;
     for (size_t n; left; left -= n, out += n * bytes_per_draw) {
         n = left < FI_BLOCK ? left : FI_BLOCK;
         make_block(r, j, transform, out, n);
     }
-    if (large) j->kernels->fence();
+    if (nontemporal) j->kernels->fence();
 }
 
 /* Writes values [skip, skip + n) of group `first`. */
@@ -160,8 +160,9 @@ FI_NOT_INLINED void fill(const job *j, const fi_pcg64 *generator, char *out, siz
         n--;
     }
     const size_t last = first + n / per;
-    if (n / per * bytes >= NONTEMPORAL_BYTES) /* start at a cache line */
-        for (; -(uintptr_t)out % LINE >= bytes; out += bytes) part_at(j, generator, out, first++, 0, per);
+    if (j->params->nontemporal) /* start at a cache line */
+        for (; first < last && -(uintptr_t)out % LINE >= bytes; out += bytes)
+            part_at(j, generator, out, first++, 0, per);
     if (first < last) {
         init_reader(&r, j->kernels, generator, first * draws, (last - first) * draws);
         fill_groups(&r, j, out, last - first);

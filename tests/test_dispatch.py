@@ -1,3 +1,4 @@
+import mmap
 import os
 import platform
 import shutil
@@ -10,6 +11,7 @@ import pytest
 
 import fastinit
 from fastinit import _dispatch
+from fastinit.random import default_rng
 
 ROOT = Path(__file__).parents[1]
 CONFIG = fastinit.show_config(mode="dicts")
@@ -102,3 +104,28 @@ def test_show_config_prints_what_it_returns(capsys):
 def test_show_config_refuses_another_mode():
     with pytest.raises(ValueError, match="'stdout' or 'dicts', not 'dict'"):
         fastinit.show_config(mode="dict")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, new memory is not told from other")
+def test_large_fills_bypass_the_cache_unless_their_memory_is_new():
+    size = 64 << 20
+    memory = np.frombuffer(mmap.mmap(-1, size), np.uint8)
+    address = memory.ctypes.data
+    assert not _dispatch.bypasses_cache(address, size)
+    memory[: size // 2] = 1
+    assert _dispatch.bypasses_cache(address, size // 2)
+    assert not _dispatch.bypasses_cache(address + size // 2, size // 2)
+    memory[:] = 1
+    assert _dispatch.bypasses_cache(address, size)
+    assert not _dispatch.bypasses_cache(address, 1 << 20)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("method", ["random", "standard_normal"])
+@pytest.mark.parametrize("more", [-1, 0, 3])
+def test_new_and_other_memory_get_the_same_values(method, dtype, more):
+    n = (4 << 20) // np.dtype(dtype).itemsize + more
+    new = getattr(default_rng(7), method)(n, dtype)
+    other = np.ones(n + 1, dtype)
+    for part in (other[:-1], other[1:]):
+        assert np.array_equal(getattr(default_rng(7), method)(dtype=dtype, out=part), new)

@@ -4,8 +4,8 @@
 #define FASTINIT_CHECK_FILLS_H
 #include "harness.h"
 
-/* Larger than the least size of a non-temporal fill, by more than the values before the first cache line. */
-#define LARGE (((size_t)8 << 20) + 1000)
+/* The bytes of a non-temporal fill: many blocks, and more than the values before the first cache line. */
+#define LARGE (((size_t)1 << 18) + 1000)
 #define LINE ((size_t)64)
 
 static fi_group group_of(enum fi_dist dist, enum fi_dtype dtype) {
@@ -22,6 +22,7 @@ static void check_fill(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dty
     fi_params p = now.params = any_params(dist, dtype);
     fi_fill(baseline, &g, dist, dtype, &p, wanted, start, n);
 
+    p.nontemporal = !timing && below(2); /* whatever the size */
     unsigned char *result = place(out, n * size, size);
     now.offset = (uintptr_t)result % 64;
     fi_fill(k, &g, dist, dtype, &p, result, start, n);
@@ -74,6 +75,7 @@ static void check_fill_from(const fi_kernels *k, enum fi_dist dist, enum fi_dtyp
     if (!checking(k, "fill_from", fi_dist_info[dist].name, fi_dtype_info[dtype].tag, n)) return;
     fi_params p = now.params = any_params(dist, dtype);
     fi_fill(baseline, &g, dist, dtype, &p, wanted, 0, n);
+    p.nontemporal = (int)below(2);
     unsigned char *result = place(out, n * size, size);
     fi_fill_from(k, &source, dist, dtype, &p, result, n);
     untouched(out, result, n * size);
@@ -165,10 +167,8 @@ static void check_large(const fi_kernels *k, enum fi_dist dist, enum fi_dtype dt
         k->nontemporal[dist][dtype] || (dist == FI_UNIFORM && k->random[g.variant][dtype][1]);
     const size_t first = straight ? 0 : below(LINE / size) * size, step = straight ? size : LINE;
     fi_params p = now.params = usual_params(dist, dtype);
-    for (size_t done = 0, piece; done <= n; done += piece) { /* pieces too small to go past the cache */
-        piece = n + 1 - done < 9999 ? n + 1 - done : 9999;
-        fi_fill(baseline, &g, dist, dtype, &p, wanted + done * size, done, piece);
-    }
+    fi_fill(baseline, &g, dist, dtype, &p, wanted, 0, n + 1);
+    p.nontemporal = 1;
     for (now.offset = first; now.offset < LINE; now.offset += step) {
         const size_t start = below(2);
         unsigned char *result = out.data + LINE + now.offset;
