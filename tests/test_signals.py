@@ -73,8 +73,10 @@ def test_a_signal_that_comes_while_rich_is_imported(tmp_path, number):
 
 
 def test_what_was_there_before_is_there_afterwards():
-    before = [signal.getsignal(number) for number in _signals.SIGNALS]
+    outer = [signal.getsignal(number) for number in _signals.SIGNALS]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    before = [signal.getsignal(number) for number in _signals.SIGNALS]
     try:
         with _signals.held():
             signal.raise_signal(signal.SIGTERM)
@@ -85,6 +87,7 @@ def test_what_was_there_before_is_there_afterwards():
                 assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
                 with pytest.raises(KeyboardInterrupt):
                     signal.raise_signal(signal.SIGINT)
+        assert [signal.getsignal(number) for number in _signals.SIGNALS] == before
     finally:
-        signal.signal(signal.SIGHUP, before[-1])
-    assert [signal.getsignal(number) for number in _signals.SIGNALS] == before
+        for number, handler in zip(_signals.SIGNALS, outer, strict=True):
+            signal.signal(number, handler)

@@ -188,8 +188,7 @@ class Constant(Plan):
     def __init__(self, shape: Shape, dtype: Dtype, value: float) -> None:
         super().__init__(shape, dtype, "constant", (value,), mean=value, std=0.0)
         self._stored = rounded(np.float64(value), dtype)
-        saturated = dtype.made is not dtype and abs(value) > dtype.max
-        if math.isfinite(value) and (saturated or not np.isfinite(dtype.widen(self._stored))):
+        if math.isfinite(value) and not np.isfinite(dtype.widen(self._stored)):
             raise ValueError(f"{value} is too large for {dtype.name}")
 
     def _range(self, out: Array, rng: Any, start: int) -> None:

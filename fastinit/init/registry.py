@@ -189,6 +189,8 @@ def _fill_integers(tensor: Any, value: Any) -> bool:
         return True
     target, dtype = memory_of(tensor, output=True, fills=True)
     kind = target.dtype.kind
+    if dtype is not None and dtype.made is not dtype and dtype.max < abs(value) < math.inf:
+        raise ValueError(f"{value} is too large for {dtype.name}")  # a rule's would saturate
     if dtype is not None or not (kind in "biufc" or (kind == "V" and target.dtype.type is not np.void)):
         return False  # a void is bytes or a structure; float8 of ml_dtypes has the kind V, too
     check_writable(target, shared=True)

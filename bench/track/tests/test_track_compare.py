@@ -130,8 +130,9 @@ def test_compare_says_what_it_left_out(project, capsys):
         "fails in HEAD",
     ):
         assert left_out in said
-    assert said.endswith(
-        "no slow-down by more than 50% is supported: 1 compared, 0 of them unclear, 3 not compared "
+    assert re.search(  # whether the one is clear depends on the machine's load
+        r"no slow-down by more than 50% is supported: 1 compared, [01] of them unclear, 3 not compared $",
+        said,
     )
 
 
