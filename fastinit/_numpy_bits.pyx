@@ -12,15 +12,18 @@ from numpy.random.c_distributions cimport (
     random_standard_normal_f,
 )
 
-from fastinit._dispatch cimport affine, attempt_fill
+from fastinit._dispatch cimport affine, attempt_fill, attempt_part, skip_pieces
 from fastinit._kernels cimport (
     FI_ATTEMPTS, FI_BOUNDED_16, FI_BOUNDED_32, FI_BOUNDED_32_AS_64, FI_BOUNDED_64, FI_BOUNDED_8, FI_F64,
     FI_ZIGGURAT_EXPONENTIAL_F32, FI_ZIGGURAT_EXPONENTIAL_F64, FI_ZIGGURAT_NORMAL_F32,
     FI_ZIGGURAT_NORMAL_F64, fi_ahead, fi_ahead32, fi_attempt, fi_attempt_info, fi_bounds, fi_dtype,
-    fi_finish, fi_itemsize,
+    fi_finish, fi_itemsize, fi_pcg64, fi_settled,
 )
 from fastinit._output cimport as_float, check_out, new_array
 from fastinit._sampling cimport Source, twin_of
+
+from fastinit import _threads
+from fastinit._threads import get_num_threads, share_out
 
 cnp.import_array()
 
@@ -28,6 +31,8 @@ cdef enum:
     FEW = 4096  # fewer values from NumPy's own bit generators are left to NumPy
     PIECE = 1 << 26  # values between two checks for Ctrl-C
     SPAN = 4096  # values that are made in the cache and then scaled
+
+cdef size_t MANY = _threads.MANY
 
 
 # What makes a value from the next draws if a ziggurat does not accept one at once: NumPy's own C functions.
@@ -94,13 +99,63 @@ cdef class Reading:
         return 0
 
 
+cdef class Part:
+    """Bounded integers as if none were rejected. A call makes [start, stop); threads may call at once."""
+
+    cdef fi_pcg64 generator
+    cdef fi_attempt kind
+    cdef fi_bounds bounds
+    cdef char *out
+    cdef list rejected  # values whose piece was rejected, the first of each call
+
+    def __call__(self, piece):
+        cdef size_t start, stop, made, itemsize = fi_attempt_info[<int>self.kind].value
+        start, stop = piece
+        with nogil:
+            made = attempt_part(&self.generator, self.kind, self.out + start * itemsize, start, stop - start,
+                                &self.bounds)
+        if made < stop - start:
+            self.rejected.append(start + made)
+
+
+cdef size_t make_parts(fi_ahead *ahead, void *out, size_t n, fi_attempt kind,
+                       const fi_bounds *bounds) except? 0:
+    """Write the next n values on all threads. Return how many come before the first that is rejected."""
+    cdef Part job = Part.__new__(Part)
+    cdef size_t made
+    job.generator, job.kind, job.bounds, job.out = fi_settled(ahead)[0], kind, bounds[0], <char *>out
+    job.rejected = []
+    share_out(job, n)
+    made = min(job.rejected, default=n)
+    skip_pieces(&ahead.generator, kind, made + (made < n))
+    return made
+
+
+cdef size_t at_once(size_t n, fi_attempt kind, const fi_bounds *bounds) except? 0:
+    """How many values to make as if none were rejected; 0 if they are to be made one after the other."""
+    cdef double between  # values between two rejections, on average
+    if bounds.threshold == 0:
+        return PIECE if n >= FEW else 0
+    between = 2.0 ** (8 * fi_attempt_info[<int>kind].piece) / <double>bounds.threshold
+    if n < MANY or between < 4 * <double>MANY or get_num_threads() == 1:
+        return 0
+    return <size_t>min(between / 4, <double>PIECE) // 64 * 64
+
+
 cdef int attempt(Source source, void *out, size_t n, fi_attempt kind, const fi_bounds *bounds) except -1:
-    """Write the next n values of an attempt, from blocks of draws however few they are."""
+    """Write the next n values of a bounded integer, from blocks of draws however few they are."""
     cdef Reading reading
-    cdef size_t done, itemsize = fi_attempt_info[<int>kind].value
+    cdef size_t some, itemsize = fi_attempt_info[<int>kind].value, share = at_once(n, kind, bounds)
+    cdef char *to = <char *>out
     with Reading(source, FEW) as reading:
-        for done in range(0, n, PIECE):
-            reading.fill(<char *>out + done * itemsize, min(n - done, <size_t>PIECE), kind, bounds)
+        while n:
+            some = min(n, share or <size_t>PIECE)
+            if share:
+                some = make_parts(reading.ahead, to, some, kind, bounds)
+            else:
+                reading.fill(to, some, kind, bounds)
+            to += some * itemsize
+            n -= some
             PyErr_CheckSignals()
     return 0
 

@@ -115,7 +115,7 @@ typedef struct fi_lanes {
 typedef void fi_standard(fi_params *params, const double *low, const double *high);
 
 typedef void fi_init_lanes(fi_lanes *lanes, const fi_pcg64 *generator);
-/* Writes the next n draws; n is a multiple of FI_LANES. */
+/* Writes the next n draws; n is a multiple of FI_LANES. `draws` needs no alignment. */
 typedef void fi_raw(void *restrict draws, size_t n, fi_lanes *lanes);
 /* Turns n draws into their values; n is at most FI_BLOCK and a multiple of the group's draws. */
 typedef void fi_transform(void *restrict out, const uint64_t *restrict draws, size_t n,
@@ -235,8 +235,9 @@ void fi_fill_each(const fi_kernels *kernels, fi_pcg64 *generator, const fi_sourc
                   enum fi_dtype dtype, const double *const *arguments, void *out, size_t n);
 /* Moves the generator past the draws of n elements. */
 void fi_consume(fi_pcg64 *generator, enum fi_dist dist, enum fi_dtype dtype, size_t n);
-/* Writes 64-bit draws [start, start + n) from the generator's position, which stays. */
-void fi_draws(const fi_kernels *kernels, const fi_pcg64 *generator, uint64_t *out, size_t start, size_t n);
+/* Writes 64-bit draws [start, start + n) from the generator's position, which stays. `out` needs no
+ * alignment. */
+void fi_draws(const fi_kernels *kernels, const fi_pcg64 *generator, void *out, size_t start, size_t n);
 
 /* A generator that reads ahead, for code that takes one draw at a call: draws that follow each other come
  * from a block. Its position is that of the generator, `at` draws further. All zero but for the generator and
@@ -267,6 +268,14 @@ typedef void fi_finish(void *bitgen, void *out);
  * there is no memory. */
 int fi_attempt_fill(fi_ahead *ahead, enum fi_attempt attempt, void *out, size_t n, const fi_bounds *bounds,
                     fi_finish *finish, void *bitgen);
+
+/* Writes values [start, start + n) of bounded integers from the generator's position, which stays, as if no
+ * piece were rejected. Returns the number of values before the first rejected piece. `start` is 0 or a
+ * multiple of 8, and no word has a part left. */
+size_t fi_attempt_part(const fi_kernels *kernels, const fi_pcg64 *generator, enum fi_attempt attempt,
+                       void *out, size_t start, size_t n, const fi_bounds *bounds);
+/* Moves the generator past n pieces. A word of which a part is used is used. */
+void fi_skip_pieces(fi_pcg64 *generator, enum fi_attempt attempt, size_t n);
 
 /* Rounds loc + scale * x, computed in float32, to the dtype, once. */
 void fi_affine(enum fi_dtype dtype, void *out, const float *x, size_t n, float loc, float scale);

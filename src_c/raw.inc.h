@@ -35,14 +35,15 @@ static void init_lanes(fi_lanes *lanes, const fi_pcg64 *generator) {
 
 #if FI_RAW == FI_RAW_SCALAR
 INLINE void raw(void *restrict out, size_t n, fi_lanes *lanes, int dxsm) {
-    uint64_t *restrict draws = out;
+    char *restrict to = out;
     const fi_u128 a = FI_U128(lanes->multiplier[1], lanes->multiplier[0]);
     const fi_u128 c = FI_U128(lanes->increment[1], lanes->increment[0]);
     fi_u128 s[LANES];
     for (int k = 0; k < LANES; k++) s[k] = FI_U128(lanes->word[1][k], lanes->word[0][k]);
     for (size_t i = 0; i < n; i += LANES)
         for (int k = 0; k < LANES; k++) {
-            draws[i + k] = fi_output((uint64_t)(s[k] >> 64), (uint64_t)s[k], dxsm);
+            const uint64_t draw = fi_output((uint64_t)(s[k] >> 64), (uint64_t)s[k], dxsm);
+            memcpy(to + (i + k) * 8, &draw, 8);
             s[k] = s[k] * a + c;
         }
     for (int k = 0; k < LANES; k++) split(s[k], &lanes->word[0][k], FI_LANES);
@@ -58,7 +59,7 @@ INLINE uint64_t multiply_high(uint64_t a, uint64_t b) {
 }
 
 INLINE void raw(void *restrict out, size_t n, fi_lanes *lanes, int dxsm) {
-    uint64_t *restrict draws = out;
+    char *restrict to = out;
     const uint64_t a0 = lanes->multiplier[0], a1 = lanes->multiplier[1];
     const uint64_t c0 = lanes->increment[0], c1 = lanes->increment[1];
     uint64_t lo[LANES], hi[LANES];
@@ -66,7 +67,8 @@ INLINE void raw(void *restrict out, size_t n, fi_lanes *lanes, int dxsm) {
     memcpy(hi, lanes->word[1], sizeof hi);
     for (size_t i = 0; i < n; i += LANES)
         for (int k = 0; k < LANES; k++) {
-            draws[i + k] = fi_output(hi[k], lo[k], dxsm);
+            const uint64_t draw = fi_output(hi[k], lo[k], dxsm);
+            memcpy(to + (i + k) * 8, &draw, 8);
             uint64_t low = lo[k] * a0 + c0;
             hi[k] = multiply_high(lo[k], a0) + hi[k] * a0 + lo[k] * a1 + c1 + (low < c0);
             lo[k] = low;
