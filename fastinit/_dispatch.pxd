@@ -17,7 +17,8 @@ cdef int attempt_fill(fi_ahead *ahead, fi_attempt attempt, void *out, size_t n, 
 cdef size_t attempt_part(const fi_pcg64 *generator, fi_attempt attempt, void *out, size_t start, size_t n,
                          const fi_bounds *bounds) noexcept nogil
 cdef void skip_pieces(fi_pcg64 *generator, fi_attempt attempt, size_t n) noexcept nogil
-cdef void affine(fi_dtype dtype, void *out, const float *x, size_t n, float loc, float scale) noexcept nogil
+cdef void affine(fi_dtype dtype, void *out, const void *standard, size_t n, double loc,
+                 double scale) noexcept nogil
 cdef int prepare(fi_params *params, const fi_params *like, fi_dist dist, fi_dtype dtype,
                  const double *arguments) noexcept nogil
 cdef void set_alpha_dropout(fi_activation *params, double p) noexcept nogil

@@ -74,8 +74,9 @@ cdef void skip_pieces(fi_pcg64 *generator, fi_attempt attempt, size_t n) noexcep
     fi_skip_pieces(generator, attempt, n)
 
 
-cdef void affine(fi_dtype dtype, void *out, const float *x, size_t n, float loc, float scale) noexcept nogil:
-    fi_affine(dtype, out, x, n, loc, scale)
+cdef void affine(fi_dtype dtype, void *out, const void *standard, size_t n, double loc,
+                 double scale) noexcept nogil:
+    fi_affine(kernels, dtype, out, standard, n, loc, scale)
 
 
 cdef int prepare(fi_params *params, const fi_params *like, fi_dist dist, fi_dtype dtype,

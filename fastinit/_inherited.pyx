@@ -129,7 +129,7 @@ class Inherited(np.random.Generator):
         if method != "zig" or size is None and out is None and dtype in (np.float64, np.float32):
             return super().standard_exponential(size, dtype, method, out)
         cdef fi_dtype code = code_of(dtype, "standard_exponential")
-        return sample_ziggurat(source, FI_ZIGGURAT_EXPONENTIAL_F64, code, 0.0, 1.0, size, out)
+        return sample_ziggurat(source, FI_ZIGGURAT_EXPONENTIAL_F64, code, -0.0, 1.0, size, out)
 
     def exponential(self, scale=1.0, size=None, dtype=np.float64, out=None):
         """Exponential values of mean `scale`, with the bits of `numpy.random.Generator.exponential`.
@@ -166,7 +166,7 @@ class Inherited(np.random.Generator):
                 return super().exponential(scale)
             mean = float(scale)
             check_scale(mean)
-            return sample_ziggurat(source, FI_ZIGGURAT_EXPONENTIAL_F64, code, 0.0, mean, size, out)
+            return sample_ziggurat(source, FI_ZIGGURAT_EXPONENTIAL_F64, code, -0.0, mean, size, out)
         (scales,), shape = broadcast((scale,), size, out, code)
         check_scales(scales)
         units = self.standard_exponential(shape, np.float64 if fi_is_wide(code) else np.float32)

@@ -91,7 +91,8 @@ cdef extern from "fastinit.h" nogil:
     void fi_consume(fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, size_t n) noexcept
     void fi_draws(const fi_kernels *kernels, const fi_pcg64 *generator, void *out, size_t start,
                   size_t n) noexcept
-    void fi_affine(fi_dtype dtype, void *out, const float *x, size_t n, float loc, float scale) noexcept
+    void fi_affine(const fi_kernels *kernels, fi_dtype dtype, void *out, const void *standard, size_t n,
+                   double loc, double scale) noexcept
     uint64_t fi_more(fi_ahead *ahead) noexcept
     int fi_attempt_fill(fi_ahead *ahead, fi_attempt attempt, void *out, size_t n, const fi_bounds *bounds,
                         fi_finish *finish, void *bitgen) noexcept

@@ -4,6 +4,7 @@ import numpy as np
 
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
+from libc.math cimport signbit
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 from numpy.random cimport bitgen_t
@@ -167,23 +168,22 @@ cdef int ziggurat(Source source, fi_attempt wide, void *out, size_t n, fi_dtype 
     `wide` is its float64 attempt. The next one is of float32, which the half types are rounded from.
     """
     cdef Reading reading
-    cdef size_t done, some, i, itemsize = fi_itemsize(dtype)
-    cdef float buffer[SPAN]
-    cdef double *values
+    cdef size_t done, some, itemsize = fi_itemsize(dtype)
+    cdef fi_attempt kind = wide if dtype == FI_F64 else <fi_attempt>(<int>wide + 1)
+    cdef bint standard = scale == 1 and loc == 0 and signbit(loc)
+    cdef bint as_made = standard and fi_attempt_info[<int>kind].value == itemsize
+    cdef size_t most = PIECE if as_made else SPAN
+    cdef char *to = <char *>out
+    cdef double buffer[SPAN]
     with Reading(source, n) as reading:
-        for done in range(0, n, SPAN):
-            some = min(n - done, <size_t>SPAN)
-            if dtype == FI_F64:
-                values = <double *>out + done
-                reading.fill(values, some, wide, NULL)
+        for done in range(0, n, most):
+            some = min(n - done, most)
+            reading.fill(to if as_made else <char *>buffer, some, kind, NULL)
+            if not as_made:
                 with nogil:
-                    for i in range(some):
-                        values[i] = loc + scale * values[i]
-            else:
-                reading.fill(buffer, some, <fi_attempt>(<int>wide + 1), NULL)
-                with nogil:
-                    affine(dtype, <char *>out + done * itemsize, buffer, some, <float>loc, <float>scale)
-            if done % PIECE == 0:
+                    affine(dtype, to, buffer, some, loc, scale)
+            to += some * itemsize
+            if as_made or done % PIECE == 0:
                 PyErr_CheckSignals()
     return 0
 

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dtypes.inc.h"
 #include "pcg64.h"
 
 /* Draws that are taken one by one before a block is read: one that is dropped early costs as much as 100. */
@@ -148,16 +147,7 @@ size_t fi_attempt_part(const fi_kernels *kernels, const fi_pcg64 *generator, enu
     return n;
 }
 
-#define FI_AFFINE(arg, NAME, tag, T, F)                                                                      \
-    FI_NOT_INLINED void affine_##tag(void *out, const float *x, size_t n, float loc, float scale) {          \
-        T *v = out;                                                                                          \
-        for (size_t i = 0; i < n; i++) v[i] = narrow_##tag(loc + scale * x[i]);                              \
-    }
-FI_EACH_DTYPE(FI_AFFINE, )
-
-void fi_affine(enum fi_dtype dtype, void *out, const float *x, size_t n, float loc, float scale) {
-#define FI_AFFINE_OF(arg, NAME, tag, T, F) [FI_##NAME] = affine_##tag,
-    static void (*const of_dtype[])(void *, const float *, size_t, float,
-                                    float) = {FI_EACH_DTYPE(FI_AFFINE_OF, )};
-    FI_UNDER_DEFAULT_FP(of_dtype[dtype](out, x, n, loc, scale));
+void fi_affine(const fi_kernels *kernels, enum fi_dtype dtype, void *out, const void *standard, size_t n,
+               double loc, double scale) {
+    FI_UNDER_DEFAULT_FP(kernels->affine[dtype](out, standard, n, loc, scale));
 }
