@@ -15,12 +15,13 @@ from fastinit._kernels cimport (
     fi_low, fi_pcg64, fi_seed, fi_set_u128, fi_settled, fi_state, fi_u128,
 )
 
-from fastinit import _threads
 from fastinit._threads import share_out
 
 cnp.import_array()
 
-cdef size_t MANY = _threads.MANY
+cdef enum:
+    FEW = 4096
+
 _MASK_64 = (1 << 64) - 1
 # The draws that one jump of NumPy's skips: 2^128 over the golden ratio.
 _JUMP = 0x9E3779B97F4A7C15F39CC0605CEDC835
@@ -87,9 +88,8 @@ cdef int fill_draws(const fi_pcg64 *position, out) except -1:
     cdef Draws job
     cdef uint64_t *target = <uint64_t *>cnp.PyArray_DATA(out)
     cdef size_t n = cnp.PyArray_SIZE(out)
-    if n < MANY:
-        with nogil:
-            draws(position, target, 0, n)
+    if n < FEW:  # without releasing the GIL, which takes as long as 100 draws
+        draws(position, target, 0, n)
         return 0
     job = Draws.__new__(Draws)
     job.generator, job.out = position[0], target

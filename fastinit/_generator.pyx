@@ -170,8 +170,6 @@ class Generator(Inherited):
         cdef fi_params params
         cdef fi_dtype code = code_of(dtype, "standard_normal")
         if (<Source>self._source).ziggurat:
-            if size is None and out is None and fi_is_wide(code):
-                return super().standard_normal()
             return sample_ziggurat(self._source, FI_ZIGGURAT_NORMAL_F64, code, -0.0, 1.0, size, out)
         set_params(&params, FI_NORMAL, code, [0.0, 1.0])
         return sample(self._source, FI_NORMAL, code, &params, size, out)
@@ -209,8 +207,6 @@ class Generator(Inherited):
             a, b = float(loc), float(scale)
             check_scale(b)
             if (<Source>self._source).ziggurat:
-                if size is None and out is None and fi_is_wide(code):
-                    return super().normal(a, b)
                 return sample_ziggurat(self._source, FI_ZIGGURAT_NORMAL_F64, code, a, b, size, out)
             set_params(&params, FI_NORMAL, code, [a, b])
             return sample(self._source, FI_NORMAL, code, &params, size, out)

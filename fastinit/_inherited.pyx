@@ -13,12 +13,34 @@ from fastinit._output cimport code_of, dtype_of
 from fastinit._sampling cimport Source
 
 cdef enum:
-    FEW = 48  # fewer integers cost more here than NumPy's own call
+    FEW = 2048  # fewer elements by probability cost more here than NumPy's own call
 
-# The least and the greatest value of each dtype.
-LIMITS = {np.dtype(np.bool_): (0, 1)} | {
-    np.dtype(each): (np.iinfo(each).min, np.iinfo(each).max) for each in "bBhHiIlLqQ"
-}
+# The NumPy dtype of a dtype argument, and its least and greatest value.
+cdef dict limits = {}
+limits[np.bool_] = limits[np.dtype(np.bool_)] = (np.dtype(np.bool_), 0, 1)
+for each in (np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64):
+    limits[each] = limits[np.dtype(each)] = (np.dtype(each), np.iinfo(each).min, np.iinfo(each).max)
+
+cdef object INTEGER = np.integer
+
+# NumPy's own methods: super() takes 0.1 us.
+cdef object numpys_bytes = np.random.Generator.bytes
+cdef object numpys_choice = np.random.Generator.choice
+cdef object numpys_integers = np.random.Generator.integers
+cdef object numpys_permuted = np.random.Generator.permuted
+cdef object numpys_shuffle = np.random.Generator.shuffle
+cdef object numpys_standard_exponential = np.random.Generator.standard_exponential
+
+
+cdef tuple limits_of(dtype):
+    try:
+        return limits.get(dtype) or limits.get(np.dtype(dtype))
+    except TypeError:  # which NumPy's method raises, too
+        return None
+
+
+cdef bint is_whole(x):
+    return isinstance(x, int) or isinstance(x, INTEGER)
 
 
 class Inherited(np.random.Generator):
@@ -126,8 +148,8 @@ class Inherited(np.random.Generator):
         True
         """
         cdef Source source = self._source
-        if method != "zig" or size is None and out is None and dtype in (np.float64, np.float32):
-            return super().standard_exponential(size, dtype, method, out)
+        if method != "zig":
+            return numpys_standard_exponential(self, size, dtype, method, out)
         cdef fi_dtype code = code_of(dtype, "standard_exponential")
         return sample_ziggurat(source, FI_ZIGGURAT_EXPONENTIAL_F64, code, -0.0, 1.0, size, out)
 
@@ -162,8 +184,6 @@ class Inherited(np.random.Generator):
         cdef fi_dtype code = code_of(dtype, "exponential")
         cdef double mean
         if is_scalar(scale):
-            if size is None and out is None and code == FI_F64:
-                return super().exponential(scale)
             mean = float(scale)
             check_scale(mean)
             return sample_ziggurat(source, FI_ZIGGURAT_EXPONENTIAL_F64, code, -0.0, mean, size, out)
@@ -211,19 +231,19 @@ class Inherited(np.random.Generator):
         if out is not None:
             return self._integers_into(out, low, high, size, dtype, endpoint)
         cdef Source source = self._source
-        if size is None or type(size) is int and size < FEW:
-            return super().integers(low, high, size, dtype, endpoint)
         first, last = (0, low) if high is None else (low, high)
-        whole = isinstance(first, (int, np.integer)) and isinstance(last, (int, np.integer))
-        kind = np.dtype(dtype)
-        least, most = LIMITS.get(kind, (0, -1))
-        if not (whole and least <= first and first <= int(last) - (not endpoint) <= most and kind.isnative):
-            return super().integers(low, high, size, dtype, endpoint)
-        made = np.empty(size, kind)
-        if made.size < FEW or not reads_ahead(source, made.size):
-            return super().integers(low, high, size, dtype, endpoint)
-        fill_integers(source, made, int(first), int(last) - (not endpoint) - int(first))
-        return made
+        cdef tuple known = limits_of(dtype)
+        if known is None or not (is_whole(first) and is_whole(last) and reads_ahead(source, 1)):
+            return numpys_integers(self, low, high, size, dtype, endpoint)
+        kind, least, most = known
+        last = int(last) - (not endpoint)
+        if not least <= first <= last <= most:
+            return numpys_integers(self, low, high, size, dtype, endpoint)
+        made = np.empty(() if size is None else size, kind)
+        fill_integers(source, made, int(first), last - int(first))
+        if size is not None:
+            return made
+        return dtype(made[()]) if dtype is int or dtype is bool else made[()]
 
     def _integers_into(self, out, low, high, size, dtype, endpoint):
         if not isinstance(out, np.ndarray):
@@ -260,8 +280,8 @@ class Inherited(np.random.Generator):
         """
         cdef Source source = self._source
         own = type(self).integers is Inherited.integers  # else NumPy calls the subclass's
-        if not (own and type(length) is int and length >= 4 * FEW and reads_ahead(source, length // 4)):
-            return super().bytes(length)
+        if not (own and type(length) is int and length > 0 and reads_ahead(source, length // 4)):
+            return numpys_bytes(self, length)
         cdef bytes made = PyBytes_FromStringAndSize(NULL, (length + 3) // 4 * 4)
         fill_words(source, <char *>made, len(made) // 4)
         return made if length % 4 == 0 else made[:length]
@@ -294,10 +314,10 @@ class Inherited(np.random.Generator):
         """
         cdef Source source = self._source
         one_axis = type(x) is np.ndarray and x.ndim == 1 and type(axis) is int and axis in (0, -1)
-        if one_axis and FEW <= x.size <= 1 << 32 and x.flags.writeable and reads_ahead(source, x.size):
+        if one_axis and 0 < x.size <= 1 << 32 and x.flags.writeable and reads_ahead(source, x.size):
             shuffle_lanes(source, x, 1)
         else:
-            super().shuffle(x, axis)
+            numpys_shuffle(self, x, axis)
 
     def permuted(self, x, *, axis=None, out=None):
         """Return a copy of an array whose elements along an axis are shuffled, each lane by itself.
@@ -333,9 +353,8 @@ class Inherited(np.random.Generator):
         array = np.asarray(x)
         lanes_last = axis is None or array.ndim and axis in (-1, array.ndim - 1)
         lane = array.size if axis is None else array.shape[-1] if array.ndim else 0
-        few = not FEW <= lane <= 1 << 32 or not reads_ahead(source, array.size)
-        if out is not None or not lanes_last or few:
-            return super().permuted(x, axis=axis, out=out)
+        if out is not None or not lanes_last or not (0 < lane <= 1 << 32 and reads_ahead(source, array.size)):
+            return numpys_permuted(self, x, axis=axis, out=out)
         made = array.copy()
         shuffle_lanes(source, made.reshape(-1), array.size // lane)
         return made
@@ -375,9 +394,10 @@ class Inherited(np.random.Generator):
         >>> bool((mine.choice(3, 100, p=p) == theirs.choice(3, 100, p=p)).all())
         True
         """
-        if p is None or not replace or size is None or not len(p) or np.prod(size, dtype=np.intp) < FEW:
-            return super().choice(a, size, replace, p, axis, shuffle)
-        super().choice(a, 0, replace, p, axis, shuffle)  # refuses what NumPy refuses, and draws nothing
+        few = size is None or (size if type(size) is int else np.prod(size, dtype=np.intp)) < FEW
+        if few or p is None or not replace or not len(p):
+            return numpys_choice(self, a, size, replace, p, axis, shuffle)
+        numpys_choice(self, a, 0, replace, p, axis, shuffle)  # refuses what NumPy refuses, and draws nothing
         cdf = np.cumsum(np.asarray(p, np.float64))
         cdf /= cdf[-1]
         index = positions(cdf, self.random(size))

@@ -7,10 +7,10 @@ from fastinit._sampling cimport Source
 
 cdef class Reading:
     cdef Source source
-    cdef size_t n
     cdef LCG128 twin
     cdef fi_ahead *ahead
     cdef bitgen_t *bitgen
+    cdef int settle(self) except -1
     cdef int fill(self, void *out, size_t n, fi_attempt kind, const fi_bounds *bounds) except -1
 
 

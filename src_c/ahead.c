@@ -67,7 +67,8 @@ static void take_pieces(fi_ahead *a, size_t size, size_t bytes) {
 FI_NOT_INLINED int attempt_fill(fi_ahead *a, enum fi_attempt attempt, char *out, size_t n,
                                 const fi_bounds *bounds, fi_finish *finish, void *bitgen) {
     const size_t size = fi_attempt_info[attempt].piece, value = fi_attempt_info[attempt].value;
-    while (n) {
+    for (size_t i = 0; !a && i < n; i++) finish(bitgen, out + i * value);
+    while (a && n) {
         size_t pieces, made = n;
         const char *from = next_pieces(a, size, &pieces);
         if (!from) return -1;

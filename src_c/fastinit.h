@@ -270,8 +270,8 @@ int fi_read_ahead(fi_ahead *ahead);
 /* Makes one value from the next draws, as NumPy does, where a ziggurat's kernel does not decide. */
 typedef void fi_finish(void *bitgen, void *out);
 /* Writes n values in NumPy's bits, and leaves the generator where NumPy leaves it. A piece that a
- * ziggurat's kernel leaves goes to `finish`, with a bitgen_t of NumPy over `ahead`. Returns 0, or -1 if
- * there is no memory. */
+ * ziggurat's kernel leaves goes to `finish`, with a bitgen_t of NumPy over `ahead`. If `ahead` is NULL, all
+ * values do. Returns 0, or -1 if there is no memory. */
 int fi_attempt_fill(fi_ahead *ahead, enum fi_attempt attempt, void *out, size_t n, const fi_bounds *bounds,
                     fi_finish *finish, void *bitgen);
 

@@ -1,12 +1,13 @@
 """Methods that are made from blocks of draws, against NumPy's: bits, states, and where a draw is rejected."""
 
 import random as python_random
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import fastinit
-from fastinit import init
+from fastinit import _sampling, init
 from fastinit import random as ours
 from fastinit.random import Generator, default_rng
 from tools import ziggurat
@@ -128,6 +129,14 @@ def test_a_rejection_in_each_lane_and_the_last_value(isa, method, dtype):
                 assert mine.bit_generator.state == theirs.bit_generator.state
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("method", ["standard_normal", "standard_exponential"])
+def test_a_million_values_of_which_ten_thousand_are_not_accepted_at_once(isa, method, dtype):
+    mine, theirs = default_rng(12, normals="ziggurat"), np.random.default_rng(12)
+    assert same(getattr(mine, method)(1 << 20, dtype=dtype), getattr(theirs, method)(1 << 20, dtype=dtype))
+    assert mine.bit_generator.state == theirs.bit_generator.state
+
+
 @pytest.fixture(params=[1, 2, 7])
 def threads(request):
     before = fastinit.get_num_threads()
@@ -246,6 +255,21 @@ def test_patched_code_gets_numpys_numbers():
         assert same(np.random.default_rng(3).standard_normal(100), theirs)
     with ours.patch(normals="box-muller"):
         assert not same(np.random.default_rng(3).standard_normal(100), theirs)
+
+
+def test_an_exception_frees_the_lock(monkeypatch):
+    """As one of a signal's handler does, which may run while the state of NumPy's bit generator is read."""
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    rng = Generator(np.random.PCG64(3), normals="ziggurat")
+    monkeypatch.setitem(_sampling._OURS, np.random.PCG64, interrupted)
+    for method in (rng.standard_normal, rng.bytes, lambda n: rng.shuffle(np.arange(n))):
+        with pytest.raises(KeyboardInterrupt):
+            method(50_000)
+    with ThreadPoolExecutor() as pool:  # the lock is reentrant
+        assert pool.submit(rng.bit_generator.lock.acquire, timeout=5).result()
 
 
 def test_draws_that_were_read_ahead_are_not_lost():
