@@ -19,6 +19,8 @@ cdef size_t attempt_part(const fi_pcg64 *generator, fi_attempt attempt, void *ou
 cdef void skip_pieces(fi_pcg64 *generator, fi_attempt attempt, size_t n) noexcept nogil
 cdef void affine(fi_dtype dtype, void *out, const void *standard, size_t n, double loc,
                  double scale) noexcept nogil
+cdef void affine_each(fi_dtype dtype, void *values, const double *loc, const double *scale,
+                      size_t n) noexcept nogil
 cdef int prepare(fi_params *params, const fi_params *like, fi_dist dist, fi_dtype dtype,
                  const double *arguments) noexcept nogil
 cdef void set_alpha_dropout(fi_activation *params, double p) noexcept nogil

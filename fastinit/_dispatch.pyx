@@ -4,10 +4,11 @@ import os
 
 from fastinit._kernels cimport (
     FI_ACTIVATIONS, FI_DISTS, FI_DTYPES, fi_activate, fi_activate_rows, fi_activation, fi_activation_info,
-    fi_activation_op, fi_affine, fi_ahead, fi_alpha_dropout, fi_attempt, fi_attempt_fill, fi_attempt_part,
-    fi_bounds, fi_consume, fi_dist, fi_dist_info, fi_draws, fi_dtype, fi_dtype_info, fi_enter_default_fp,
-    fi_fill, fi_fill_each, fi_fill_from, fi_finish, fi_isa, fi_kernels, fi_leave_default_fp, fi_more,
-    fi_params, fi_pcg64, fi_prepare, fi_select, fi_skip_pieces, fi_source, fi_sum_rows,
+    fi_activation_op, fi_affine, fi_affine_each, fi_ahead, fi_alpha_dropout, fi_attempt, fi_attempt_fill,
+    fi_attempt_part, fi_bounds, fi_consume, fi_dist, fi_dist_info, fi_draws, fi_dtype, fi_dtype_info,
+    fi_enter_default_fp, fi_fill, fi_fill_each, fi_fill_from, fi_finish, fi_isa, fi_kernels,
+    fi_leave_default_fp, fi_more, fi_params, fi_pcg64, fi_prepare, fi_select, fi_skip_pieces, fi_source,
+    fi_sum_rows,
 )
 
 cdef extern from *:
@@ -77,6 +78,11 @@ cdef void skip_pieces(fi_pcg64 *generator, fi_attempt attempt, size_t n) noexcep
 cdef void affine(fi_dtype dtype, void *out, const void *standard, size_t n, double loc,
                  double scale) noexcept nogil:
     fi_affine(kernels, dtype, out, standard, n, loc, scale)
+
+
+cdef void affine_each(fi_dtype dtype, void *values, const double *loc, const double *scale,
+                      size_t n) noexcept nogil:
+    fi_affine_each(dtype, values, loc, scale, n)
 
 
 cdef int prepare(fi_params *params, const fi_params *like, fi_dist dist, fi_dtype dtype,

@@ -11,7 +11,7 @@ from fastinit._kernels cimport (
     FI_NORMAL, FI_TRUNCATED_NORMAL, FI_UNIFORM, FI_ZIGGURAT_NORMAL_F64, fi_dtype, fi_is_wide, fi_params,
 )
 from fastinit._numpy_bits cimport sample_ziggurat
-from fastinit._output cimport code_of, dtype_of, sample
+from fastinit._output cimport code_of, sample
 from fastinit._sampling cimport Source, set_params
 
 from fastinit._bit_generator import PCG64
@@ -213,7 +213,7 @@ class Generator(Inherited):
         (locs, scales), shape = broadcast((loc, scale), size, out, code)
         check_scales(scales)
         units = self.standard_normal(shape, np.float64 if fi_is_wide(code) else np.float32)
-        return affine(locs, scales, units, dtype_of(code), out)
+        return affine(locs, scales, units, code, out)
 
     def truncated_normal(self, low, high, loc=0.0, scale=1.0, size=None, dtype=np.float64, out=None):
         """Normal values that lie between two bounds: ``loc + scale * t`` with t in [low, high].

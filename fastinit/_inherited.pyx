@@ -5,11 +5,11 @@ import numpy as np
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from fastinit._broadcast cimport affine, broadcast, check_scale, check_scales, is_scalar
-from fastinit._kernels cimport FI_F64, FI_ZIGGURAT_EXPONENTIAL_F64, fi_dtype, fi_is_wide
+from fastinit._kernels cimport FI_ZIGGURAT_EXPONENTIAL_F64, fi_dtype, fi_is_wide
 from fastinit._numpy_bits cimport (
     fill_integers, fill_words, positions, reads_ahead, sample_ziggurat, shuffle_lanes,
 )
-from fastinit._output cimport code_of, dtype_of
+from fastinit._output cimport code_of
 from fastinit._sampling cimport Source
 
 cdef enum:
@@ -190,7 +190,7 @@ class Inherited(np.random.Generator):
         (scales,), shape = broadcast((scale,), size, out, code)
         check_scales(scales)
         units = self.standard_exponential(shape, np.float64 if fi_is_wide(code) else np.float32)
-        return affine(np.zeros(()), scales, units, dtype_of(code), out)
+        return affine(np.zeros(()), scales, units, code, out)
 
     def integers(self, low, high=None, size=None, dtype=np.int64, endpoint=False, out=None):
         """Integers from `low` to `high`, with the bits of `numpy.random.Generator.integers`.

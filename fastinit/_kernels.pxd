@@ -93,6 +93,8 @@ cdef extern from "fastinit.h" nogil:
                   size_t n) noexcept
     void fi_affine(const fi_kernels *kernels, fi_dtype dtype, void *out, const void *standard, size_t n,
                    double loc, double scale) noexcept
+    void fi_affine_each(fi_dtype dtype, void *values, const double *loc, const double *scale,
+                        size_t n) noexcept
     uint64_t fi_more(fi_ahead *ahead) noexcept
     int fi_attempt_fill(fi_ahead *ahead, fi_attempt attempt, void *out, size_t n, const fi_bounds *bounds,
                         fi_finish *finish, void *bitgen) noexcept

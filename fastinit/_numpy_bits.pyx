@@ -29,7 +29,7 @@ from fastinit._threads import get_num_threads, share_out
 cnp.import_array()
 
 cdef enum:
-    SINGLE = 24  # fewer values of a ziggurat are made by NumPy's C functions, as a block of draws costs as much
+    SINGLE = 24  # fewer values of a ziggurat are made by NumPy's C functions: a block costs as much
     FEW = 4096  # fewer values from NumPy's own bit generators are left to NumPy
     PIECE = 1 << 26  # values between two checks for Ctrl-C
     SPAN = 4096  # values that are made in the cache and then scaled

@@ -287,6 +287,9 @@ void fi_skip_pieces(fi_pcg64 *generator, enum fi_attempt attempt, size_t n);
 void fi_affine(const fi_kernels *kernels, enum fi_dtype dtype, void *out, const void *standard, size_t n,
                double loc, double scale);
 
+/* Replaces each x of the dtype's working precision by loc + scale * x, with a loc and scale of its own. */
+void fi_affine_each(enum fi_dtype dtype, void *values, const double *loc, const double *scale, size_t n);
+
 /* Sets all parameters of alpha dropout with probability p in [0, 1]. */
 void fi_alpha_dropout(fi_activation *params, double p);
 /* Computes elements [start, start + n) of an operation on contiguous arrays. `out` equals one of `in` or does
