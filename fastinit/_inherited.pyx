@@ -7,21 +7,13 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from fastinit._broadcast cimport affine, broadcast, check_scale, check_scales, is_scalar
 from fastinit._kernels cimport FI_ZIGGURAT_EXPONENTIAL_F64, fi_dtype, fi_is_wide
 from fastinit._numpy_bits cimport (
-    fill_integers, fill_words, positions, reads_ahead, sample_ziggurat, shuffle_lanes,
+    fill_words, positions, reads_ahead, sample_integers, sample_ziggurat, shuffle_lanes,
 )
 from fastinit._output cimport code_of
 from fastinit._sampling cimport Source
 
 cdef enum:
     FEW = 2048  # fewer elements by probability cost more here than NumPy's own call
-
-# The NumPy dtype of a dtype argument, and its least and greatest value.
-cdef dict limits = {}
-limits[np.bool_] = limits[np.dtype(np.bool_)] = (np.dtype(np.bool_), 0, 1)
-for each in (np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64):
-    limits[each] = limits[np.dtype(each)] = (np.dtype(each), np.iinfo(each).min, np.iinfo(each).max)
-
-cdef object INTEGER = np.integer
 
 # NumPy's own methods: super() takes 0.1 us.
 cdef object numpys_bytes = np.random.Generator.bytes
@@ -30,17 +22,6 @@ cdef object numpys_integers = np.random.Generator.integers
 cdef object numpys_permuted = np.random.Generator.permuted
 cdef object numpys_shuffle = np.random.Generator.shuffle
 cdef object numpys_standard_exponential = np.random.Generator.standard_exponential
-
-
-cdef tuple limits_of(dtype):
-    try:
-        return limits.get(dtype) or limits.get(np.dtype(dtype))
-    except TypeError:  # which NumPy's method raises, too
-        return None
-
-
-cdef bint is_whole(x):
-    return isinstance(x, int) or isinstance(x, INTEGER)
 
 
 class Inherited(np.random.Generator):
@@ -230,20 +211,8 @@ class Inherited(np.random.Generator):
         """
         if out is not None:
             return self._integers_into(out, low, high, size, dtype, endpoint)
-        cdef Source source = self._source
-        first, last = (0, low) if high is None else (low, high)
-        cdef tuple known = limits_of(dtype)
-        if known is None or not (is_whole(first) and is_whole(last) and reads_ahead(source, 1)):
-            return numpys_integers(self, low, high, size, dtype, endpoint)
-        kind, least, most = known
-        last = int(last) - (not endpoint)
-        if not least <= first <= last <= most:
-            return numpys_integers(self, low, high, size, dtype, endpoint)
-        made = np.empty(() if size is None else size, kind)
-        fill_integers(source, made, int(first), last - int(first))
-        if size is not None:
-            return made
-        return dtype(made[()]) if dtype is int or dtype is bool else made[()]
+        made = sample_integers(self._source, low, high, size, dtype, endpoint)
+        return numpys_integers(self, low, high, size, dtype, endpoint) if made is None else made
 
     def _integers_into(self, out, low, high, size, dtype, endpoint):
         if not isinstance(out, np.ndarray):

@@ -37,7 +37,7 @@ cdef enum:
 cdef size_t MANY = _threads.MANY
 
 
-# What makes a value from the next draws if a ziggurat does not accept one at once: NumPy's own C functions.
+# What makes a value from the next draws where a ziggurat's kernel leaves it: NumPy's own C functions.
 cdef void normal_f64(void *bitgen, void *out) noexcept nogil:
     (<double *>out)[0] = random_standard_normal(<bitgen_t *>bitgen)
 
@@ -223,6 +223,46 @@ cdef int fill_words(Source source, void *out, size_t n) except -1:
     cdef fi_bounds bounds
     bounds.span, bounds.threshold, bounds.offset = <uint64_t>1 << 32, 0, 0
     return attempt(source, out, n, FI_BOUNDED_32, &bounds)
+
+
+# The NumPy dtype of a dtype argument, and its least and greatest value.
+cdef dict limits = {}
+limits[np.bool_] = limits[np.dtype(np.bool_)] = (np.dtype(np.bool_), 0, 1)
+for each in (np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64):
+    limits[each] = limits[np.dtype(each)] = (np.dtype(each), np.iinfo(each).min, np.iinfo(each).max)
+cdef object INTEGER = np.integer
+
+
+cdef tuple limits_of(dtype):
+    try:
+        return limits.get(dtype) or limits.get(np.dtype(dtype))
+    except TypeError:  # which NumPy's method raises, too
+        return None
+
+
+cdef bint is_whole(x):
+    return isinstance(x, int) or isinstance(x, INTEGER)
+
+
+cdef object sample_integers(Source source, low, high, size, dtype, bint endpoint):
+    """Return what NumPy's `integers` returns, or None if a call is for NumPy: of other arguments, or a few
+    integers from its own bit generators.
+    """
+    first, last = (0, low) if high is None else (low, high)
+    cdef tuple known = limits_of(dtype)
+    if known is None or not (is_whole(first) and is_whole(last) and reads_ahead(source, FEW)):
+        return None
+    kind, least, most = known
+    first, last = int(first), int(last) - (not endpoint)
+    if not least <= first <= last <= most:
+        return None
+    made = np.empty(() if size is None else size, kind)
+    if not reads_ahead(source, cnp.PyArray_SIZE(made)):
+        return None
+    fill_integers(source, made, first, last - first)
+    if size is not None:
+        return made
+    return dtype(made[()]) if dtype is int or dtype is bool else made[()]
 
 
 cdef int fill_bools(Source source, out) except -1:
