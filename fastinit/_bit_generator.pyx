@@ -16,7 +16,12 @@ from fastinit._kernels cimport (
 )
 from fastinit._seeding cimport seed_words, sequence
 
+from fastinit._threads import share_out
+
 cnp.import_array()
+
+cdef enum:
+    FEW = 4096
 
 _MASK_64 = (1 << 64) - 1
 # The draws that one jump of NumPy's skips: 2^128 over the golden ratio.
@@ -55,6 +60,41 @@ cdef int read_state(fi_pcg64 *generator, dict state) except -1:
     generator.has_uint32 = has_uint32 != 0
     fi_set_u128(fi_state(generator), high, low)
     fi_set_u128(fi_inc(generator), inc_high, inc_low)
+    return 0
+
+
+cdef class Draws:
+    """Draws from a position. A call makes [start, stop); many threads may call at once."""
+
+    cdef fi_pcg64 generator
+    cdef uint64_t *out
+
+    def __call__(self, piece):
+        cdef size_t start, stop
+        start, stop = piece
+        with nogil:
+            draws(&self.generator, self.out + start, start, stop - start)
+
+
+cdef object new_draws(size):
+    cdef cnp.npy_intp n
+    if type(size) is not int:
+        return np.empty(size, np.uint64)
+    n = size
+    return cnp.PyArray_EMPTY(1, &n, cnp.NPY_UINT64, 0)
+
+
+cdef int fill_draws(const fi_pcg64 *position, out) except -1:
+    """Write the next draws from a position, on all threads if they are many."""
+    cdef Draws job
+    cdef uint64_t *target = <uint64_t *>cnp.PyArray_DATA(out)
+    cdef size_t n = cnp.PyArray_SIZE(out)
+    if n < FEW:  # without releasing the GIL, which takes as long as 100 draws
+        draws(position, target, 0, n)
+        return 0
+    job = Draws.__new__(Draws)
+    job.generator, job.out = position[0], target
+    share_out(job, n)
     return 0
 
 
@@ -158,17 +198,17 @@ cdef class LCG128(BitGenerator):
         >>> bool((PCG64(7).random_raw(5) == np.random.PCG64(7).random_raw(5)).all())
         True
         """
-        if size is None or not output:
-            return super().random_raw(size, output)
-        out = np.empty(size, np.uint64)
-        cdef fi_pcg64 *generator
-        cdef uint64_t *target = <uint64_t *>cnp.PyArray_DATA(out)
-        cdef size_t n = out.size
+        if size is None and output:
+            with self.lock:
+                return fi_ahead64(&self.ahead)
+        if not output:
+            return BitGenerator.random_raw(self, size, output)
+        cdef fi_pcg64 before
+        out = new_draws(size)
         with self.lock:
-            generator = fi_settled(&self.ahead)
-            with nogil:
-                draws(generator, target, 0, n)
-                fi_advance_by(generator, 0, n)
+            before = fi_settled(&self.ahead)[0]
+            fi_advance_by(&self.ahead.generator, 0, cnp.PyArray_SIZE(out))
+        fill_draws(&before, out)
         return out
 
     def draws(self, size, start=0):
@@ -192,11 +232,8 @@ cdef class LCG128(BitGenerator):
         out = np.empty(size, np.uint64)
         if out.ndim != 1:
             raise TypeError(f"size must be an integer, not {size!r}")
-        cdef uint64_t *target = <uint64_t *>cnp.PyArray_DATA(out)
-        cdef size_t n = out.size
         advance(&position, start)
-        with nogil:
-            draws(&position, target, 0, n)
+        fill_draws(&position, out)
         return out
 
 

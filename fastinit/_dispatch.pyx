@@ -2,15 +2,13 @@
 
 import os
 
-from libc.stdint cimport uint64_t
-
 from fastinit._kernels cimport (
     FI_ACTIVATIONS, FI_DISTS, FI_DTYPES, FI_PARAMETERS, fi_activate, fi_activate_rows, fi_activation,
-    fi_activation_info, fi_activation_op, fi_affine, fi_ahead, fi_alpha_dropout, fi_attempt,
-    fi_attempt_fill, fi_bounds, fi_consume, fi_dist, fi_dist_info, fi_draws, fi_dtype, fi_dtype_info,
-    fi_enter_default_fp, fi_fill, fi_fill_each, fi_fill_from, fi_finish, fi_group, fi_isa, fi_is_wide,
-    fi_itemsize, fi_kernels, fi_leave_default_fp, fi_more, fi_params, fi_pcg64, fi_prepare, fi_select,
-    fi_source, fi_sum_rows,
+    fi_activation_info, fi_activation_op, fi_affine, fi_affine_each, fi_ahead, fi_alpha_dropout,
+    fi_attempt, fi_attempt_fill, fi_attempt_part, fi_bounds, fi_consume, fi_dist, fi_dist_info, fi_draws,
+    fi_dtype, fi_dtype_info, fi_enter_default_fp, fi_fill, fi_fill_each, fi_fill_from, fi_finish,
+    fi_group, fi_is_wide, fi_isa, fi_itemsize, fi_kernels, fi_leave_default_fp, fi_more, fi_params,
+    fi_pcg64, fi_prepare, fi_select, fi_skip_pieces, fi_source, fi_sum_rows,
 )
 
 cdef extern from *:
@@ -108,7 +106,7 @@ cdef void consume(fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, size_t n) n
     fi_consume(generator, dist, dtype, n)
 
 
-cdef void draws(const fi_pcg64 *generator, uint64_t *out, size_t start, size_t n) noexcept nogil:
+cdef void draws(const fi_pcg64 *generator, void *out, size_t start, size_t n) noexcept nogil:
     fi_draws(kernels, generator, out, start, n)
 
 
@@ -121,8 +119,23 @@ cdef int attempt_fill(fi_ahead *ahead, fi_attempt attempt, void *out, size_t n, 
     return fi_attempt_fill(ahead, attempt, out, n, bounds, finish, bitgen)
 
 
-cdef void affine(fi_dtype dtype, void *out, const float *x, size_t n, float loc, float scale) noexcept nogil:
-    fi_affine(dtype, out, x, n, loc, scale)
+cdef size_t attempt_part(const fi_pcg64 *generator, fi_attempt attempt, void *out, size_t start, size_t n,
+                         const fi_bounds *bounds) noexcept nogil:
+    return fi_attempt_part(kernels, generator, attempt, out, start, n, bounds)
+
+
+cdef void skip_pieces(fi_pcg64 *generator, fi_attempt attempt, size_t n) noexcept nogil:
+    fi_skip_pieces(generator, attempt, n)
+
+
+cdef void affine(fi_dtype dtype, void *out, const void *standard, size_t n, double loc,
+                 double scale) noexcept nogil:
+    fi_affine(kernels, dtype, out, standard, n, loc, scale)
+
+
+cdef void affine_each(fi_dtype dtype, void *values, const double *loc, const double *scale,
+                      size_t n) noexcept nogil:
+    fi_affine_each(dtype, values, loc, scale, n)
 
 
 cdef int prepare(fi_params *params, const fi_params *like, fi_dist dist, fi_dtype dtype,

@@ -14,7 +14,7 @@ from fastinit._kernels cimport (
     FI_NORMAL, FI_TRUNCATED_NORMAL, FI_UNIFORM, FI_ZIGGURAT_NORMAL_F64, fi_dtype, fi_is_wide, fi_params,
 )
 from fastinit._numpy_bits cimport sample_ziggurat
-from fastinit._output cimport code_of, dtype_of, sample
+from fastinit._output cimport code_of, sample
 from fastinit._sampling cimport Source, set_params
 from fastinit._seeding cimport sequence
 
@@ -175,8 +175,6 @@ class Generator(Inherited):
         cdef fi_params params
         cdef fi_dtype code = code_of(dtype, "standard_normal")
         if (<Source>self._source).ziggurat:
-            if size is None and out is None and fi_is_wide(code):
-                return super().standard_normal()
             return sample_ziggurat(self._source, FI_ZIGGURAT_NORMAL_F64, code, -0.0, 1.0, size, out)
         set_params(&params, FI_NORMAL, code, [0.0, 1.0])
         return sample(self._source, FI_NORMAL, code, &params, size, out)
@@ -214,15 +212,13 @@ class Generator(Inherited):
             a, b = number(loc), number(scale)
             check_scale(b)
             if (<Source>self._source).ziggurat:
-                if size is None and out is None and fi_is_wide(code):
-                    return super().normal(a, b)
                 return sample_ziggurat(self._source, FI_ZIGGURAT_NORMAL_F64, code, a, b, size, out)
             set_params(&params, FI_NORMAL, code, [a, b])
             return sample(self._source, FI_NORMAL, code, &params, size, out)
         (locs, scales), shape = broadcast((loc, scale), size, out, code)
         check_scales(scales)
         units = self.standard_normal(shape, np.float64 if fi_is_wide(code) else np.float32)
-        return affine(locs, scales, units, dtype_of(code), out)
+        return affine(locs, scales, units, code, out)
 
     def truncated_normal(self, low, high, loc=0.0, scale=1.0, size=None, dtype=np.float64, out=None):
         """Normal values that lie between two bounds: ``loc + scale * t`` with t in [low, high].

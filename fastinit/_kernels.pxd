@@ -36,7 +36,7 @@ cdef extern from "fastinit.h" nogil:
         const char *name
         int operands, extra, sums
     struct fi_attempt_row "":
-        size_t value
+        size_t piece, value
     const fi_attempt_row *fi_attempt_info
     const fi_dtype_row *fi_dtype_info
     const fi_dist_row *fi_dist_info
@@ -93,12 +93,18 @@ cdef extern from "fastinit.h" nogil:
     void fi_fill_each(const fi_kernels *kernels, fi_pcg64 *generator, const fi_source *source, fi_dist dist,
                       fi_dtype dtype, const double **arguments, void *out, size_t n) noexcept
     void fi_consume(fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, size_t n) noexcept
-    void fi_draws(const fi_kernels *kernels, const fi_pcg64 *generator, uint64_t *out, size_t start,
+    void fi_draws(const fi_kernels *kernels, const fi_pcg64 *generator, void *out, size_t start,
                   size_t n) noexcept
-    void fi_affine(fi_dtype dtype, void *out, const float *x, size_t n, float loc, float scale) noexcept
+    void fi_affine(const fi_kernels *kernels, fi_dtype dtype, void *out, const void *standard, size_t n,
+                   double loc, double scale) noexcept
+    void fi_affine_each(fi_dtype dtype, void *values, const double *loc, const double *scale,
+                        size_t n) noexcept
     uint64_t fi_more(fi_ahead *ahead) noexcept
     int fi_attempt_fill(fi_ahead *ahead, fi_attempt attempt, void *out, size_t n, const fi_bounds *bounds,
                         fi_finish *finish, void *bitgen) noexcept
+    size_t fi_attempt_part(const fi_kernels *kernels, const fi_pcg64 *generator, fi_attempt attempt,
+                           void *out, size_t start, size_t n, const fi_bounds *bounds) noexcept
+    void fi_skip_pieces(fi_pcg64 *generator, fi_attempt attempt, size_t n) noexcept
     void fi_alpha_dropout(fi_activation *params, double p) noexcept
     void fi_activate(const fi_kernels *kernels, fi_activation_op op, fi_dtype dtype,
                      const fi_activation *params, const fi_pcg64 *generator, void *out,

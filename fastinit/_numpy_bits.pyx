@@ -4,6 +4,7 @@ import numpy as np
 
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
+from libc.math cimport signbit
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 from numpy.random cimport bitgen_t
@@ -12,25 +13,31 @@ from numpy.random.c_distributions cimport (
     random_standard_normal_f,
 )
 
-from fastinit._dispatch cimport affine, attempt_fill
+from fastinit._dispatch cimport affine, attempt_fill, attempt_part, skip_pieces
 from fastinit._kernels cimport (
     FI_ATTEMPTS, FI_BOUNDED_16, FI_BOUNDED_32, FI_BOUNDED_32_AS_64, FI_BOUNDED_64, FI_BOUNDED_8, FI_F64,
     FI_ZIGGURAT_EXPONENTIAL_F32, FI_ZIGGURAT_EXPONENTIAL_F64, FI_ZIGGURAT_NORMAL_F32,
     FI_ZIGGURAT_NORMAL_F64, fi_ahead, fi_ahead32, fi_attempt, fi_attempt_info, fi_bounds, fi_dtype,
-    fi_finish, fi_itemsize,
+    fi_finish, fi_itemsize, fi_pcg64, fi_settled,
 )
 from fastinit._output cimport as_float, check_out, new_array
 from fastinit._sampling cimport Source, twin_of
 
+from fastinit import _threads
+from fastinit._threads import get_num_threads, share_out
+
 cnp.import_array()
 
 cdef enum:
+    SINGLE = 24  # fewer values of a ziggurat are made by NumPy's C functions: a block costs as much
     FEW = 4096  # fewer values from NumPy's own bit generators are left to NumPy
     PIECE = 1 << 26  # values between two checks for Ctrl-C
     SPAN = 4096  # values that are made in the cache and then scaled
 
+cdef size_t MANY = _threads.MANY
 
-# What makes a value from the next draws if a ziggurat does not accept one at once: NumPy's own C functions.
+
+# What makes a value from the next draws where a ziggurat's kernel leaves it: NumPy's own C functions.
 cdef void normal_f64(void *bitgen, void *out) noexcept nogil:
     (<double *>out)[0] = random_standard_normal(<bitgen_t *>bitgen)
 
@@ -60,85 +67,145 @@ cdef bint reads_ahead(Source source, size_t n):
 
 
 cdef class Reading:
-    """Context that holds a source's lock and makes n values, from blocks of draws if the source allows it."""
+    """What makes the next values of a source whose lock the caller holds."""
 
-    def __init__(self, Source source, size_t n):
-        self.source, self.n = source, n
-
-    def __enter__(self):
-        cdef Source source = self.source
-        source.lock.acquire()
-        self.ahead, self.bitgen = source.own, source.bitgen
-        if source.own == NULL and reads_ahead(source, self.n):
-            self.twin = twin_of(source)
-            self.ahead, self.bitgen = &self.twin.ahead, &self.twin._bitgen
-        return self
-
-    def __exit__(self, *error):
+    cdef int settle(self) except -1:
+        """Leave the source behind the last value."""
         if self.twin is not None:
             self.source.bit_generator.state = self.twin.state
-        self.source.lock.release()
+        return 0
 
     cdef int fill(self, void *out, size_t n, fi_attempt kind, const fi_bounds *bounds) except -1:
         """Write the next n values of an attempt. Bounded integers need blocks of draws."""
-        cdef int result = 0
-        cdef size_t i
-        with nogil:
-            if self.ahead != NULL:
-                result = attempt_fill(self.ahead, kind, out, n, bounds, finishes[<int>kind], self.bitgen)
-            else:
-                for i in range(n):
-                    finishes[<int>kind](self.bitgen, <char *>out + i * fi_attempt_info[<int>kind].value)
+        cdef int result
+        cdef fi_finish *finish = finishes[<int>kind]
+        if n < FEW:  # without releasing the GIL, which takes as long as 100 values
+            result = attempt_fill(self.ahead, kind, out, n, bounds, finish, self.bitgen)
+        else:
+            with nogil:
+                result = attempt_fill(self.ahead, kind, out, n, bounds, finish, self.bitgen)
         if result < 0:
             raise MemoryError
         return 0
 
 
+cdef Reading read(Source source, size_t n):
+    """Return a reading of n values or so: from blocks of draws if they are many enough."""
+    cdef Reading reading = Reading.__new__(Reading)
+    reading.source, reading.bitgen = source, source.bitgen
+    reading.ahead = source.own if n >= SINGLE else NULL
+    if source.own == NULL and reads_ahead(source, n):
+        reading.twin = twin_of(source)
+        reading.ahead, reading.bitgen = &reading.twin.ahead, &reading.twin._bitgen
+    return reading
+
+
+cdef class Part:
+    """Bounded integers as if none were rejected. A call makes [start, stop); threads may call at once."""
+
+    cdef fi_pcg64 generator
+    cdef fi_attempt kind
+    cdef fi_bounds bounds
+    cdef char *out
+    cdef list rejected  # values whose piece was rejected, the first of each call
+
+    def __call__(self, piece):
+        cdef size_t start, stop, made, itemsize = fi_attempt_info[<int>self.kind].value
+        start, stop = piece
+        with nogil:
+            made = attempt_part(&self.generator, self.kind, self.out + start * itemsize, start, stop - start,
+                                &self.bounds)
+        if made < stop - start:
+            self.rejected.append(start + made)
+
+
+cdef size_t make_parts(fi_ahead *ahead, void *out, size_t n, fi_attempt kind,
+                       const fi_bounds *bounds) except? 0:
+    """Write the next n values on all threads. Return how many come before the first that is rejected."""
+    cdef Part job = Part.__new__(Part)
+    cdef size_t made
+    job.generator, job.kind, job.bounds, job.out = fi_settled(ahead)[0], kind, bounds[0], <char *>out
+    job.rejected = []
+    share_out(job, n)
+    made = min(job.rejected, default=n)
+    skip_pieces(&ahead.generator, kind, made + (made < n))
+    return made
+
+
+cdef size_t at_once(size_t n, fi_attempt kind, const fi_bounds *bounds) except? 0:
+    """How many values to make as if none were rejected; 0 if they are to be made one after the other."""
+    cdef double between  # values between two rejections, on average
+    if bounds.threshold == 0:
+        return PIECE if n >= FEW else 0
+    between = 2.0 ** (8 * fi_attempt_info[<int>kind].piece) / <double>bounds.threshold
+    if n < MANY or between < 4 * <double>MANY or get_num_threads() == 1:
+        return 0
+    return <size_t>min(between / 4, <double>PIECE) // 64 * 64
+
+
 cdef int attempt(Source source, void *out, size_t n, fi_attempt kind, const fi_bounds *bounds) except -1:
-    """Write the next n values of an attempt, from blocks of draws however few they are."""
+    """Write the next n values of a bounded integer, from blocks of draws however few they are."""
     cdef Reading reading
-    cdef size_t done, itemsize = fi_attempt_info[<int>kind].value
-    with Reading(source, FEW) as reading:
-        for done in range(0, n, PIECE):
-            reading.fill(<char *>out + done * itemsize, min(n - done, <size_t>PIECE), kind, bounds)
-            PyErr_CheckSignals()
+    cdef size_t some, itemsize = fi_attempt_info[<int>kind].value, share = at_once(n, kind, bounds)
+    cdef char *to = <char *>out
+    with source.lock:
+        reading = read(source, FEW)
+        try:
+            while n:
+                some = min(n, share or <size_t>PIECE)
+                if share:
+                    some = make_parts(reading.ahead, to, some, kind, bounds)
+                else:
+                    reading.fill(to, some, kind, bounds)
+                to += some * itemsize
+                n -= some
+                PyErr_CheckSignals()
+        finally:
+            reading.settle()
     return 0
+
+
+cdef inline fi_attempt attempt_of(fi_attempt wide, fi_dtype dtype):
+    """The ziggurat of a dtype: `wide`, which is of float64, or the next one, which is of float32."""
+    return wide if dtype == FI_F64 else <fi_attempt>(<int>wide + 1)
 
 
 cdef int ziggurat(Source source, fi_attempt wide, void *out, size_t n, fi_dtype dtype, double loc,
                   double scale) except -1:
-    """Write loc + scale * (the next n values of a ziggurat).
-
-    `wide` is its float64 attempt. The next one is of float32, which the half types are rounded from.
-    """
+    """Write loc + scale * (the next n values of a ziggurat)."""
     cdef Reading reading
-    cdef size_t done, some, i, itemsize = fi_itemsize(dtype)
-    cdef float buffer[SPAN]
-    cdef double *values
-    with Reading(source, n) as reading:
-        for done in range(0, n, SPAN):
-            some = min(n - done, <size_t>SPAN)
-            if dtype == FI_F64:
-                values = <double *>out + done
-                reading.fill(values, some, wide, NULL)
-                with nogil:
-                    for i in range(some):
-                        values[i] = loc + scale * values[i]
-            else:
-                reading.fill(buffer, some, <fi_attempt>(<int>wide + 1), NULL)
-                with nogil:
-                    affine(dtype, <char *>out + done * itemsize, buffer, some, <float>loc, <float>scale)
-            if done % PIECE == 0:
-                PyErr_CheckSignals()
+    cdef size_t done, some, itemsize = fi_itemsize(dtype)
+    cdef fi_attempt kind = attempt_of(wide, dtype)
+    cdef bint standard = scale == 1 and loc == 0 and signbit(loc)
+    cdef bint as_made = standard and fi_attempt_info[<int>kind].value == itemsize
+    cdef size_t most = PIECE if as_made else SPAN
+    cdef char *to = <char *>out
+    cdef double buffer[SPAN]
+    with source.lock:
+        reading = read(source, n)
+        try:
+            for done in range(0, n, most):
+                some = min(n - done, most)
+                reading.fill(to if as_made else <char *>buffer, some, kind, NULL)
+                if not as_made:
+                    affine(dtype, to, buffer, some, loc, scale)
+                to += some * itemsize
+                if as_made or done % PIECE == 0:
+                    PyErr_CheckSignals()
+        finally:
+            reading.settle()
     return 0
 
 
 cdef object sample_ziggurat(Source source, fi_attempt wide, fi_dtype code, double loc, double scale, size,
                             out):
     """Sample one float, a new array or `out` from loc + scale * (a ziggurat's values)."""
-    cdef double one = 0
+    cdef double one = 0, standard
+    cdef fi_attempt kind = attempt_of(wide, code)
     if size is None and out is None:
-        ziggurat(source, wide, &one, 1, code, loc, scale)
+        with source.lock:
+            attempt_fill(NULL, kind, &standard, 1, NULL, finishes[<int>kind], source.bitgen)
+        affine(code, &one, &standard, 1, loc, scale)
         return as_float(&one, code)
     if out is None:
         out = new_array(size, code)
@@ -158,28 +225,83 @@ cdef int fill_words(Source source, void *out, size_t n) except -1:
     return attempt(source, out, n, FI_BOUNDED_32, &bounds)
 
 
+# The NumPy dtype of a dtype argument, and its least and greatest value.
+cdef dict limits = {}
+limits[np.bool_] = limits[np.dtype(np.bool_)] = (np.dtype(np.bool_), 0, 1)
+for each in (np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64):
+    limits[each] = limits[np.dtype(each)] = (np.dtype(each), np.iinfo(each).min, np.iinfo(each).max)
+cdef object INTEGER = np.integer
+
+
+cdef tuple limits_of(dtype):
+    try:
+        return limits.get(dtype) or limits.get(np.dtype(dtype))
+    except TypeError:  # which NumPy's method raises, too
+        return None
+
+
+cdef bint is_whole(x):
+    return isinstance(x, int) or isinstance(x, INTEGER)
+
+
+cdef object sample_integers(Source source, low, high, size, dtype, bint endpoint):
+    """Return what NumPy's `integers` returns, or None if a call is for NumPy: of other arguments, or a few
+    integers from its own bit generators.
+    """
+    first, last = (0, low) if high is None else (low, high)
+    cdef tuple known = limits_of(dtype)
+    if known is None or not (is_whole(first) and is_whole(last) and reads_ahead(source, FEW)):
+        return None
+    kind, least, most = known
+    first, last = int(first), int(last) - (not endpoint)
+    if not least <= first <= last <= most:
+        return None
+    made = np.empty(() if size is None else size, kind)
+    if not reads_ahead(source, cnp.PyArray_SIZE(made)):
+        return None
+    fill_integers(source, made, first, last - first)
+    if size is not None:
+        return made
+    return dtype(made[()]) if dtype is int or dtype is bool else made[()]
+
+
+cdef int fill_bools(Source source, out) except -1:
+    """Fill a C-contiguous array with the bits of the next words, the lowest first."""
+    cdef uint32_t words[32]
+    cdef char *values = cnp.PyArray_BYTES(out)
+    cdef size_t i, n = cnp.PyArray_SIZE(out)
+    if n <= 32 * 32:
+        fill_words(source, words, (n + 31) // 32)
+        for i in range(n):
+            values[i] = words[i // 32] >> i % 32 & 1
+        return 0
+    many = np.empty((n + 31) // 32, np.uint32)
+    fill_words(source, cnp.PyArray_DATA(many), many.size)
+    out.reshape(-1)[...] = np.unpackbits(many.view(np.uint8), count=n, bitorder="little").view(np.bool_)
+    return 0
+
+
 cdef int fill_integers(Source source, out, first, span) except -1:
     """Fill a C-contiguous array with first + (integers from 0 to `span`)."""
     cdef fi_bounds bounds
     cdef fi_attempt kind
-    bits = 8 * out.dtype.itemsize
+    cdef int bits = 8 * cnp.PyArray_ITEMSIZE(out)
     if span == 0:
         out[...] = first
         return 0
-    if out.dtype == np.bool_:
-        words = np.empty((out.size + 31) // 32, np.uint32)
-        fill_words(source, cnp.PyArray_DATA(words), words.size)
-        bits_of_words = np.unpackbits(words.view(np.uint8), count=out.size, bitorder="little")
-        out.reshape(-1)[...] = bits_of_words.view(np.bool_)
-        return 0
-    if bits == 64 and span <= 0xFFFFFFFF:
+    if cnp.PyArray_TYPE(out) == cnp.NPY_BOOL:
+        return fill_bools(source, out)
+    bounds.span = <uint64_t>span + 1  # 0 for all of 64 bits
+    if bits == 64 and 0 < bounds.span <= <uint64_t>1 << 32:
         kind, bits = FI_BOUNDED_32_AS_64, 32
+    elif bits == 64:
+        kind = FI_BOUNDED_64
     else:
-        kind = {8: FI_BOUNDED_8, 16: FI_BOUNDED_16, 32: FI_BOUNDED_32, 64: FI_BOUNDED_64}[bits]
-    bounds.span = (span + 1) & 0xFFFFFFFFFFFFFFFF
-    bounds.threshold = (1 << bits) % (span + 1)
+        kind = FI_BOUNDED_8 if bits == 8 else FI_BOUNDED_16 if bits == 16 else FI_BOUNDED_32
+    # 2^bits modulo the span
+    bounds.threshold = ((<uint64_t>1 << bits if bits < 64 else 0) - bounds.span) % (bounds.span or 1)
     bounds.offset = first & 0xFFFFFFFFFFFFFFFF
-    return attempt(source, cnp.PyArray_DATA(out), out.size, kind, &bounds)
+    return attempt(source, cnp.PyArray_DATA(out), cnp.PyArray_SIZE(out), kind, &bounds)
 
 
 cdef int shuffle_lanes(Source source, x, size_t lanes) except -1:
@@ -191,17 +313,21 @@ cdef int shuffle_lanes(Source source, x, size_t lanes) except -1:
     cdef bytearray memory = bytearray(itemsize)
     cdef char *spare = memory
     cdef uint32_t indices[SPAN]
-    with Reading(source, 1 << 20) as reading:
-        for _ in range(lanes):
-            i = n - 1
-            while i:
-                if x.dtype.hasobject:
-                    i = swap_some(reading.ahead, data, stride, itemsize, i, indices, spare)
-                else:
-                    with nogil:
+    with source.lock:
+        reading = read(source, FEW)
+        try:
+            for _ in range(lanes):
+                i = n - 1
+                while i:
+                    if x.dtype.hasobject:
                         i = swap_some(reading.ahead, data, stride, itemsize, i, indices, spare)
-            data += <ptrdiff_t>n * stride
-            PyErr_CheckSignals()
+                    else:
+                        with nogil:
+                            i = swap_some(reading.ahead, data, stride, itemsize, i, indices, spare)
+                data += <ptrdiff_t>n * stride
+                PyErr_CheckSignals()
+        finally:
+            reading.settle()
     return 0
 
 

@@ -23,13 +23,11 @@ from fastinit._kernels cimport (
 from fastinit._dispatch import DISTRIBUTIONS, DTYPES
 from fastinit._distributions import named
 from fastinit._dtypes import DTYPES as records
-from fastinit._threads import get_num_threads, run
+from fastinit._threads import CHUNK, MANY, share_out
 
 cnp.import_array()
 
 cdef size_t FEW = 4096  # fewer values are made without releasing the GIL
-cdef size_t MANY = 1 << 18  # as many values or more are shared between threads: fewer do not repay waking one
-cdef size_t CHUNK = 1 << 26  # values between two checks for Ctrl-C
 cdef enum:
     SPAN = 4096  # values made at once by a fill that keeps some of them
     NEAR = 64  # elements at most this far apart are made with those between them
@@ -138,26 +136,13 @@ cdef void pick(item *out, const item *values, ptrdiff_t step, size_t n) noexcept
         out[i] = values[i * step]
 
 
-cdef int share_out(Fill job, size_t n, size_t chunk) except -1:
-    """Run the job on [0, n), in chunks that are shared between threads if large enough."""
-    cdef size_t start, stop, share
-    for start in range(0, n, chunk):
-        stop = min(n, start + chunk)
-        if stop - start < MANY:
-            job((start, stop))
-        else:
-            share = (stop - start) // <size_t>get_num_threads() // 64 * 64 + 64
-            run(job, [(i, min(i + share, stop)) for i in range(start, stop, share)])
-        PyErr_CheckSignals()
-    return 0
-
-
 cdef int fill_all(const fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, const fi_params *params, void *out,
                   size_t n) except -1:
     cdef Fill job = Fill.__new__(Fill)
     job.generator, job.params, job.out = generator[0], params[0], <char *>out
     job.dist, job.dtype = dist, dtype
-    return share_out(job, n, CHUNK)
+    share_out(job, n)
+    return 0
 
 
 cdef class Source:

@@ -19,6 +19,10 @@ _END: Any = object()
 
 #: The most threads, which is more than machines have CPUs.
 MOST = 1 << 16
+#: As many values or more are shared between threads: fewer do not repay waking one.
+MANY = 1 << 18
+#: Values between two checks for Ctrl-C.
+CHUNK = 1 << 26
 _CGROUPS = "/sys/fs/cgroup"
 
 _lock = threading.RLock()  # reentrant: a finaliser may fill an array at any point
@@ -135,6 +139,17 @@ def run(function: Callable[[Piece], object], pieces: Iterable[Piece], threads: i
             errors.append(error)
     if errors:
         raise errors.pop(0)  # not errors[0]: the traceback holds this frame, and with it the list
+
+
+def share_out(job: Callable[[tuple[int, int]], object], n: int, chunk: int = CHUNK) -> None:
+    """Call ``job((start, stop))`` for parts of [0, n), on threads if there are `MANY` values in a chunk."""
+    for start in range(0, n, chunk):
+        stop = min(n, start + chunk)
+        if stop - start < MANY:
+            job((start, stop))
+        else:
+            part = (stop - start) // get_num_threads() // 64 * 64 + 64
+            run(job, [(i, min(i + part, stop)) for i in range(start, stop, part)])
 
 
 def _default_number() -> int:

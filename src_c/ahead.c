@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dtypes.inc.h"
 #include "pcg64.h"
 
 /* Draws that are taken one by one before a block is read: one that is dropped early costs as much as 100. */
@@ -68,7 +67,8 @@ static void take_pieces(fi_ahead *a, size_t size, size_t bytes) {
 FI_NOT_INLINED int attempt_fill(fi_ahead *a, enum fi_attempt attempt, char *out, size_t n,
                                 const fi_bounds *bounds, fi_finish *finish, void *bitgen) {
     const size_t size = fi_attempt_info[attempt].piece, value = fi_attempt_info[attempt].value;
-    while (n) {
+    for (size_t i = 0; !a && i < n; i++) finish(bitgen, out + i * value);
+    while (a && n) {
         size_t pieces, made = n;
         const char *from = next_pieces(a, size, &pieces);
         if (!from) return -1;
@@ -92,16 +92,63 @@ int fi_attempt_fill(fi_ahead *ahead, enum fi_attempt attempt, void *out, size_t 
     return result;
 }
 
-#define FI_AFFINE(arg, NAME, tag, T, F)                                                                      \
-    FI_NOT_INLINED void affine_##tag(void *out, const float *x, size_t n, float loc, float scale) {          \
-        T *v = out;                                                                                          \
-        for (size_t i = 0; i < n; i++) v[i] = narrow_##tag(loc + scale * x[i]);                              \
-    }
-FI_EACH_DTYPE(FI_AFFINE, )
+void fi_skip_pieces(fi_pcg64 *generator, enum fi_attempt attempt, size_t n) {
+    const size_t in_word = 4 / fi_attempt_info[attempt].piece;
+    if (in_word)
+        fi_skip32(generator, n / in_word + (n % in_word != 0));
+    else
+        fi_advance(generator, n);
+}
 
-void fi_affine(enum fi_dtype dtype, void *out, const float *x, size_t n, float loc, float scale) {
-#define FI_AFFINE_OF(arg, NAME, tag, T, F) [FI_##NAME] = affine_##tag,
-    static void (*const of_dtype[])(void *, const float *, size_t, float,
-                                    float) = {FI_EACH_DTYPE(FI_AFFINE_OF, )};
-    FI_UNDER_DEFAULT_FP(of_dtype[dtype](out, x, n, loc, scale));
+/* Whether values are the bytes of the stream. */
+static int is_copy(enum fi_attempt attempt, const fi_bounds *bounds) {
+    const size_t size = fi_attempt_info[attempt].piece;
+    const uint64_t all = size == 8 ? 0 : (uint64_t)1 << 8 * size; /* 0 means 2^64 */
+    return bounds->span == all && !bounds->offset && fi_attempt_info[attempt].value == size;
+}
+
+/* Writes bytes of the stream, the generator's word first. */
+static void copy_bytes(const fi_kernels *kernels, const fi_pcg64 *g, char *out, size_t n) {
+    uint64_t rest;
+    if (g->has_uint32) {
+        const size_t word = n < 4 ? n : 4;
+        memcpy(out, &g->uinteger, word);
+        out += word;
+        n -= word;
+    }
+    fi_draws(kernels, g, out, 0, n / 8);
+    if (!(n % 8)) return;
+    fi_draws(kernels, g, &rest, n / 8, 1);
+    memcpy(out + n / 8 * 8, &rest, n % 8);
+}
+
+size_t fi_attempt_part(const fi_kernels *kernels, const fi_pcg64 *generator, enum fi_attempt attempt,
+                       void *out, size_t start, size_t n, const fi_bounds *bounds) {
+    const size_t size = fi_attempt_info[attempt].piece, value = fi_attempt_info[attempt].value;
+    fi_attempt_kernel *kernel = kernels->attempt[attempt];
+    fi_block block;
+    fi_ahead a = {.generator = *generator, .kernels = kernels, .block = &block};
+    fi_skip_pieces(&a.generator, attempt, start);
+    if (is_copy(attempt, bounds)) {
+        a.generator.has_uint32 &= size <= 4;
+        copy_bytes(kernels, &a.generator, out, n * size);
+        return n;
+    }
+    for (size_t done = 0, pieces = 0, made; done < n; done += made) {
+        const char *from = next_pieces(&a, size, &pieces);
+        made = n - done;
+        const size_t used = kernel((char *)out + done * value, &made, from, pieces, bounds);
+        if (made < used) {
+            for (made = 1; kernel((char *)out + done * value, &made, from, 1, bounds), made; done++)
+                from += size;
+            return done;
+        }
+        take_pieces(&a, size, used * size);
+    }
+    return n;
+}
+
+void fi_affine(const fi_kernels *kernels, enum fi_dtype dtype, void *out, const void *standard, size_t n,
+               double loc, double scale) {
+    FI_UNDER_DEFAULT_FP(kernels->affine[dtype](out, standard, n, loc, scale));
 }

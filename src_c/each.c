@@ -140,3 +140,18 @@ void fi_fill_each(const fi_kernels *kernels, fi_pcg64 *generator, const fi_sourc
                   enum fi_dtype dtype, const double *const *arguments, void *out, size_t n) {
     FI_UNDER_DEFAULT_FP(fill_each(kernels, generator, source, dist, dtype, arguments, out, n));
 }
+
+#define FI_AFFINE_EACH(tag, F)                                                                               \
+    FI_NOT_INLINED void affine_each_##tag(F *restrict values, const double *restrict loc,                    \
+                                          const double *restrict scale, size_t n) {                          \
+        for (size_t i = 0; i < n; i++) values[i] = (F)loc[i] + (F)scale[i] * values[i];                      \
+    }
+FI_AFFINE_EACH(f32, float)
+FI_AFFINE_EACH(f64, double)
+
+void fi_affine_each(enum fi_dtype dtype, void *values, const double *loc, const double *scale, size_t n) {
+    if (fi_is_wide(dtype))
+        FI_UNDER_DEFAULT_FP(affine_each_f64(values, loc, scale, n));
+    else
+        FI_UNDER_DEFAULT_FP(affine_each_f32(values, loc, scale, n));
+}

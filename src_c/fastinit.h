@@ -119,7 +119,7 @@ typedef void fi_abreast_f64(double *restrict t, const uint64_t *restrict draws, 
 typedef void fi_abreast_f32(float *restrict t, const uint64_t *restrict words, const fi_params *params);
 
 typedef void fi_init_lanes(fi_lanes *lanes, const fi_pcg64 *generator);
-/* Writes the next n draws; n is a multiple of FI_LANES. */
+/* Writes the next n draws; n is a multiple of FI_LANES. `draws` needs no alignment. */
 typedef void fi_raw(void *restrict draws, size_t n, fi_lanes *lanes);
 /* Turns n draws into their values; n is at most FI_BLOCK and a multiple of the group's draws. */
 typedef void fi_transform(void *restrict out, const uint64_t *restrict draws, size_t n,
@@ -190,9 +190,14 @@ typedef struct fi_bounds {
 } fi_bounds;
 
 /* Makes values of n pieces in order. `room` is the most values, and becomes the number made. Returns the
- * number of pieces used. A ziggurat's attempt ends before a piece that is not accepted at once. */
+ * number of pieces used. A ziggurat's attempt ends before a piece of the tail, or one that it can't decide
+ * on. */
 typedef size_t fi_attempt_kernel(void *restrict out, size_t *room, const void *restrict pieces, size_t n,
                                  const fi_bounds *bounds);
+
+/* Writes loc + scale * x, computed in F and rounded to T. */
+typedef void fi_affine_kernel(void *restrict out, const void *restrict standard, size_t n, double loc,
+                              double scale);
 
 /* An instruction set's kernels. A non-temporal one bypasses the cache; its output is 64-byte aligned. */
 typedef struct fi_kernels {
@@ -208,6 +213,7 @@ typedef struct fi_kernels {
     fi_raw *random[FI_VARIANTS][FI_DTYPES][2];
     fi_elementwise *activation[FI_ACTIVATIONS][FI_DTYPES];
     fi_attempt_kernel *attempt[FI_ATTEMPTS];
+    fi_affine_kernel *affine[FI_DTYPES];
     /* Copies, bypassing the cache; bytes is a multiple of 64, and dst is 64-byte aligned. */
     void (*copy_nontemporal)(void *restrict dst, const void *restrict src, size_t bytes);
     void (*fence)(void); /* makes non-temporal stores visible to other threads */
@@ -241,8 +247,9 @@ void fi_fill_each(const fi_kernels *kernels, fi_pcg64 *generator, const fi_sourc
                   enum fi_dtype dtype, const double *const *arguments, void *out, size_t n);
 /* Moves the generator past the draws of n elements. */
 void fi_consume(fi_pcg64 *generator, enum fi_dist dist, enum fi_dtype dtype, size_t n);
-/* Writes 64-bit draws [start, start + n) from the generator's position, which stays. */
-void fi_draws(const fi_kernels *kernels, const fi_pcg64 *generator, uint64_t *out, size_t start, size_t n);
+/* Writes 64-bit draws [start, start + n) from the generator's position, which stays. `out` needs no
+ * alignment. */
+void fi_draws(const fi_kernels *kernels, const fi_pcg64 *generator, void *out, size_t start, size_t n);
 
 /* A generator that reads ahead, for code that takes one draw at a call: draws that follow each other come
  * from a block. Its position is that of the generator, `at` draws further. All zero but for the generator and
@@ -266,16 +273,28 @@ uint64_t fi_more(fi_ahead *ahead);
 /* Reads a block, if the block has no draw. Returns 0, or -1 if there is no memory for it. */
 int fi_read_ahead(fi_ahead *ahead);
 
-/* Makes one value from the next draws, as NumPy does where a ziggurat does not accept a draw at once. */
+/* Makes one value from the next draws, as NumPy does, where a ziggurat's kernel does not decide. */
 typedef void fi_finish(void *bitgen, void *out);
-/* Writes n values in NumPy's bits, and leaves the generator where NumPy leaves it. A rejected piece goes to
- * `finish`, with a bitgen_t of NumPy over `ahead`; if it is NULL, the piece is dropped. Returns 0, or -1 if
- * there is no memory. */
+/* Writes n values in NumPy's bits, and leaves the generator where NumPy leaves it. A piece that a
+ * ziggurat's kernel leaves goes to `finish`, with a bitgen_t of NumPy over `ahead`. If `ahead` is NULL, all
+ * values do. Returns 0, or -1 if there is no memory. */
 int fi_attempt_fill(fi_ahead *ahead, enum fi_attempt attempt, void *out, size_t n, const fi_bounds *bounds,
                     fi_finish *finish, void *bitgen);
 
-/* Rounds loc + scale * x, computed in float32, to the dtype, once. */
-void fi_affine(enum fi_dtype dtype, void *out, const float *x, size_t n, float loc, float scale);
+/* Writes values [start, start + n) of bounded integers from the generator's position, which stays, as if no
+ * piece were rejected. Returns the number of values before the first rejected piece. `start` is 0 or a
+ * multiple of 8, and no word has a part left. */
+size_t fi_attempt_part(const fi_kernels *kernels, const fi_pcg64 *generator, enum fi_attempt attempt,
+                       void *out, size_t start, size_t n, const fi_bounds *bounds);
+/* Moves the generator past n pieces. A word of which a part is used is used. */
+void fi_skip_pieces(fi_pcg64 *generator, enum fi_attempt attempt, size_t n);
+
+/* Writes loc + scale * x of standard values, computed in the dtype's working precision and rounded once. */
+void fi_affine(const fi_kernels *kernels, enum fi_dtype dtype, void *out, const void *standard, size_t n,
+               double loc, double scale);
+
+/* Replaces each x of the dtype's working precision by loc + scale * x, with a loc and scale of its own. */
+void fi_affine_each(enum fi_dtype dtype, void *values, const double *loc, const double *scale, size_t n);
 
 /* Sets all parameters of alpha dropout with probability p in [0, 1]. */
 void fi_alpha_dropout(fi_activation *params, double p);

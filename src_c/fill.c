@@ -200,28 +200,25 @@ void fi_fill_from(const fi_kernels *kernels, const fi_source *source, enum fi_di
 
 void fi_consume(fi_pcg64 *generator, enum fi_dist dist, enum fi_dtype dtype, size_t n) {
     const fi_group g = group_of(dist, dtype);
-    if (!g.buffered) {
-        if (n) fi_advance(generator, (n + g.values - 1) / g.values * g.draws);
-        return;
-    }
-    if (n && generator->has_uint32) {
-        generator->has_uint32 = 0;
-        n--;
-    }
-    if (n) { /* the last word as NumPy draws it: an equal uinteger, too, if no half of it is left */
-        fi_advance(generator, (n - 1) / 2);
-        fi_next32(generator);
-        generator->has_uint32 = n % 2;
-    }
+    if (g.buffered)
+        fi_skip32(generator, n);
+    else if (n)
+        fi_advance(generator, (n + g.values - 1) / g.values * g.draws);
 }
 
-void fi_draws(const fi_kernels *kernels, const fi_pcg64 *generator, uint64_t *out, size_t start, size_t n) {
-    _Alignas(LINE) uint64_t draws[FI_BLOCK];
-    reader r;
-    init_reader(&r, kernels, generator, start, n);
-    for (size_t i; n; n -= i, out += i) {
-        i = n < FI_BLOCK ? n : FI_BLOCK;
-        r.read(&r, draws, i);
-        memcpy(out, draws, i * sizeof *out);
+void fi_draws(const fi_kernels *kernels, const fi_pcg64 *generator, void *out, size_t start, size_t n) {
+    fi_pcg64 g = *generator;
+    fi_lanes lanes;
+    uint64_t draws[FI_LANES];
+    const size_t rest = n % FI_LANES;
+    char *to = out;
+    if (start) fi_advance(&g, start);
+    if (n < FEW_DRAWS) {
+        for (size_t i = 0; i < n; i++) draws[0] = fi_next64(&g), memcpy(to + i * 8, draws, 8);
+        return;
     }
+    kernels->init_lanes(&lanes, &g);
+    kernels->raw[g.variant](out, n - rest, &lanes);
+    kernels->raw[g.variant](draws, FI_LANES, &lanes);
+    memcpy(to + (n - rest) * 8, draws, rest * 8);
 }

@@ -65,6 +65,7 @@ static const fi_kernels kernels = {
             FI_EACH_ATTEMPT(X)
 #undef X
         },
+    .affine = BY_DTYPE(affine),
     .copy_nontemporal = copy_nontemporal,
     .fence = fence,
 };

@@ -69,6 +69,18 @@ static inline void fi_advance(fi_pcg64 *g, fi_u128 n) {
     }
 }
 
+/* Moves past n words as if they were drawn: to an equal uinteger, too, if no half of it is left. */
+static inline void fi_skip32(fi_pcg64 *g, size_t n) {
+    if (n && g->has_uint32) {
+        g->has_uint32 = 0;
+        n--;
+    }
+    if (!n) return;
+    fi_advance(g, (n - 1) / 2);
+    fi_next32(g);
+    g->has_uint32 = n % 2;
+}
+
 /* Drops what was read ahead, so that the position is that of the generator. */
 static inline fi_pcg64 *fi_settled(fi_ahead *a) {
     if (a->at) fi_advance(&a->generator, a->at);

@@ -35,14 +35,15 @@ static void init_lanes(fi_lanes *lanes, const fi_pcg64 *generator) {
 
 #if FI_RAW == FI_RAW_SCALAR
 INLINE void raw(void *restrict out, size_t n, fi_lanes *lanes, int dxsm) {
-    uint64_t *restrict draws = out;
+    char *restrict to = out;
     const fi_u128 a = FI_U128(lanes->multiplier[1], lanes->multiplier[0]);
     const fi_u128 c = FI_U128(lanes->increment[1], lanes->increment[0]);
     fi_u128 s[LANES];
     for (int k = 0; k < LANES; k++) s[k] = FI_U128(lanes->word[1][k], lanes->word[0][k]);
     for (size_t i = 0; i < n; i += LANES)
         for (int k = 0; k < LANES; k++) {
-            draws[i + k] = fi_output((uint64_t)(s[k] >> 64), (uint64_t)s[k], dxsm);
+            const uint64_t draw = fi_output((uint64_t)(s[k] >> 64), (uint64_t)s[k], dxsm);
+            memcpy(to + (i + k) * 8, &draw, 8);
             s[k] = s[k] * a + c;
         }
     for (int k = 0; k < LANES; k++) split(s[k], &lanes->word[0][k], FI_LANES);
@@ -58,7 +59,7 @@ INLINE uint64_t multiply_high(uint64_t a, uint64_t b) {
 }
 
 INLINE void raw(void *restrict out, size_t n, fi_lanes *lanes, int dxsm) {
-    uint64_t *restrict draws = out;
+    char *restrict to = out;
     const uint64_t a0 = lanes->multiplier[0], a1 = lanes->multiplier[1];
     const uint64_t c0 = lanes->increment[0], c1 = lanes->increment[1];
     uint64_t lo[LANES], hi[LANES];
@@ -66,7 +67,8 @@ INLINE void raw(void *restrict out, size_t n, fi_lanes *lanes, int dxsm) {
     memcpy(hi, lanes->word[1], sizeof hi);
     for (size_t i = 0; i < n; i += LANES)
         for (int k = 0; k < LANES; k++) {
-            draws[i + k] = fi_output(hi[k], lo[k], dxsm);
+            const uint64_t draw = fi_output(hi[k], lo[k], dxsm);
+            memcpy(to + (i + k) * 8, &draw, 8);
             uint64_t low = lo[k] * a0 + c0;
             hi[k] = multiply_high(lo[k], a0) + hi[k] * a0 + lo[k] * a1 + c1 + (low < c0);
             lo[k] = low;
@@ -94,7 +96,7 @@ INLINE void raw(void *restrict out, size_t n, fi_lanes *lanes, int dxsm, enum fi
     const __m512i a0 = ALL(lanes->multiplier[0]), a1 = ALL(lanes->multiplier[1]),
                   a2 = ALL(lanes->multiplier[2]);
     const __m512i c0 = ALL(lanes->increment[0]), c1 = ALL(lanes->increment[1]), c2 = ALL(lanes->increment[2]);
-    const __m512i m52 = ALL((1ull << 52) - 1), m40 = ALL((1ull << 40) - 1), zero = _mm512_setzero_si512();
+    const __m512i m52 = ALL((1ull << 52) - 1), m40 = ALL((1ull << 40) - 1), halves = ALL(~(0xfffull << 40));
     const __m512i one = ALL(1), cheap = ALL((uint64_t)FI_CHEAP_MULTIPLIER);
     __m512i r[3][VECTORS];
     for (int j = 0; j < 3; j++)
@@ -104,13 +106,14 @@ INLINE void raw(void *restrict out, size_t n, fi_lanes *lanes, int dxsm, enum fi
         for (int v = 0; v < VECTORS; v++) {
             __m512i s0 = r[0][v], s1 = r[1][v], s2 = r[2][v], x;
             /* 0x6A is (a & b) ^ c; xor joins parts that do not overlap */
-            __m512i lo = _mm512_ternarylogic_epi64(s0, m52, SHL(s1, 52), 0x6A);
             if (dxsm) {
+                __m512i lo = _mm512_ternarylogic_epi64(s0, m52, SHL(s1, 52), 0x6A);
                 __m512i hi = _mm512_ternarylogic_epi64(SHR(s1, 12), m40, SHL(s2, 40), 0x6A);
                 hi = _mm512_mullo_epi64(XOR(hi, SHR(hi, 32)), cheap);
                 x = _mm512_mullo_epi64(XOR(hi, SHR(hi, 48)), _mm512_or_si512(lo, one));
-            } else {
-                x = XOR(_mm512_ternarylogic_epi64(SHR(s1, 12), m40, lo, 0x6A), SHL(s2, 40));
+            } else { /* s1 rotated has the top of lo and the bottom of hi, with its carried bits between */
+                x = _mm512_ternarylogic_epi64(s0, m52, SHL(s2, 40), 0x6A);
+                x = _mm512_ternarylogic_epi64(_mm512_ror_epi64(s1, 12), halves, x, 0x6A);
                 x = _mm512_rorv_epi64(x, SHR(s2, 18));
             }
             if (finish == UNIT_F32)
@@ -121,10 +124,10 @@ INLINE void raw(void *restrict out, size_t n, fi_lanes *lanes, int dxsm, enum fi
                     _mm512_mul_pd(_mm512_cvtepu64_pd(SHR(x, 11)), _mm512_set1_pd(0x1p-53)));
             put((char *)out + (i + 8 * v) * 8, (vector)x, nontemporal);
             __m512i n0 = LO(c0, s0, a0);
-            __m512i n1 = LO(HI(c1, s0, a0), s0, a1), m1 = LO(zero, s1, a0);
-            __m512i n2 = LO(HI(c2, s0, a1), s0, a2), m2 = LO(LO(HI(zero, s1, a0), s1, a1), s2, a0);
-            n1 = ADD(ADD(n1, m1), SHR(n0, 52));
-            n2 = ADD(ADD(n2, m2), SHR(n1, 52));
+            __m512i n1 = LO(LO(HI(c1, s0, a0), s0, a1), s1, a0);
+            __m512i n2 = LO(LO(LO(HI(HI(c2, s0, a1), s1, a0), s0, a2), s1, a1), s2, a0);
+            n1 = ADD(n1, SHR(n0, 52));
+            n2 = ADD(n2, SHR(n1, 52));
             r[0][v] = n0, r[1][v] = n1, r[2][v] = n2;
         }
     for (int j = 0; j < 3; j++)

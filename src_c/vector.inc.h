@@ -82,3 +82,38 @@ INLINE void swap_64(void *x, void *y, const void *a, const void *b) {
     store(x, SHUFFLE(p, q, EVEN_64));
     store(y, SHUFFLE(p, q, ODD_64));
 }
+
+/* A vector of parts of 16 bytes. */
+typedef uint64_t lane __attribute__((vector_size(16)));
+
+INLINE vector join(const lane *parts) {
+#if FI_WIDTH == 16
+    __m256i low = _mm256_set_m128i((__m128i)parts[1], (__m128i)parts[0]);
+    return (vector)_mm512_inserti64x4(_mm512_castsi256_si512(low),
+                                      _mm256_set_m128i((__m128i)parts[3], (__m128i)parts[2]), 1);
+#elif FI_WIDTH == 8
+    return (vector)_mm256_set_m128i((__m128i)parts[1], (__m128i)parts[0]);
+#else
+    return parts[0];
+#endif
+}
+
+/* A mask of the highest bits of a vector's elements of 64 or 32 bits. */
+INLINE unsigned signs_64(vector x) {
+#if FI_WIDTH == 16
+    return _mm512_movepi64_mask((__m512i)x);
+#elif FI_WIDTH == 8
+    return (unsigned)_mm256_movemask_pd((__m256d)x);
+#else
+    return (unsigned)(x[0] >> 63 | x[1] >> 63 << 1);
+#endif
+}
+INLINE unsigned signs_32(vector x) {
+#if FI_WIDTH == 16
+    return _mm512_movepi32_mask((__m512i)x);
+#elif FI_WIDTH == 8
+    return (unsigned)_mm256_movemask_ps((__m256)x);
+#else
+    return (unsigned)((x[0] >> 31 & 1) | x[0] >> 63 << 1 | (x[1] >> 31 & 1) << 2 | x[1] >> 63 << 3);
+#endif
+}

@@ -101,6 +101,24 @@ def test_the_callers_floating_point_modes_change_nothing_and_come_back(isa, dist
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("bits", [random.PCG64, np.random.Philox])
+@pytest.mark.parametrize("tag", DTYPES)
+def test_the_modes_change_no_ziggurat(isa, tag, mode, bits):
+    def draws():
+        rng = Generator(bits(7), normals="ziggurat")
+        return [
+            method(*arguments, size=size, dtype=DTYPES[tag])
+            for method, arguments in ((rng.normal, (0.5, 2.1)), (rng.exponential, (1.7,)))
+            for size in (None, 10, 5001)
+        ]
+
+    expected = draws()
+    with hostile(mode):
+        got = draws()
+    assert [np.asarray(x).tobytes() for x in got] == [np.asarray(x).tobytes() for x in expected]
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_subnormal_parameters_are_themselves(mode):
     lows, highs = [0.0, 2e-310], [1.0, 1e-310]
     with hostile(mode):

@@ -1,11 +1,13 @@
 """Methods that are made from blocks of draws, against NumPy's: bits, states, and where a draw is rejected."""
 
 import random as python_random
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from fastinit import init
+import fastinit
+from fastinit import _sampling, init
 from fastinit import random as ours
 from fastinit.random import Generator, default_rng
 from tools import ziggurat
@@ -127,8 +129,72 @@ def test_a_rejection_in_each_lane_and_the_last_value(isa, method, dtype):
                 assert mine.bit_generator.state == theirs.bit_generator.state
 
 
-def test_the_tables_are_numpys():
-    assert ziggurat.TABLES.read_text() == ziggurat.text()
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("method", ["standard_normal", "standard_exponential"])
+def test_a_million_values_of_which_ten_thousand_are_not_accepted_at_once(isa, method, dtype):
+    mine, theirs = default_rng(12, normals="ziggurat"), np.random.default_rng(12)
+    assert same(getattr(mine, method)(1 << 20, dtype=dtype), getattr(theirs, method)(1 << 20, dtype=dtype))
+    assert mine.bit_generator.state == theirs.bit_generator.state
+
+
+@pytest.fixture(params=[1, 2, 7])
+def threads(request):
+    before = fastinit.get_num_threads()
+    fastinit.set_num_threads(request.param)
+    yield request.param
+    fastinit.set_num_threads(before)
+
+
+SHARED = [
+    lambda g, n: g.bytes(4 * n + 3),
+    lambda g, n: g.bit_generator.random_raw(n),
+    lambda g, n: g.integers(0, 256, n, dtype=np.uint8),
+    lambda g, n: g.integers(-8, 8, n, dtype=np.int8),
+    lambda g, n: g.integers(0, 2**16, n, dtype=np.uint16),
+    lambda g, n: g.integers(0, 2, 32 * n, dtype=bool),
+    lambda g, n: g.integers(0, 2**32, n, dtype=np.uint32),
+    lambda g, n: g.integers(-5, 2**32 - 5, n),
+    lambda g, n: g.integers(0, 2**64, n, dtype=np.uint64),
+    lambda g, n: g.integers(-(2**63), 2**63, n),
+    lambda g, n: g.integers(0, 1000, n),
+    lambda g, n: g.integers(0, 2**40, n),
+]
+
+
+@pytest.mark.parametrize("module", [ours, np.random], ids=["fastinit's", "numpy's"])
+def test_threads_leave_bits_and_state(isa, threads, module):
+    mine = Generator(module.PCG64(5))
+    theirs = np.random.Generator(np.random.PCG64(5))
+    for number, method in enumerate(SHARED):
+        for n in (2**18, 2**18 + 3):
+            assert same(method(mine, n), method(theirs, n)), number
+            assert mine.bit_generator.state == theirs.bit_generator.state, number
+            for each in (mine, theirs):
+                each.integers(9, dtype=np.uint32)  # a word is left, or none
+
+
+def test_rejections_in_a_thread_s_part(threads):
+    # The lower half of one product of a word and 3931 in about a million is below 2^32 % 3931.
+    span, n = 3931, 2**18 + 2 * 64 + 1
+    words = np.random.PCG64(5).random_raw(2**23).view(np.uint32)
+    rejected = np.flatnonzero(words * np.uint32(span) < 2**32 % span)
+    twice = rejected[1:-1][np.diff(rejected[1:]) < n // 2]
+    part = n // threads // 64 * 64 + 64
+    assert len(twice)
+    for at in map(int, [rejected[1], twice[0]]):
+        for before in (0, 1, part - 1, part, part + 1, n - 2, n - 1, n):
+            mine, theirs = default_rng(5), np.random.default_rng(5)
+            for each in (mine, theirs):
+                each.bit_generator.advance((at - before) // 2)
+                if (at - before) % 2:
+                    each.integers(2**32, dtype=np.uint32)
+            assert same(mine.integers(span, size=n), theirs.integers(span, size=n))
+            assert mine.bit_generator.state == theirs.bit_generator.state
+
+
+@pytest.mark.parametrize("distribution", ziggurat.TABLES)
+def test_the_tables_are_numpys(distribution):
+    assert ziggurat.TABLES[distribution].read_text() == ziggurat.text(distribution)
 
 
 @pytest.mark.parametrize("tag", ["float16", "bfloat16"])
@@ -189,6 +255,21 @@ def test_patched_code_gets_numpys_numbers():
         assert same(np.random.default_rng(3).standard_normal(100), theirs)
     with ours.patch(normals="box-muller"):
         assert not same(np.random.default_rng(3).standard_normal(100), theirs)
+
+
+def test_an_exception_frees_the_lock(monkeypatch):
+    """As one of a signal's handler does, which may run while the state of NumPy's bit generator is read."""
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    rng = Generator(np.random.PCG64(3), normals="ziggurat")
+    monkeypatch.setitem(_sampling._OURS, np.random.PCG64, interrupted)
+    for method in (rng.standard_normal, rng.bytes, lambda n: rng.shuffle(np.arange(n))):
+        with pytest.raises(KeyboardInterrupt):
+            method(50_000)
+    with ThreadPoolExecutor() as pool:  # the lock is reentrant
+        assert pool.submit(rng.bit_generator.lock.acquire, timeout=5).result()
 
 
 def test_draws_that_were_read_ahead_are_not_lost():

@@ -1,4 +1,4 @@
-"""``python -m tools.ziggurat``: writes src_c/ziggurat.inc.h, the tables of NumPy's ziggurats.
+"""``python -m tools.ziggurat``: writes src_c/ziggurat_*.inc.h, the tables of NumPy's ziggurats.
 
 Marsaglia and Tsang, "The ziggurat method for generating random variables", 2000, with 256 layers: a draw
 gives the number i of a layer and an integer r. The value is r w[i], and it is accepted at once if r < k[i].
@@ -7,17 +7,25 @@ With the layers' right edges x[i], equal areas v and R = x[255],
     w[i] = x[i] / 2^bits          k[i] = 2^bits x[i-1] / x[i]           x[i-1] = f^-1(v / x[i] + f(x[i]))
     w[0] = v / f(R) / 2^bits      k[0] = 2^bits R f(R) / v              k[1] = 0
 
+A draw of another layer than 0 that is not accepted at once is accepted if f(r w[i]) is above a uniform value
+between the heights f(x[i]) and f(x[i-1]), x[0] being 0.
+
 The formula gives NumPy's tables but for their last digits, up to 80 units of them in the normals' float64
 widths, as NumPy's were made in float64. So each entry is asked of NumPy's own functions: r w[i] is what they
-return for a draw that they accept, and k[i] is found by bisection.
+return for a draw that they accept, and k[i] is found by bisection. Heights are f(2^bits w[i]), which NumPy's
+tables have to the last digits, too.
 """
 
 import ctypes
+import math
 from pathlib import Path
 
 import numpy as np
 
-TABLES = Path(__file__).parents[1] / "src_c" / "ziggurat.inc.h"
+#: The file of each distribution's tables.
+TABLES = {
+    name: Path(__file__).parents[1] / "src_c" / f"ziggurat_{name}.inc.h" for name in ("normal", "exponential")
+}
 
 #: Table's name: NumPy's function, its type, the C type of k, the bits of r, the draw of r and i.
 KINDS = {
@@ -86,43 +94,51 @@ class Asked:
         return low
 
     def width(self, layer: int, bound: int) -> float:
-        """Return w of a layer, 0 if it accepts nothing."""
-        if bound < 2:
-            return 0.0
+        """Return w of a layer."""
+        if bound < 2:  # the function at w[1] is above its lowest height
+            self._draws, self._taken = [self.draw(1, layer)], 0
+            value, taken = self._function(ctypes.byref(self._bitgen)), self._taken
+            assert taken == 2
+            assert value < 1e-5
+            return value
         r = 1 << (bound - 1).bit_length() - 1
         value = self(r, layer)
         assert value is not None
         return value / r  # exact: r is a power of two
 
 
-def tables() -> dict[str, tuple[list[int], list[float]]]:
-    """Return k and w of each kind."""
-    found = {}
-    for kind in KINDS:
-        asked = Asked(kind)
-        bounds = [asked.bound(layer) for layer in range(256)]
-        found[kind] = bounds, [asked.width(layer, bound) for layer, bound in enumerate(bounds)]
-    return found
+def tables(kind: str) -> tuple[list[int], list[float]]:
+    """Return k and w of each layer."""
+    asked = Asked(kind)
+    bounds = [asked.bound(layer) for layer in range(256)]
+    return bounds, [asked.width(layer, bound) for layer, bound in enumerate(bounds)]
 
 
-def text() -> str:
-    """Return the text of the header."""
+def text(distribution: str) -> str:
+    """Return the text of a distribution's header."""
     lines = [
-        "/* The tables of NumPy's ziggurats, written by tools/ziggurat.py, which has their formula. */",
+        f"/* The tables of NumPy's {distribution} ziggurats, written by tools/ziggurat.py, which has their",
+        " * formula: k and w of each layer, and the function at each layer's right edge. */",
         "/* clang-format off */",
     ]
-    for kind, (bounds, widths) in tables().items():
-        wide = KINDS[kind][1] is ctypes.c_double
-        shortest = [str(float(w)) if wide else f"{np.float32(w)}f" for w in widths]
-        for name, ctype, entries, per in (
-            ("k", KINDS[kind][2], [f"{bound:#x}u" for bound in bounds], 5 if wide else 9),
-            ("w", "double" if wide else "float", shortest, 4 if wide else 6),
-        ):
-            lines.append(f"static const {ctype} {name}_{kind}[256] = {{")
-            lines += ["    " + ", ".join(entries[i : i + per]) + "," for i in range(0, 256, per)]
-            lines.append("};")
+
+    def table(declaration: str, entries: list[str], per: int) -> None:
+        lines.append(f"static const {declaration}[256] = {{")
+        lines.extend("    " + ", ".join(entries[i : i + per]) + "," for i in range(0, 256, per))
+        lines.append("};")
+
+    for tag in ("f64", "f32"):
+        bounds, widths = tables(f"{distribution}_{tag}")
+        shortest = [str(float(w)) if tag == "f64" else f"{np.float32(w)}f" for w in widths]
+        pairs = [f"{{{bound:#x}u, {w}}}" for bound, w in zip(bounds, shortest, strict=True)]
+        table(f"layer_{tag} {distribution}_{tag}_layers", pairs, 2 if tag == "f64" else 3)
+        if tag == "f64":
+            edges = [0.0, *(2.0 ** KINDS[f"{distribution}_f64"][3] * w for w in widths[1:])]
+            logarithms = [-x * x / 2 if distribution == "normal" else -x for x in edges]
+            table(f"double {distribution}_heights", [str(math.exp(each)) for each in logarithms], 4)
     return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    TABLES.write_text(text())
+    for distribution, path in TABLES.items():
+        path.write_text(text(distribution))

@@ -7,6 +7,7 @@
  * The first difference ends the run with exit status 1. --isa leaves out all others but the baseline.
  * --kernel takes a shell's pattern for the names that --bench prints. --bench times what was just checked. */
 #include "activations.h"
+#include "attempts.h"
 #include "fills.h"
 
 /* The number of values from n draws. */
@@ -155,6 +156,11 @@ static void check_isa(const fi_kernels *k, int rounds, guarded in, guarded out, 
                     if (round == 0 || below(8) == 0)
                         check_activation(k, (enum fi_activation_op)op, (enum fi_dtype)t, nontemporal, in,
                                          out);
+        for (int a = 0; a < FI_ATTEMPTS; a++) {
+            check_attempt(k, (enum fi_attempt)a, in, out);
+            check_attempt_fill(k, (enum fi_attempt)a, out);
+        }
+        for (int t = 0; t < FI_DTYPES; t++) check_affine(k, (enum fi_dtype)t, in, out);
         for (int d = 0; d < FI_DISTS; d++)
             for (int t = 0; t < FI_DTYPES; t++) {
                 enum fi_dist dist = (enum fi_dist)d;
