@@ -60,15 +60,15 @@ class BuildExt(build_ext):
         return flags if subprocess.run(probe, capture_output=True).returncode == 0 else []
 
 
-# The module that calls NumPy's C functions, which NumPy's wheel has for this.
-CALLS_NUMPY = "_numpy_bits"
+# The modules that call NumPy's C functions, which NumPy's wheel has for this.
+CALLS_NUMPY = {"_numpy_bits", "_numpy_methods"}
 
 
 def extension(module):
     return Extension(
         f"fastinit.{module.stem}",
         [str(module)],
-        libraries=["npyrandom"] if module.stem == CALLS_NUMPY else [],
+        libraries=["npyrandom"] if module.stem in CALLS_NUMPY else [],
         library_dirs=[str(Path(numpy.random.__file__).with_name("lib"))],
         include_dirs=["src_c", numpy.get_include()],
         depends=HEADERS,

@@ -11,6 +11,8 @@ from fastinit._kernels cimport (
     FI_NORMAL, FI_TRUNCATED_NORMAL, FI_UNIFORM, FI_ZIGGURAT_NORMAL_F64, fi_dtype, fi_is_wide, fi_params,
 )
 from fastinit._numpy_bits cimport sample_ziggurat
+from fastinit._numpy_calls cimport draw
+from fastinit._numpy_methods cimport NORMAL, STANDARD_NORMAL
 from fastinit._output cimport code_of, dtype_of, sample
 from fastinit._sampling cimport Source, set_params
 
@@ -171,7 +173,7 @@ class Generator(Inherited):
         cdef fi_dtype code = code_of(dtype, "standard_normal")
         if (<Source>self._source).ziggurat:
             if size is None and out is None and fi_is_wide(code):
-                return super().standard_normal()
+                return draw(self, STANDARD_NORMAL, (), None, None)
             return sample_ziggurat(self._source, FI_ZIGGURAT_NORMAL_F64, code, -0.0, 1.0, size, out)
         set_params(&params, FI_NORMAL, code, [0.0, 1.0])
         return sample(self._source, FI_NORMAL, code, &params, size, out)
@@ -210,7 +212,7 @@ class Generator(Inherited):
             check_scale(b)
             if (<Source>self._source).ziggurat:
                 if size is None and out is None and fi_is_wide(code):
-                    return super().normal(a, b)
+                    return draw(self, NORMAL, (a, b), None, None)
                 return sample_ziggurat(self._source, FI_ZIGGURAT_NORMAL_F64, code, a, b, size, out)
             set_params(&params, FI_NORMAL, code, [a, b])
             return sample(self._source, FI_NORMAL, code, &params, size, out)

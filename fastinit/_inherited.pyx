@@ -9,11 +9,24 @@ from fastinit._kernels cimport FI_F64, FI_ZIGGURAT_EXPONENTIAL_F64, fi_dtype, fi
 from fastinit._numpy_bits cimport (
     fill_integers, fill_words, positions, reads_ahead, sample_ziggurat, shuffle_lanes,
 )
-from fastinit._output cimport code_of, dtype_of
+from fastinit._numpy_calls cimport draw, draw_choice
+from fastinit._numpy_methods cimport EXPONENTIAL, STANDARD_EXPONENTIAL
+from fastinit._output cimport check_strided, code_of, dtype_of
 from fastinit._sampling cimport Source
 
+from fastinit._numpy_methods import NumpyMethods
+
 cdef enum:
-    FEW = 48  # fewer integers cost more here than NumPy's own call
+    FEW = 128  # fewer exponentials are made one by one, as a block costs more
+    TABLED = 2048  # fewer values, or fewer than probabilities, are left to NumPy: a table costs more
+
+# NumPy's methods. A call of `super` would take as long as some of them.
+cdef object numpys_bytes = np.random.Generator.bytes
+cdef object numpys_choice = np.random.Generator.choice
+cdef object numpys_integers = np.random.Generator.integers
+cdef object numpys_permuted = np.random.Generator.permuted
+cdef object numpys_shuffle = np.random.Generator.shuffle
+cdef object numpys_standard_exponential = np.random.Generator.standard_exponential
 
 # The least and the greatest value of each dtype.
 LIMITS = {np.dtype(np.bool_): (0, 1)} | {
@@ -21,7 +34,7 @@ LIMITS = {np.dtype(np.bool_): (0, 1)} | {
 }
 
 
-class Inherited(np.random.Generator):
+class Inherited(NumpyMethods):
     """NumPy's Generator with methods that make NumPy's values from blocks of draws."""
 
     def __init__(self, bit_generator, normals="box-muller"):
@@ -97,14 +110,10 @@ class Inherited(np.random.Generator):
 
         Parameters
         ----------
-        size : int or tuple of int, optional
-            Shape of the result; one float by default.
-        dtype : dtype, optional
-            float64 (default), float32, float16 or bfloat16. The half types are float32 values, rounded once.
+        size, dtype, out
+            As for `random`. The half types are float32 values, rounded once.
         method : {"zig", "inv"}, optional
             NumPy's ziggurat, or minus the logarithm of a uniform value (float64 and float32 only).
-        out : ndarray, optional
-            Contiguous array of `dtype` to fill, in memory order.
 
         Returns
         -------
@@ -112,10 +121,8 @@ class Inherited(np.random.Generator):
 
         Raises
         ------
-        TypeError
-            Another dtype, or `out` of another dtype.
-        ValueError
-            `out` of another shape than `size`, not contiguous, read-only or byte-swapped.
+        TypeError, ValueError
+            As for `random`.
 
         Examples
         --------
@@ -126,9 +133,11 @@ class Inherited(np.random.Generator):
         True
         """
         cdef Source source = self._source
-        if method != "zig" or size is None and out is None and dtype in (np.float64, np.float32):
-            return super().standard_exponential(size, dtype, method, out)
+        if method != "zig":
+            return numpys_standard_exponential(self, size, dtype, method, out)
         cdef fi_dtype code = code_of(dtype, "standard_exponential")
+        if out is None and code == FI_F64 and (size is None or type(size) is int and size < FEW):
+            return draw(self, STANDARD_EXPONENTIAL, (), size, None)
         return sample_ziggurat(source, FI_ZIGGURAT_EXPONENTIAL_F64, code, 0.0, 1.0, size, out)
 
     def exponential(self, scale=1.0, size=None, dtype=np.float64, out=None):
@@ -139,7 +148,7 @@ class Inherited(np.random.Generator):
         scale : float or array_like of float
             0 or more.
         size, dtype, out
-            As for `standard_exponential`; NumPy's method has only float64.
+            As for `standard_exponential`. NumPy's method has only `size`.
 
         Returns
         -------
@@ -162,8 +171,8 @@ class Inherited(np.random.Generator):
         cdef fi_dtype code = code_of(dtype, "exponential")
         cdef double mean
         if is_scalar(scale):
-            if size is None and out is None and code == FI_F64:
-                return super().exponential(scale)
+            if out is None and code == FI_F64 and (size is None or type(size) is int and size < FEW):
+                return draw(self, EXPONENTIAL, (scale,), size, None)
             mean = float(scale)
             check_scale(mean)
             return sample_ziggurat(source, FI_ZIGGURAT_EXPONENTIAL_F64, code, 0.0, mean, size, out)
@@ -209,34 +218,24 @@ class Inherited(np.random.Generator):
         True
         """
         if out is not None:
-            return self._integers_into(out, low, high, size, dtype, endpoint)
+            check_strided(out, np.dtype(dtype), size)
+            size = out.shape
         cdef Source source = self._source
-        if size is None or type(size) is int and size < FEW:
-            return super().integers(low, high, size, dtype, endpoint)
+        if size is None:
+            return numpys_integers(self, low, high, size, dtype, endpoint)
         first, last = (0, low) if high is None else (low, high)
         whole = isinstance(first, (int, np.integer)) and isinstance(last, (int, np.integer))
         kind = np.dtype(dtype)
         least, most = LIMITS.get(kind, (0, -1))
-        if not (whole and least <= first and first <= int(last) - (not endpoint) <= most and kind.isnative):
-            return super().integers(low, high, size, dtype, endpoint)
-        made = np.empty(size, kind)
-        if made.size < FEW or not reads_ahead(source, made.size):
-            return super().integers(low, high, size, dtype, endpoint)
-        fill_integers(source, made, int(first), int(last) - (not endpoint) - int(first))
-        return made
-
-    def _integers_into(self, out, low, high, size, dtype, endpoint):
-        if not isinstance(out, np.ndarray):
-            raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
-        if out.dtype != np.dtype(dtype):
-            expected = np.dtype(dtype)
-            raise TypeError(f"Supplied output array has the wrong type. Expected {expected}, got {out.dtype}")
-        if not out.flags.writeable:
-            raise ValueError("Supplied output array must be writable")
-        shape = out.shape if size is None else (size,) if np.ndim(size) == 0 else tuple(size)
-        if shape != out.shape:
-            raise ValueError(f"size must match out.shape when used together: {shape} and {out.shape}")
-        out[...] = self.integers(low, high, shape, dtype, endpoint)
+        fast = whole and least <= first and first <= int(last) - (not endpoint) <= most and kind.isnative
+        made = out if out is not None and out.flags.carray else np.empty(size, kind) if fast else None
+        if fast and made.size and reads_ahead(source, made.size):
+            fill_integers(source, made, int(first), int(last) - (not endpoint) - int(first))
+        else:
+            made = numpys_integers(self, low, high, size, dtype, endpoint)
+        if out is None or made is out:
+            return made
+        out[...] = made
         return out
 
     def bytes(self, length):
@@ -260,8 +259,8 @@ class Inherited(np.random.Generator):
         """
         cdef Source source = self._source
         own = type(self).integers is Inherited.integers  # else NumPy calls the subclass's
-        if not (own and type(length) is int and length >= 4 * FEW and reads_ahead(source, length // 4)):
-            return super().bytes(length)
+        if not (own and type(length) is int and length > 0 and reads_ahead(source, length // 4)):
+            return numpys_bytes(self, length)
         cdef bytes made = PyBytes_FromStringAndSize(NULL, (length + 3) // 4 * 4)
         fill_words(source, <char *>made, len(made) // 4)
         return made if length % 4 == 0 else made[:length]
@@ -294,10 +293,10 @@ class Inherited(np.random.Generator):
         """
         cdef Source source = self._source
         one_axis = type(x) is np.ndarray and x.ndim == 1 and type(axis) is int and axis in (0, -1)
-        if one_axis and FEW <= x.size <= 1 << 32 and x.flags.writeable and reads_ahead(source, x.size):
+        if one_axis and 0 < x.size <= 1 << 32 and x.flags.writeable and reads_ahead(source, x.size):
             shuffle_lanes(source, x, 1)
         else:
-            super().shuffle(x, axis)
+            numpys_shuffle(self, x, axis)
 
     def permuted(self, x, *, axis=None, out=None):
         """Return a copy of an array whose elements along an axis are shuffled, each lane by itself.
@@ -333,14 +332,14 @@ class Inherited(np.random.Generator):
         array = np.asarray(x)
         lanes_last = axis is None or array.ndim and axis in (-1, array.ndim - 1)
         lane = array.size if axis is None else array.shape[-1] if array.ndim else 0
-        few = not FEW <= lane <= 1 << 32 or not reads_ahead(source, array.size)
+        few = not 0 < lane <= 1 << 32 or not reads_ahead(source, array.size)
         if out is not None or not lanes_last or few:
-            return super().permuted(x, axis=axis, out=out)
+            return numpys_permuted(self, x, axis=axis, out=out)
         made = array.copy()
         shuffle_lanes(source, made.reshape(-1), array.size // lane)
         return made
 
-    def choice(self, a, size=None, replace=True, p=None, axis=0, shuffle=True):
+    def choice(self, a, size=None, replace=True, p=None, axis=0, shuffle=True, *, out=None):
         """Elements of an array or numbers below an integer, with those of `numpy.random.Generator.choice`.
 
         Parameters
@@ -357,6 +356,9 @@ class Inherited(np.random.Generator):
             The axis of `a` along which elements lie.
         shuffle : bool, optional
             Whether the order of elements that are drawn once is random, too.
+        out : ndarray, optional
+            Array of the elements' dtype to fill: in C order, writable, in machine byte order. NumPy's method
+            has none.
 
         Returns
         -------
@@ -375,9 +377,12 @@ class Inherited(np.random.Generator):
         >>> bool((mine.choice(3, 100, p=p) == theirs.choice(3, 100, p=p)).all())
         True
         """
-        if p is None or not replace or size is None or not len(p) or np.prod(size, dtype=np.intp) < FEW:
-            return super().choice(a, size, replace, p, axis, shuffle)
-        super().choice(a, 0, replace, p, axis, shuffle)  # refuses what NumPy refuses, and draws nothing
+        if out is not None:
+            return draw_choice(self, (a, replace, p, axis, shuffle), size, out)
+        tabled = p is not None and replace and size is not None and len(p)
+        if not tabled or np.prod(size, dtype=np.intp) < max(len(p), TABLED):
+            return numpys_choice(self, a, size, replace, p, axis, shuffle)
+        numpys_choice(self, a, 0, replace, p, axis, shuffle)  # refuses what NumPy refuses, and draws nothing
         cdf = np.cumsum(np.asarray(p, np.float64))
         cdf /= cdf[-1]
         index = positions(cdf, self.random(size))

@@ -8,7 +8,7 @@ import pytest
 from fastinit import random
 
 
-@pytest.mark.parametrize("name", ["_bit_generator", "_generator"])
+@pytest.mark.parametrize("name", ["_bit_generator", "_generator", "_inherited"])
 def test_examples(name, capsys):
     module = importlib.import_module(f"fastinit.{name}")
     failed, tried = doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)

@@ -23,6 +23,8 @@ LAYERS = [
         "fastinit._generator",
         "fastinit._inherited",
         "fastinit._numpy_bits",
+        "fastinit._numpy_calls",
+        "fastinit._numpy_methods",
         "fastinit._output",
         "fastinit._sampling",
     },
