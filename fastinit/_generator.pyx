@@ -218,7 +218,8 @@ class Generator(Inherited):
             return sample(self._source, FI_NORMAL, code, &params, size, out)
         (locs, scales), shape = broadcast((loc, scale), size, out, code)
         check_scales(scales)
-        units = self.standard_normal(shape, np.float64 if fi_is_wide(code) else np.float32)
+        # NumPy's method would not call that of a subclass either.
+        units = Generator.standard_normal(self, shape, np.float64 if fi_is_wide(code) else np.float32)
         return affine(locs, scales, units, dtype_of(code), out)
 
     def truncated_normal(self, low, high, loc=0.0, scale=1.0, size=None, dtype=np.float64, out=None):

@@ -14,7 +14,7 @@ from fastinit._numpy_methods cimport EXPONENTIAL, STANDARD_EXPONENTIAL
 from fastinit._output cimport check_strided, code_of, dtype_of
 from fastinit._sampling cimport Source
 
-from fastinit._numpy_methods import NumpyMethods
+from fastinit._copies import Copyable
 
 cdef enum:
     FEW = 128  # fewer exponentials are made one by one, as a block costs more
@@ -32,78 +32,12 @@ cdef object numpys_standard_exponential = np.random.Generator.standard_exponenti
 LIMITS = {np.dtype(np.bool_): (0, 1)} | {
     np.dtype(each): (np.iinfo(each).min, np.iinfo(each).max) for each in "bBhHiIlLqQ"
 }
+# Refuses what NumPy refuses, and draws nothing.
+cdef object refusing = np.random.Generator(np.random.PCG64(0))
 
 
-class Inherited(NumpyMethods):
+class Inherited(Copyable):
     """NumPy's Generator with methods that make NumPy's values from blocks of draws."""
-
-    def __init__(self, bit_generator, normals="box-muller"):
-        super().__init__(bit_generator)
-        self._source = Source(self.bit_generator)
-        if normals not in ("box-muller", "ziggurat"):
-            raise ValueError(f"normals must be 'box-muller' or 'ziggurat', not {normals!r}")
-        self._normals = normals
-        (<Source>self._source).ziggurat = normals == "ziggurat"
-
-    @property
-    def normals(self):
-        """The method that makes normals: "box-muller" or "ziggurat"."""
-        return self._normals
-
-    def __str__(self):
-        more = "" if self._normals == "box-muller" else f", normals={self._normals!r}"
-        return f"{type(self).__name__}({type(self.bit_generator).__name__}{more})"
-
-    def __repr__(self):
-        return f"{self} at 0x{id(self):X}"
-
-    def __reduce__(self):
-        return _over, (type(self), self.bit_generator), self.__getstate__()
-
-    def __getstate__(self):
-        """Return the attributes, as `object.__getstate__` does, without what the bit generator makes."""
-        state = object.__getstate__(self)
-        attributes, slots = state if isinstance(state, tuple) else (state, None)
-        attributes = {name: value for name, value in attributes.items() if name != "_source"}
-        return (attributes, slots) if slots else attributes
-
-    def __setstate__(self, state):
-        attributes, slots = state if isinstance(state, tuple) else (state, None)
-        self.__dict__.update(attributes)
-        (<Source>self._source).ziggurat = self._normals == "ziggurat"
-        for name, value in (slots or {}).items():
-            setattr(self, name, value)
-
-    def _twin(self, bit_generator):
-        """Return a generator over another bit generator, with the class and attributes of this one."""
-        twin = _over(type(self), bit_generator)
-        twin.__setstate__(self.__getstate__())
-        return twin
-
-    def spawn(self, n_children):
-        """Return new generators with independent streams, as `numpy.random.Generator.spawn` does.
-
-        Parameters
-        ----------
-        n_children : int
-
-        Returns
-        -------
-        list of Generator
-            With the class and attributes of this one, whose constructor is not called.
-
-        Raises
-        ------
-        TypeError
-            The bit generator has no SeedSequence.
-
-        Examples
-        --------
-        >>> from fastinit.random import default_rng
-        >>> len(default_rng(7).spawn(3))
-        3
-        """
-        return [self._twin(each) for each in self.bit_generator.spawn(n_children)]
 
     def standard_exponential(self, size=None, dtype=np.float64, method="zig", out=None):
         """Exponential values of mean 1, with the bits of `numpy.random.Generator.standard_exponential`.
@@ -178,7 +112,8 @@ class Inherited(NumpyMethods):
             return sample_ziggurat(source, FI_ZIGGURAT_EXPONENTIAL_F64, code, 0.0, mean, size, out)
         (scales,), shape = broadcast((scale,), size, out, code)
         check_scales(scales)
-        units = self.standard_exponential(shape, np.float64 if fi_is_wide(code) else np.float32)
+        # NumPy's method would not call that of a subclass either.
+        units = Inherited.standard_exponential(self, shape, np.float64 if fi_is_wide(code) else np.float32)
         return affine(np.zeros(()), scales, units, dtype_of(code), out)
 
     def integers(self, low, high=None, size=None, dtype=np.int64, endpoint=False, out=None):
@@ -332,8 +267,9 @@ class Inherited(NumpyMethods):
         array = np.asarray(x)
         lanes_last = axis is None or array.ndim and axis in (-1, array.ndim - 1)
         lane = array.size if axis is None else array.shape[-1] if array.ndim else 0
-        few = not 0 < lane <= 1 << 32 or not reads_ahead(source, array.size)
-        if out is not None or not lanes_last or few:
+        fast = 0 < lane <= 1 << 32 and reads_ahead(source, array.size)
+        own = type(self).shuffle is Inherited.shuffle  # else NumPy calls the subclass's
+        if out is not None or not (lanes_last and fast and own):
             return numpys_permuted(self, x, axis=axis, out=out)
         made = array.copy()
         shuffle_lanes(source, made.reshape(-1), array.size // lane)
@@ -382,16 +318,9 @@ class Inherited(NumpyMethods):
         tabled = p is not None and replace and size is not None and len(p)
         if not tabled or np.prod(size, dtype=np.intp) < max(len(p), TABLED):
             return numpys_choice(self, a, size, replace, p, axis, shuffle)
-        numpys_choice(self, a, 0, replace, p, axis, shuffle)  # refuses what NumPy refuses, and draws nothing
+        numpys_choice(refusing, a, 0, replace, p, axis, shuffle)
         cdf = np.cumsum(np.asarray(p, np.float64))
         cdf /= cdf[-1]
         index = positions(cdf, self.random(size))
         array = np.asarray(a)
         return index if array.ndim == 0 else array.take(index, axis=axis)
-
-
-def _over(cls, bit_generator):
-    """Return a generator of a class without a call of the class's own constructor."""
-    rng = np.random.Generator.__new__(cls)
-    Inherited.__init__(rng, bit_generator)
-    return rng

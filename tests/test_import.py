@@ -20,6 +20,7 @@ LAYERS = [
         "fastinit._arrays",
         "fastinit._bit_generator",
         "fastinit._broadcast",
+        "fastinit._copies",
         "fastinit._generator",
         "fastinit._inherited",
         "fastinit._numpy_bits",
