@@ -79,7 +79,7 @@ def _choice_once(rng: np.random.Generator, n: int | None) -> object:
 P = np.arange(1, 1001) / 500500
 FASTINIT = "fastinit"
 KEPT = "fastinit's own; NumPy's with `normals=\"ziggurat\"`"
-HALF = 1 << 16
+FEWER = 1 << 16
 
 METHODS = {
     "random": Method(
@@ -134,11 +134,13 @@ METHODS = {
         ),
         "fastinit with `p`; else NumPy's, over `integers`",
     ),
-    "shuffle": Method((Call("shuffle(64 Ki)", _shuffle, 3, HALF), Call("shuffle(n)", _shuffle, 2)), FASTINIT),
+    "shuffle": Method(
+        (Call("shuffle(n)", _shuffle, 2), Call("shuffle(64 Ki)", _shuffle, 3, FEWER)), FASTINIT
+    ),
     "permutation": Method(
         (
-            Call("permutation(64 Ki)", lambda rng, n: rng.permutation(n or 1), 3, HALF),
             Call("permutation(n)", lambda rng, n: rng.permutation(n or 1), 2),
+            Call("permutation(64 Ki)", lambda rng, n: rng.permutation(n or 1), 3, FEWER),
         ),
         "NumPy's, over `shuffle`",
     ),

@@ -9,6 +9,8 @@ from fastinit._sampling cimport Source
 
 from fastinit._numpy_methods import NumpyMethods
 
+cdef object numpys_init = np.random.Generator.__init__  # a call of `super` takes as long as all of this
+
 # A SeedSequence counts its children without a lock. It may belong to several generators.
 cdef object spawning = RLock()
 
@@ -26,8 +28,8 @@ class Copyable(NumpyMethods):
     """A generator whose copies, pickles and children have its class, attributes and kind of normals."""
 
     def __init__(self, bit_generator, normals="box-muller"):
-        super().__init__(bit_generator)
-        self._source = Source(self.bit_generator)
+        numpys_init(self, bit_generator)
+        self._source = Source(bit_generator)
         if normals not in ("box-muller", "ziggurat"):
             raise ValueError(f"normals must be 'box-muller' or 'ziggurat', not {normals!r}")
         self._normals = normals
@@ -64,9 +66,7 @@ class Copyable(NumpyMethods):
 
     def _twin(self, bit_generator):
         """Return a generator over another bit generator, with the class and attributes of this one."""
-        twin = _over(type(self), bit_generator)
-        twin.__setstate__(self.__getstate__())
-        return twin
+        return _over(type(self), bit_generator, self.__getstate__())
 
     def spawn(self, n_children):
         """Return new generators with independent streams, as `numpy.random.Generator.spawn` does.
@@ -95,11 +95,14 @@ class Copyable(NumpyMethods):
         """
         with spawning:
             children = self.bit_generator.spawn(n_children)
-        return [self._twin(each) for each in children]
+        state = self.__getstate__()
+        return [_over(type(self), each, state) for each in children]
 
 
-def _over(cls, bit_generator):
-    """Return a generator of a class without a call of the class's own constructor."""
+def _over(cls, bit_generator, state=None):
+    """Return a generator of a class, without a call of its own constructor, with a state if one is given."""
     rng = np.random.Generator.__new__(cls)
     Copyable.__init__(rng, bit_generator)
+    if state is not None:
+        rng.__setstate__(state)
     return rng

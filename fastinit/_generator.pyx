@@ -8,7 +8,8 @@ from fastinit._broadcast cimport (
     affine, broadcast, check_bounds, check_ranges, check_scale, check_scales, is_scalar, sample_each,
 )
 from fastinit._kernels cimport (
-    FI_NORMAL, FI_TRUNCATED_NORMAL, FI_UNIFORM, FI_ZIGGURAT_NORMAL_F64, fi_dtype, fi_is_wide, fi_params,
+    FI_F32, FI_NORMAL, FI_TRUNCATED_NORMAL, FI_UNIFORM, FI_ZIGGURAT_NORMAL_F64, fi_dtype, fi_is_wide,
+    fi_params,
 )
 from fastinit._numpy_bits cimport sample_ziggurat
 from fastinit._numpy_calls cimport draw
@@ -22,6 +23,7 @@ from fastinit._inherited import Inherited
 __all__ = ["Generator", "default_rng"]
 
 cdef object FLOAT64 = np.float64
+cdef object numpys_standard_normal = np.random.Generator.standard_normal
 
 
 class Generator(Inherited):
@@ -174,6 +176,8 @@ class Generator(Inherited):
         if (<Source>self._source).ziggurat:
             if size is None and out is None and fi_is_wide(code):
                 return draw(self, STANDARD_NORMAL, (), None, None)
+            if size is None and out is None and code == FI_F32:
+                return numpys_standard_normal(self, None, np.float32)
             return sample_ziggurat(self._source, FI_ZIGGURAT_NORMAL_F64, code, -0.0, 1.0, size, out)
         set_params(&params, FI_NORMAL, code, [0.0, 1.0])
         return sample(self._source, FI_NORMAL, code, &params, size, out)

@@ -5,7 +5,7 @@ import numpy as np
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from fastinit._broadcast cimport affine, broadcast, check_scale, check_scales, is_scalar
-from fastinit._kernels cimport FI_F64, FI_ZIGGURAT_EXPONENTIAL_F64, fi_dtype, fi_is_wide
+from fastinit._kernels cimport FI_F32, FI_F64, FI_ZIGGURAT_EXPONENTIAL_F64, fi_dtype, fi_is_wide
 from fastinit._numpy_bits cimport (
     fill_integers, fill_words, positions, reads_ahead, sample_ziggurat, shuffle_lanes,
 )
@@ -67,9 +67,9 @@ class Inherited(Copyable):
         True
         """
         cdef Source source = self._source
-        if method != "zig":
-            return numpys_standard_exponential(self, size, dtype, method, out)
         cdef fi_dtype code = code_of(dtype, "standard_exponential")
+        if method != "zig" or size is None and out is None and code == FI_F32:
+            return numpys_standard_exponential(self, size, dtype, method, out)
         if out is None and code == FI_F64 and (size is None or type(size) is int and size < FEW):
             return draw(self, STANDARD_EXPONENTIAL, (), size, None)
         return sample_ziggurat(source, FI_ZIGGURAT_EXPONENTIAL_F64, code, 0.0, 1.0, size, out)
