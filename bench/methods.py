@@ -24,7 +24,7 @@ class Call(NamedTuple):
 
 
 class Method(NamedTuple):
-    """The calls of a method. Whose code makes its bits, and on threads?"""
+    """The calls of a method, whose code draws, whose bits these are; whether threads share a large array."""
 
     calls: tuple[Call, ...]
     code: str = "NumPy's C functions"
@@ -88,9 +88,15 @@ METHODS = {
             Call("random(dtype=float32)", sized("random", dtype=np.float32)),
         ),
         FASTINIT,
-        threads=True,
+        "NumPy's; half types: fastinit's own",
+        True,
     ),
-    "uniform": Method((Call("uniform(-1, 1)", sized("uniform", -1, 1)),), FASTINIT, threads=True),
+    "uniform": Method(
+        (Call("uniform(-1, 1)", sized("uniform", -1, 1)),),
+        FASTINIT,
+        "NumPy's in float64; else fastinit's own",
+        True,
+    ),
     "standard_normal": Method(
         (
             Call("standard_normal()", sized("standard_normal"), 5),
@@ -133,6 +139,7 @@ METHODS = {
             Call("choice(2 n, replace=False)", _choice_once),
         ),
         "fastinit with `p`; else NumPy's, over `integers`",
+        threads=True,
     ),
     "shuffle": Method(
         (Call("shuffle(n)", _shuffle, 2), Call("shuffle(64 Ki)", _shuffle, 3, FEWER)), FASTINIT

@@ -50,7 +50,7 @@ def short(lines: list[Line]) -> Iterator[list[str]]:
     """The calls that are used most."""
     found = figures(lines)
     yield ["`Generator`, NumPy's own bits", "ns a value", "1 Mi values", "40 values", "one value"]
-    for label in SHORT:
+    for label in (each for each in SHORT if each in found):
         large = found[label]["many", "1 Mi"]
         few = (_ratio(found[label].get(("few", size))) for size in ("40", "one"))
         yield [f"`{label}`", large.speed.removesuffix(" ns"), _ratio(large), *few]

@@ -1,6 +1,7 @@
 """``python -m bench.table RECORD.json --pages README.md bench/README.md``: their tables, from a recorded run.
 
-Each table stands between two comments. The first names a record and a table: fills, bounds or activations.
+Each table stands between two comments. The first names a record and a table: fills, bounds, activations, or
+one of numpy_tables.py.
 
     <!-- figures: bench/records/zen4.json fills -->
     <!-- end of figures -->

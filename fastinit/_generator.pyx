@@ -8,8 +8,7 @@ from fastinit._broadcast cimport (
     affine, broadcast, check_bounds, check_ranges, check_scale, check_scales, is_scalar, sample_each,
 )
 from fastinit._kernels cimport (
-    FI_F32, FI_NORMAL, FI_TRUNCATED_NORMAL, FI_UNIFORM, FI_ZIGGURAT_NORMAL_F64, fi_dtype, fi_is_wide,
-    fi_params,
+    FI_NORMAL, FI_TRUNCATED_NORMAL, FI_UNIFORM, FI_ZIGGURAT_NORMAL_F64, fi_dtype, fi_is_wide, fi_params,
 )
 from fastinit._numpy_bits cimport sample_ziggurat
 from fastinit._numpy_calls cimport draw
@@ -23,18 +22,19 @@ from fastinit._inherited import Inherited
 __all__ = ["Generator", "default_rng"]
 
 cdef object FLOAT64 = np.float64
+cdef object FLOAT32 = np.float32
 cdef object numpys_standard_normal = np.random.Generator.standard_normal
 
 
 class Generator(Inherited):
     """Generator(bit_generator, normals="box-muller")
 
-    NumPy's `numpy.random.Generator` with the distributions of neural-network weights, made faster.
+    `numpy.random.Generator`, made faster, with `truncated_normal`, `fold_in`, float16 and bfloat16.
 
-    `random`, `uniform`, `standard_normal`, `normal` and `truncated_normal` are fastinit's own; every other
-    method is NumPy's and draws from the same stream. The bits of `random` and `uniform` in float32 and
-    float64 are NumPy's. Those of the normals are not, since an element of NumPy's ziggurat can't be computed
-    without all elements before it. Results depend on neither the instruction set nor the number of threads.
+    Every method has the arguments, the bits and the states of NumPy's, except `standard_normal`, `normal` and
+    `multivariate_normal`, which calls the first: an element of NumPy's ziggurat can't be computed without all
+    elements before it. Methods that make arrays take `out=`. Results depend on neither the instruction set
+    nor the number of threads.
 
     Parameters
     ----------
@@ -171,13 +171,13 @@ class Generator(Inherited):
         >>> float(default_rng(7).standard_normal(10**6).std().round(2))
         1.0
         """
+        if size is None and out is None and dtype is FLOAT32 and (<Source>self._source).ziggurat:
+            return numpys_standard_normal(self, None, dtype)
         cdef fi_params params
         cdef fi_dtype code = code_of(dtype, "standard_normal")
         if (<Source>self._source).ziggurat:
             if size is None and out is None and fi_is_wide(code):
                 return draw(self, STANDARD_NORMAL, (), None, None)
-            if size is None and out is None and code == FI_F32:
-                return numpys_standard_normal(self, None, np.float32)
             return sample_ziggurat(self._source, FI_ZIGGURAT_NORMAL_F64, code, -0.0, 1.0, size, out)
         set_params(&params, FI_NORMAL, code, [0.0, 1.0])
         return sample(self._source, FI_NORMAL, code, &params, size, out)

@@ -5,7 +5,7 @@ import numpy as np
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from fastinit._broadcast cimport affine, broadcast, check_scale, check_scales, is_scalar
-from fastinit._kernels cimport FI_F32, FI_F64, FI_ZIGGURAT_EXPONENTIAL_F64, fi_dtype, fi_is_wide
+from fastinit._kernels cimport FI_F64, FI_ZIGGURAT_EXPONENTIAL_F64, fi_dtype, fi_is_wide
 from fastinit._numpy_bits cimport (
     fill_integers, fill_words, positions, reads_ahead, sample_ziggurat, shuffle_lanes,
 )
@@ -19,6 +19,8 @@ from fastinit._copies import Copyable
 cdef enum:
     FEW = 128  # fewer exponentials are made one by one, as a block costs more
     TABLED = 2048  # fewer values, or fewer than probabilities, are left to NumPy: a table costs more
+
+cdef object FLOAT32 = np.float32
 
 # NumPy's methods. A call of `super` would take as long as some of them.
 cdef object numpys_bytes = np.random.Generator.bytes
@@ -67,9 +69,9 @@ class Inherited(Copyable):
         True
         """
         cdef Source source = self._source
-        cdef fi_dtype code = code_of(dtype, "standard_exponential")
-        if method != "zig" or size is None and out is None and code == FI_F32:
+        if method != "zig" or size is None and out is None and dtype is FLOAT32:
             return numpys_standard_exponential(self, size, dtype, method, out)
+        cdef fi_dtype code = code_of(dtype, "standard_exponential")
         if out is None and code == FI_F64 and (size is None or type(size) is int and size < FEW):
             return draw(self, STANDARD_EXPONENTIAL, (), size, None)
         return sample_ziggurat(source, FI_ZIGGURAT_EXPONENTIAL_F64, code, 0.0, 1.0, size, out)
@@ -152,12 +154,12 @@ class Inherited(Copyable):
         >>> bool((mine.integers(1000, size=100) == theirs.integers(1000, size=100)).all())
         True
         """
+        if size is None and out is None:
+            return numpys_integers(self, low, high, None, dtype, endpoint)
         if out is not None:
             check_strided(out, np.dtype(dtype), size)
             size = out.shape
         cdef Source source = self._source
-        if size is None:
-            return numpys_integers(self, low, high, size, dtype, endpoint)
         first, last = (0, low) if high is None else (low, high)
         whole = isinstance(first, (int, np.integer)) and isinstance(last, (int, np.integer))
         kind = np.dtype(dtype)
@@ -315,8 +317,9 @@ class Inherited(Copyable):
         """
         if out is not None:
             return draw_choice(self, (a, replace, p, axis, shuffle), size, out)
-        tabled = p is not None and replace and size is not None and len(p)
-        if not tabled or np.prod(size, dtype=np.intp) < max(len(p), TABLED):
+        if p is None or not replace or size is None or not len(p):
+            return numpys_choice(self, a, size, replace, p, axis, shuffle)
+        if (size if type(size) is int else np.prod(size, dtype=np.intp)) < max(len(p), TABLED):
             return numpys_choice(self, a, size, replace, p, axis, shuffle)
         numpys_choice(refusing, a, 0, replace, p, axis, shuffle)
         cdf = np.cumsum(np.asarray(p, np.float64))
