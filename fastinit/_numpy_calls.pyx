@@ -137,7 +137,10 @@ cdef int fill_array(Source source, Method method, out, const double *values) exc
 
 
 cdef object draw_into(self, numpys, dtype, tuple arguments, size, out):
-    """Fill `out` from a method of NumPy's, block by block, so that no second array of its size is made."""
+    """Fill `out` from a method of NumPy's, block by block, so that no second array of its size is made.
+
+    Each call takes the lock, which older NumPys can not take twice, so other threads may draw between two.
+    """
     scalars = all([np.ndim(x) == 0 for x in arguments])
     check_array(out, np.dtype(dtype), size, scalars)
     numpys(self, *arguments, (0, *out.shape))  # refuses what NumPy refuses, and draws nothing
@@ -147,7 +150,7 @@ cdef object draw_into(self, numpys, dtype, tuple arguments, size, out):
         [["writeonly"]] + [["readonly"]] * (len(operands) - 1), order="K" if scalars else "C",
         buffersize=BLOCK,
     )
-    with self.bit_generator.lock, blocks:
+    with blocks:
         for block in blocks:
             if scalars:
                 block[...] = numpys(self, *arguments, block.size)
@@ -169,10 +172,9 @@ cdef object draw_rows(self, numpys, dtype, tuple arguments, size, out):
         return out
     flat = out.reshape(-1, out.shape[-1])
     step = max(1, BLOCK // max(1, out.shape[-1]))
-    with self.bit_generator.lock:
-        for start in range(0, len(flat), step):
-            flat[start:start + step] = numpys(self, *arguments, min(step, len(flat) - start))
-            PyErr_CheckSignals()
+    for start in range(0, len(flat), step):
+        flat[start:start + step] = numpys(self, *arguments, min(step, len(flat) - start))
+        PyErr_CheckSignals()
     return out
 
 
@@ -194,10 +196,9 @@ cdef object draw_choice(self, tuple arguments, size, out):
         return out
     flat = out.reshape(-1, *out.shape[len(rows):])
     step = max(BLOCK, 0 if p is None else len(p))  # each call reads all of p
-    with self.bit_generator.lock:
-        for start in range(0, len(flat), step):
-            flat[start:start + step] = self.choice(array, min(step, len(flat) - start), replace, p)
-            PyErr_CheckSignals()
+    for start in range(0, len(flat), step):
+        flat[start:start + step] = self.choice(array, min(step, len(flat) - start), replace, p)
+        PyErr_CheckSignals()
     return out
 
 
