@@ -1,6 +1,7 @@
 """`out=` of the methods that NumPy has without it: the bits and states of NumPy's own calls."""
 
 import inspect
+import random as python_random
 import tracemalloc
 
 import numpy as np
@@ -253,3 +254,24 @@ def test_docstrings_are_numpys_with_out():
             signature = f"{name}{inspect.signature(method)}".replace("self, ", "")
             assert " ".join(method.__doc__.split()).startswith(signature) or name == "standard_gamma"
             assert method.__doc__.partition("Returns\n")[0].count("out : ndarray, optional") == 1
+
+
+@pytest.mark.parametrize("module", [ours, np.random], ids=["fastinit's", "numpy's"])
+@pytest.mark.parametrize("name", ["PCG64", "PCG64DXSM"])
+def test_all_methods_in_any_order(name, module):
+    mine, theirs = pair(name, module)
+    rng = python_random.Random(f"{name} {module.__name__}")
+    for number in range(4000):
+        method = rng.choice([*SINGLE, *VECTORS, "choice", "random", "standard_normal"])
+        arguments = INHERITED.get(method, ())
+        size = rng.choice([None, 1, 2, 39, 513, (7, 9), rng.randrange(3000)])
+        words = {"size": size}
+        if method in ("random", "standard_normal", "standard_gamma", "standard_exponential"):
+            words["dtype"] = rng.choice([np.float64, np.float32])
+        expected = getattr(theirs, method)(*arguments, **words)
+        if size is not None and rng.random() < 0.5:
+            words["out"] = np.empty_like(expected)
+        got = getattr(mine, method)(*arguments, **words)
+        assert type(got) is type(expected), (number, method, words)
+        assert np.asarray(got).tobytes() == np.asarray(expected).tobytes(), (number, method, words)
+        assert mine.bit_generator.state == theirs.bit_generator.state, (number, method, words)
