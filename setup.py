@@ -74,15 +74,15 @@ class BuildPy(build_py):
                 self.copy_file(f"src_c/{name}", str(folder / name))
 
 
-# The module that calls NumPy's C functions, which NumPy's wheel has for this.
-CALLS_NUMPY = "_numpy_bits"
+# The modules that call NumPy's C functions, which NumPy's wheel has for this.
+CALLS_NUMPY = {"_numpy_bits", "_numpy_methods"}
 
 
 def extension(module):
     return Extension(
         f"fastinit.{module.stem}",
         [str(module)],
-        libraries=["npyrandom"] if module.stem == CALLS_NUMPY else [],
+        libraries=["npyrandom"] if module.stem in CALLS_NUMPY else [],
         library_dirs=[str(Path(numpy.random.__file__).with_name("lib"))],
         include_dirs=["src_c", numpy.get_include()],
         depends=HEADERS,

@@ -78,6 +78,11 @@ def _quantiles(samples, *which: float) -> tuple[float, ...]:
     return tuple(map(float, np.quantile(samples, which))) if len(samples) else ()
 
 
+def figure(value: float | None, unit: str) -> str:
+    """A figure with three digits at most."""
+    return "missing" if value is None else f"{value:.3g}{unit}" if value < 10 else f"{value:.0f}{unit}"
+
+
 def machine() -> dict[str, object]:
     """The machine, and the versions of all that is measured."""
     config = fastinit.show_config(mode="dicts")

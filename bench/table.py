@@ -1,6 +1,7 @@
 """``python -m bench.table RECORD.json --pages README.md bench/README.md``: their tables, from a recorded run.
 
-Each table stands between two comments. The first names a record and a table: fills, bounds or activations.
+Each table stands between two comments. The first names a record and a table: fills, bounds, activations, or
+one of numpy_tables.py.
 
     <!-- figures: bench/records/zen4.json fills -->
     <!-- end of figures -->
@@ -17,7 +18,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
-from .report import Line
+from . import numpy_tables
+from .report import Line, figure
 
 PEERS = "NumPy", "torch", "oneMKL"
 _SECTION = re.compile(r"(<!-- figures: (\S+) (\w+) -->\n).*?(<!-- end of figures -->)", re.DOTALL)
@@ -38,21 +40,23 @@ def fills(lines: list[Line]) -> Iterator[list[str]]:
     large = (line for line in lines if re.fullmatch(r"\S+ (f|bf)\d+", line.what))
     for (what, speed), group in groupby(large, key=lambda line: (line.what, line.speed)):
         medians = {line.against: line.median for line in group}
-        ratios = [_figure(medians[peer], "x") if peer in medians else "" for peer in PEERS]
+        ratios = [figure(medians[peer], "x") if peer in medians else "" for peer in PEERS]
         yield [_name(what), speed.split()[0], *ratios]
 
 
 def bounds(lines: list[Line]) -> Iterator[list[str]]:
-    """What has a bound and no place in `activations`, and whether it's kept; the limits of uniforms."""
+    """What has a bound and no place in another table, and whether it's kept; the limits of uniforms."""
     yield ["", "against", "measured", "fresh", "bound", ""]
     for line in lines:
+        if numpy_tables.LINE.fullmatch(line.what):
+            continue
         elsewhere = _ACTIVATION.fullmatch(line.what) and line.against.partition(",")[0] == "torch"
         limit = re.fullmatch(r"uniform f\d+", line.what) and line.against.startswith(
             ("memset", "non-temporal", "the clock")
         )
         if (line.bound and not elsewhere) or limit:
-            fresh = _figure(line.fresh, line.unit) if line.fresh else ""
-            yield [line.what, line.against, _figure(line.median, line.unit), fresh, line.bound, _missed(line)]
+            fresh = figure(line.fresh, line.unit) if line.fresh else ""
+            yield [line.what, line.against, figure(line.median, line.unit), fresh, line.bound, _missed(line)]
 
 
 def activations(lines: list[Line]) -> Iterator[list[str]]:
@@ -66,22 +70,22 @@ def activations(lines: list[Line]) -> Iterator[list[str]]:
     for name, by in found.items():
         large = by["f32", "16 Mi", "torch"]
         halves = (
-            "; ".join(_figure(by[tag, size, "torch"].median, "x") for size in ("16 Ki", "16 Mi"))
+            "; ".join(figure(by[tag, size, "torch"].median, "x") for size in ("16 Ki", "16 Mi"))
             for tag in ("f16", "bf16")
         )
         yield [
             f"`{name}`",
             _with_bound(by["f32", "16 Ki", "torch"]),
             _with_bound(large),
-            _figure(large.fresh, "x"),
-            _figure(by["f32", "16 Mi", "copy"].median, "%"),
-            _figure(by["f32", "16 Mi, 2 threads", "torch"].median, "x"),
+            figure(large.fresh, "x"),
+            figure(by["f32", "16 Mi", "copy"].median, "%"),
+            figure(by["f32", "16 Mi, 2 threads", "torch"].median, "x"),
             *halves,
-            _figure(by["f32", "64", "torch, time"].median, "x"),
+            figure(by["f32", "64", "torch, time"].median, "x"),
         ]
 
 
-TABLES = {"fills": fills, "bounds": bounds, "activations": activations}
+TABLES = {"fills": fills, "bounds": bounds, "activations": activations, **numpy_tables.TABLES}
 
 
 def render(record: dict, table: str) -> str:
@@ -112,13 +116,9 @@ def sections(text: str) -> list[str]:
     return list(dict.fromkeys(match[2] for match in _SECTION.finditer(text)))
 
 
-def _figure(value: float | None, unit: str) -> str:
-    return "missing" if value is None else f"{value:.3g}{unit}" if value < 10 else f"{value:.0f}{unit}"
-
-
 def _with_bound(line: Line) -> str:
     bound = ", ".join(filter(None, (line.bound, _missed(line))))
-    return _figure(line.median, "x") + (f" ({bound})" if bound else "")
+    return figure(line.median, "x") + (f" ({bound})" if bound else "")
 
 
 def _missed(line: Line) -> str:

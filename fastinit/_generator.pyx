@@ -30,12 +30,12 @@ cdef object four_words = Struct("<4I").unpack
 class Generator(Inherited):
     """Generator(bit_generator, normals="box-muller")
 
-    NumPy's `numpy.random.Generator` with the distributions of neural-network weights, made faster.
+    `numpy.random.Generator`, made faster, with `truncated_normal`, `fold_in`, float16 and bfloat16.
 
-    `random`, `uniform`, `standard_normal`, `normal` and `truncated_normal` are fastinit's own; every other
-    method is NumPy's and draws from the same stream. The bits of `random` and `uniform` in float32 and
-    float64 are NumPy's. Those of the normals are not, since an element of NumPy's ziggurat can't be computed
-    without all elements before it. Results depend on neither the instruction set nor the number of threads.
+    Every method has the arguments, the bits and the states of NumPy's, except `standard_normal`, `normal` and
+    `multivariate_normal`, which calls the first: an element of NumPy's ziggurat can't be computed without all
+    elements before it. Methods that make arrays take `out=`. Results depend on neither the instruction set
+    nor the number of threads.
 
     Parameters
     ----------
@@ -217,7 +217,8 @@ class Generator(Inherited):
             return sample(self._source, FI_NORMAL, code, &params, size, out)
         (locs, scales), shape = broadcast((loc, scale), size, out, code)
         check_scales(scales)
-        units = self.standard_normal(shape, np.float64 if fi_is_wide(code) else np.float32)
+        # NumPy's method would not call that of a subclass either.
+        units = Generator.standard_normal(self, shape, np.float64 if fi_is_wide(code) else np.float32)
         return affine(locs, scales, units, code, out)
 
     def truncated_normal(self, low, high, loc=0.0, scale=1.0, size=None, dtype=np.float64, out=None):

@@ -9,13 +9,16 @@ from fastinit._kernels cimport FI_ZIGGURAT_EXPONENTIAL_F64, fi_dtype, fi_is_wide
 from fastinit._numpy_bits cimport (
     fill_words, positions, reads_ahead, sample_integers, sample_ziggurat, shuffle_lanes,
 )
-from fastinit._output cimport code_of
+from fastinit._numpy_calls cimport draw_choice
+from fastinit._output cimport check_strided, code_of
 from fastinit._sampling cimport Source
 
-cdef enum:
-    FEW = 2048  # fewer elements by probability cost more here than NumPy's own call
+from fastinit._copies import Copyable
 
-# NumPy's own methods: super() takes 0.1 us.
+cdef enum:
+    TABLED = 2048  # fewer values, or fewer than probabilities, are left to NumPy: a table costs more
+
+# NumPy's methods. A call of `super` would take as long as some of them.
 cdef object numpys_bytes = np.random.Generator.bytes
 cdef object numpys_choice = np.random.Generator.choice
 cdef object numpys_integers = np.random.Generator.integers
@@ -23,91 +26,22 @@ cdef object numpys_permuted = np.random.Generator.permuted
 cdef object numpys_shuffle = np.random.Generator.shuffle
 cdef object numpys_standard_exponential = np.random.Generator.standard_exponential
 
+# Refuses what NumPy refuses, and draws nothing.
+cdef object refusing = np.random.Generator(np.random.PCG64(0))
 
-class Inherited(np.random.Generator):
+
+class Inherited(Copyable):
     """NumPy's Generator with methods that make NumPy's values from blocks of draws."""
-
-    def __init__(self, bit_generator, normals="box-muller"):
-        super().__init__(bit_generator)
-        self._source = Source(self.bit_generator)
-        if normals not in ("box-muller", "ziggurat"):
-            raise ValueError(f"normals must be 'box-muller' or 'ziggurat', not {normals!r}")
-        self._normals = normals
-        (<Source>self._source).ziggurat = normals == "ziggurat"
-
-    @property
-    def normals(self):
-        """The method that makes normals: "box-muller" or "ziggurat"."""
-        return self._normals
-
-    def __str__(self):
-        more = "" if self._normals == "box-muller" else f", normals={self._normals!r}"
-        return f"{type(self).__name__}({type(self.bit_generator).__name__}{more})"
-
-    def __repr__(self):
-        return f"{self} at 0x{id(self):X}"
-
-    def __reduce__(self):
-        return _over, (type(self), self.bit_generator), self.__getstate__()
-
-    def __getstate__(self):
-        """Return the attributes, as `object.__getstate__` does, without what the bit generator makes."""
-        state = object.__getstate__(self)
-        attributes, slots = state if isinstance(state, tuple) else (state, None)
-        attributes = {name: value for name, value in attributes.items() if name != "_source"}
-        return (attributes, slots) if slots else attributes
-
-    def __setstate__(self, state):
-        attributes, slots = state if isinstance(state, tuple) else (state, None)
-        self.__dict__.update(attributes)
-        (<Source>self._source).ziggurat = self._normals == "ziggurat"
-        for name, value in (slots or {}).items():
-            setattr(self, name, value)
-
-    def _twin(self, bit_generator):
-        """Return a generator over another bit generator, with the class and attributes of this one."""
-        twin = _over(type(self), bit_generator)
-        twin.__setstate__(self.__getstate__())
-        return twin
-
-    def spawn(self, n_children):
-        """Return new generators with independent streams, as `numpy.random.Generator.spawn` does.
-
-        Parameters
-        ----------
-        n_children : int
-
-        Returns
-        -------
-        list of Generator
-            With the class and attributes of this one, whose constructor is not called.
-
-        Raises
-        ------
-        TypeError
-            The bit generator has no SeedSequence.
-
-        Examples
-        --------
-        >>> from fastinit.random import default_rng
-        >>> len(default_rng(7).spawn(3))
-        3
-        """
-        return [self._twin(each) for each in self.bit_generator.spawn(n_children)]
 
     def standard_exponential(self, size=None, dtype=np.float64, method="zig", out=None):
         """Exponential values of mean 1, with the bits of `numpy.random.Generator.standard_exponential`.
 
         Parameters
         ----------
-        size : int or tuple of int, optional
-            Shape of the result; one float by default.
-        dtype : dtype, optional
-            float64 (default), float32, float16 or bfloat16. The half types are float32 values, rounded once.
+        size, dtype, out
+            As for `random`. The half types are float32 values, rounded once.
         method : {"zig", "inv"}, optional
             NumPy's ziggurat, or minus the logarithm of a uniform value (float64 and float32 only).
-        out : ndarray, optional
-            Contiguous array of `dtype` to fill, in memory order.
 
         Returns
         -------
@@ -115,10 +49,8 @@ class Inherited(np.random.Generator):
 
         Raises
         ------
-        TypeError
-            Another dtype, or `out` of another dtype.
-        ValueError
-            `out` of another shape than `size`, not contiguous, read-only or byte-swapped.
+        TypeError, ValueError
+            As for `random`.
 
         Examples
         --------
@@ -142,7 +74,7 @@ class Inherited(np.random.Generator):
         scale : float or array_like of float
             0 or more.
         size, dtype, out
-            As for `standard_exponential`; NumPy's method has only float64.
+            As for `standard_exponential`. NumPy's method has only `size`.
 
         Returns
         -------
@@ -170,7 +102,8 @@ class Inherited(np.random.Generator):
             return sample_ziggurat(source, FI_ZIGGURAT_EXPONENTIAL_F64, code, -0.0, mean, size, out)
         (scales,), shape = broadcast((scale,), size, out, code)
         check_scales(scales)
-        units = self.standard_exponential(shape, np.float64 if fi_is_wide(code) else np.float32)
+        # NumPy's method would not call that of a subclass either.
+        units = Inherited.standard_exponential(self, shape, np.float64 if fi_is_wide(code) else np.float32)
         return affine(np.zeros(()), scales, units, code, out)
 
     def integers(self, low, high=None, size=None, dtype=np.int64, endpoint=False, out=None):
@@ -210,22 +143,14 @@ class Inherited(np.random.Generator):
         True
         """
         if out is not None:
-            return self._integers_into(out, low, high, size, dtype, endpoint)
-        made = sample_integers(self._source, low, high, size, dtype, endpoint)
-        return numpys_integers(self, low, high, size, dtype, endpoint) if made is None else made
-
-    def _integers_into(self, out, low, high, size, dtype, endpoint):
-        if not isinstance(out, np.ndarray):
-            raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
-        if out.dtype != np.dtype(dtype):
-            expected = np.dtype(dtype)
-            raise TypeError(f"Supplied output array has the wrong type. Expected {expected}, got {out.dtype}")
-        if not out.flags.writeable:
-            raise ValueError("Supplied output array must be writable")
-        shape = out.shape if size is None else (size,) if np.ndim(size) == 0 else tuple(size)
-        if shape != out.shape:
-            raise ValueError(f"size must match out.shape when used together: {shape} and {out.shape}")
-        out[...] = self.integers(low, high, shape, dtype, endpoint)
+            check_strided(out, np.dtype(dtype), size)
+            size = out.shape
+        made = sample_integers(self._source, low, high, size, dtype, endpoint, out)
+        if made is None:
+            made = numpys_integers(self, low, high, size, dtype, endpoint)
+        if out is None or made is out:
+            return made
+        out[...] = made
         return out
 
     def bytes(self, length):
@@ -322,13 +247,15 @@ class Inherited(np.random.Generator):
         array = np.asarray(x)
         lanes_last = axis is None or array.ndim and axis in (-1, array.ndim - 1)
         lane = array.size if axis is None else array.shape[-1] if array.ndim else 0
-        if out is not None or not lanes_last or not (0 < lane <= 1 << 32 and reads_ahead(source, array.size)):
+        fast = 0 < lane <= 1 << 32 and reads_ahead(source, array.size)
+        own = type(self).shuffle is Inherited.shuffle  # else NumPy calls the subclass's
+        if out is not None or not (lanes_last and fast and own):
             return numpys_permuted(self, x, axis=axis, out=out)
         made = array.copy()
         shuffle_lanes(source, made.reshape(-1), array.size // lane)
         return made
 
-    def choice(self, a, size=None, replace=True, p=None, axis=0, shuffle=True):
+    def choice(self, a, size=None, replace=True, p=None, axis=0, shuffle=True, *, out=None):
         """Elements of an array or numbers below an integer, with those of `numpy.random.Generator.choice`.
 
         Parameters
@@ -345,6 +272,9 @@ class Inherited(np.random.Generator):
             The axis of `a` along which elements lie.
         shuffle : bool, optional
             Whether the order of elements that are drawn once is random, too.
+        out : ndarray, optional
+            Array of the elements' dtype to fill: in C order, writable, in machine byte order. NumPy's method
+            has none.
 
         Returns
         -------
@@ -363,19 +293,15 @@ class Inherited(np.random.Generator):
         >>> bool((mine.choice(3, 100, p=p) == theirs.choice(3, 100, p=p)).all())
         True
         """
-        few = size is None or (size if type(size) is int else np.prod(size, dtype=np.intp)) < FEW
-        if few or p is None or not replace or not len(p):
+        if out is not None:
+            return draw_choice(self, (a, replace, p, axis, shuffle), size, out)
+        if p is None or not replace or size is None or not len(p):
             return numpys_choice(self, a, size, replace, p, axis, shuffle)
-        numpys_choice(self, a, 0, replace, p, axis, shuffle)  # refuses what NumPy refuses, and draws nothing
+        if (size if type(size) is int else np.prod(size, dtype=np.intp)) < max(len(p), TABLED):
+            return numpys_choice(self, a, size, replace, p, axis, shuffle)
+        numpys_choice(refusing, a, 0, replace, p, axis, shuffle)
         cdf = np.cumsum(np.asarray(p, np.float64))
         cdf /= cdf[-1]
         index = positions(cdf, self.random(size))
         array = np.asarray(a)
         return index if array.ndim == 0 else array.take(index, axis=axis)
-
-
-def _over(cls, bit_generator):
-    """Return a generator of a class without a call of the class's own constructor."""
-    rng = np.random.Generator.__new__(cls)
-    Inherited.__init__(rng, bit_generator)
-    return rng

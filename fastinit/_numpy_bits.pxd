@@ -18,6 +18,6 @@ cdef bint reads_ahead(Source source, size_t n)
 cdef object sample_ziggurat(Source source, fi_attempt wide, fi_dtype code, double loc, double scale, size,
                             out)
 cdef int fill_words(Source source, void *out, size_t n) except -1
-cdef object sample_integers(Source source, low, high, size, dtype, bint endpoint)
+cdef object sample_integers(Source source, low, high, size, dtype, bint endpoint, out)
 cdef int shuffle_lanes(Source source, x, size_t lanes) except -1
 cdef object positions(cdf, values)

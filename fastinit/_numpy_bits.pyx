@@ -244,9 +244,9 @@ cdef bint is_whole(x):
     return isinstance(x, int) or isinstance(x, INTEGER)
 
 
-cdef object sample_integers(Source source, low, high, size, dtype, bint endpoint):
+cdef object sample_integers(Source source, low, high, size, dtype, bint endpoint, out):
     """Return what NumPy's `integers` returns, or None if a call is for NumPy: of other arguments, or a few
-    integers from its own bit generators.
+    integers from its own bit generators. It is `out` if that is contiguous.
     """
     first, last = (0, low) if high is None else (low, high)
     cdef tuple known = limits_of(dtype)
@@ -256,7 +256,10 @@ cdef object sample_integers(Source source, low, high, size, dtype, bint endpoint
     first, last = int(first), int(last) - (not endpoint)
     if not least <= first <= last <= most:
         return None
-    made = np.empty(() if size is None else size, kind)
+    if out is not None and cnp.PyArray_ISCARRAY(out):
+        made = out
+    else:
+        made = np.empty(() if size is None else size, kind)
     if not reads_ahead(source, cnp.PyArray_SIZE(made)):
         return None
     fill_integers(source, made, first, last - first)

@@ -53,6 +53,10 @@ cdef object new_array(size, fi_dtype code):
 
 
 cdef int check_out(out, fi_dtype code, size, bint fortran) except -1:
+    return check_array(out, dtypes[code], size, fortran)
+
+
+cdef int check_array(out, expected, size, bint fortran) except -1:
     """Refuse an `out` array that NumPy refuses, with its error classes. Memory may be misaligned."""
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
@@ -62,7 +66,19 @@ cdef int check_out(out, fi_dtype code, size, bint fortran) except -1:
         raise ValueError(
             f"Supplied output array must be {kind}contiguous, writable, and in machine byte-order."
         )
-    expected = dtypes[code]
+    return check_fit(out, expected, size)
+
+
+cdef int check_strided(out, expected, size) except -1:
+    """Refuse an `out` array of another dtype or shape, or one that is read-only. It may have any layout."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
+    if not out.flags.writeable:
+        raise ValueError("Supplied output array must be writable")
+    return check_fit(out, expected, size)
+
+
+cdef int check_fit(out, expected, size) except -1:
     if out.dtype != expected:
         raise TypeError(f"Supplied output array has the wrong type. Expected {expected}, got {out.dtype}")
     if size is not None:

@@ -89,6 +89,11 @@ if not TYPE_CHECKING:  # for type checkers, a name that isn't above is an error
         return getattr(_numpy, name)
 
 
+def __dir__() -> list[str]:
+    """Every name that NumPy's module shows, and `patch`; not what this module imports."""
+    return sorted({*__all__, *(name for name in dir(_numpy) if not name.startswith("_"))})
+
+
 _lock = Lock()
 _replaced: list[Any] = []  # what each open context replaced; NumPy's own is first
 
@@ -115,6 +120,7 @@ def patch(normals: Literal["box-muller", "ziggurat"] = "ziggurat") -> Iterator[N
     >>> isinstance(np.random.default_rng(7), random.Generator)
     False
     """
+    default_rng(0, normals=normals)  # refuses another word
     with _lock:
         _replaced.append(_numpy.default_rng)
         _numpy.default_rng = functools.partial(default_rng, normals=normals)

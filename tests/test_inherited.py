@@ -1,11 +1,15 @@
 """Methods that Generator has from NumPy draw from its stream, with NumPy's bits."""
 
+import inspect
+import sys
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fastinit import random as ours
+from fastinit._numpy_methods import NumpyMethods
 from fastinit.random import Generator, default_rng
 
 # Arguments for each method that is NumPy's code over our stream. Some of them draw NumPy's normals, in C.
@@ -79,7 +83,8 @@ def test_every_method_is_accounted_for_here_and_in_the_documentation():
     methods = {name for name in dir(Generator) if not name.startswith("_")}
     assert methods == {*INHERITED, *ON_ARRAYS, *OWN, "multivariate_normal", "bit_generator"}
     assert numpys == methods - {"truncated_normal", "fold_in", "normals"}
-    own = {name for each in Generator.__mro__[:2] for name in methods if name in vars(each)}
+    classes = Generator.__mro__[: Generator.__mro__.index(NumpyMethods)]
+    own = {name for each in classes for name in methods if name in vars(each)}
     assert own == {*OWN, *FROM_BLOCKS}
     table = (Path(__file__).parents[1] / "docs" / "compatibility.md").read_text().partition("## Why")[0]
     for name in methods - {"bit_generator"}:
@@ -96,3 +101,86 @@ def test_multivariate_normal_has_our_normals():
         np.testing.assert_allclose(got, mean + units @ factor, atol=1e-12)
         np.testing.assert_allclose(factor.T @ factor, covariance, atol=1e-12)
         assert rng.bit_generator.state == np.random.PCG64(7).advance(2000).state
+
+
+P = np.arange(1, 101) / 5050
+CALLS = {
+    f"{name} {size}": lambda rng, name=name, size=size: getattr(rng, name)(*INHERITED[name], size=size)
+    for name in INHERITED
+    for size in (None, 40, (70, 70))
+    if name not in ("bytes", "integers")
+} | {
+    "bytes": lambda rng: rng.bytes(1001),
+    "integers": lambda rng: [rng.integers(9), rng.integers(9, size=50), rng.integers([5, 9], size=(50, 2))],
+    "one by p": lambda rng: rng.choice(100, p=P),
+    "many by p": lambda rng: rng.choice(100, (70, 70), p=P),
+    "once": lambda rng: rng.choice(100, 60, replace=False),
+    "once by p": lambda rng: rng.choice(100, 20, replace=False, p=P),
+    "rows": lambda rng: rng.choice(np.arange(60).reshape(30, 2), 9),
+    "exponential of arrays": lambda rng: rng.exponential(np.arange(9.0)),
+    "uniform": lambda rng: [rng.uniform(), rng.uniform(2, 3, 50), rng.uniform([2, 3], 4)],
+    "normal": lambda rng: [rng.normal(), rng.normal(2, 3, 50), rng.normal([2, 3], 4)],
+    "random": lambda rng: [rng.random(), rng.random(50)],
+    "standard_normal": lambda rng: [rng.standard_normal(), rng.standard_normal(50)],
+    "multivariate_normal": lambda rng: rng.multivariate_normal([1, 2], [[2, 1], [1, 3]], 50),
+    "permutation": lambda rng: [rng.permutation(99), rng.permutation(np.arange(60).reshape(30, 2), axis=1)],
+    "permuted": lambda rng: [rng.permuted(np.arange(99)), rng.permuted(np.ones((50, 60)), axis=0)],
+    "shuffle": lambda rng: [
+        rng.shuffle(np.arange(99)),
+        rng.shuffle([1, 2, 3]),
+        rng.shuffle(np.ones((5, 5)), 1),
+    ],
+}
+METHODS = [name for name in dir(np.random.Generator) if callable(getattr(np.random.Generator, name))]
+METHODS = [name for name in METHODS if not name.startswith("_") and name != "spawn"]
+
+
+def overriding(base, names, log):
+    """A subclass whose methods of these names record their arguments, and call those of `base`."""
+
+    def method(name, self, *arguments, **words):
+        bound = inspect.signature(getattr(np.random.Generator, name)).bind(self, *arguments, **words)
+        bound.apply_defaults()
+        values = [np.asarray(value).tolist() for value in [*bound.arguments.values()][1:]]
+        log.append((name, str(values)))
+        return getattr(base, name)(self, *arguments, **words)
+
+    return type("Overriding", (base,), {name: lambda *a, _=name, **b: method(_, *a, **b) for name in names})
+
+
+@pytest.mark.parametrize(
+    "names", [METHODS, *([name] for name in METHODS)], ids=lambda names: "+".join(names[:2])
+)
+def test_a_subclass_sees_the_calls_that_numpy_would_have_it_see(names):
+    logs = [], []
+    mine = overriding(Generator, names, logs[0])(ours.PCG64(7), normals="ziggurat")
+    theirs = overriding(np.random.Generator, names, logs[1])(np.random.PCG64(7))
+    for what, call in CALLS.items():
+        for log in logs:
+            log.clear()
+        call(mine), call(theirs)
+        assert logs[0] == logs[1], what
+        assert mine.bit_generator.state == theirs.bit_generator.state, what
+
+
+def test_threads_may_spawn_at_once():
+    sequence = np.random.SeedSequence(7)
+    rngs = [default_rng(sequence), Generator(ours.PCG64DXSM(sequence))]
+    found, together = [], threading.Barrier(4)
+
+    def work(rng):
+        together.wait()
+        for _ in range(200):
+            found.extend(child.bit_generator.seed_seq.spawn_key for child in rng.spawn(30))
+
+    threads = [threading.Thread(target=work, args=(rng,)) for rng in rngs * 2]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert len(found) == len({*found}) == 24_000

@@ -27,6 +27,13 @@ def test_a_name_that_is_nowhere_is_an_attribute_error():
     assert not hasattr(random, "__path__")
 
 
+def test_only_numpys_names_and_ours_are_shown():
+    shown = {name for name in dir(np.random) if not name.startswith("_")} | {"patch"}
+    assert {*dir(random)} == shown
+    for name in shown - {"Generator", "default_rng", "PCG64", "PCG64DXSM", "patch"}:
+        assert getattr(random, name) is getattr(np.random, name)
+
+
 PROGRAM = """
 from numpy import random
 random.seed(3)
@@ -36,6 +43,23 @@ print(random.Generator(random.PCG64(1)).uniform(2, 3, 4), rng.permutation(5), rn
 print([child.random() for child in rng.spawn(2)], isinstance(rng, random.Generator), random.mtrand.randint(5))
 from numpy.random import MT19937, default_rng as make
 print(random.Generator(MT19937(2)).random(), make(rng) is rng, random.get_state()[0])
+random.set_bit_generator(random.PCG64(5))
+print(random.rand(3), random.randint(9, size=5), random.get_bit_generator().state)
+import pickle, copy
+from numpy.random import *
+generator = Generator(PCG64DXSM(3))
+x = generator.permuted(generator.integers(0, 99, (3, 4)), axis=1)
+pickle.loads(pickle.dumps(generator)).shuffle(x)
+print(x, copy.deepcopy(generator).choice(list("abc"), 5), generator.bit_generator.jumped().random_raw(2))
+inside = sum(generator.random(100_000) ** 2 + generator.random(100_000) ** 2 < 1)
+print(4 * inside / 100_000, generator.bytes(5), generator.multinomial(5, [0.5, 0.5]), [beta(2, 3), bytes(3)])
+walk = generator.choice([-1, 1], (2, 500)).cumsum(axis=1)
+print(walk[:, ::99], generator.triangular(0, 1, 2), generator.dirichlet([1, 2]), seed(3), normal())
+for wrong in (lambda: generator.poisson(-1), lambda: generator.integers(3, 3), lambda: default_rng("a")):
+    try:
+        wrong()
+    except Exception as error:
+        print(type(error).__name__, error)
 """
 
 
@@ -96,6 +120,12 @@ def test_patch():
         assert type(third_party(7)) is random.Generator
     assert np.random.default_rng is before
     assert type(third_party(7)) is np.random.Generator
+
+
+def test_patch_refuses_another_word_at_once():
+    with pytest.raises(ValueError, match="normals must be 'box-muller' or 'ziggurat', not 'polar'"):
+        random.patch("polar").__enter__()
+    assert np.random.default_rng is not random.default_rng
 
 
 def test_patches_of_two_threads_may_overlap():

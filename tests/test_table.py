@@ -1,18 +1,27 @@
 """The figures in the README and in bench/README.md are those of a recorded run."""
 
+import inspect
 import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from fastinit import _threads
+from fastinit.random import Generator, default_rng
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT))  # bench is no part of what is installed
 
-from bench import table  # noqa: E402
+from bench import methods, table  # noqa: E402
 
 #: The tables that each page has.
-PAGES = {"README.md": ["fills"], "bench/README.md": ["bounds", "activations"]}
+PAGES = {
+    "README.md": ["fills", "numpys"],
+    "bench/README.md": ["bounds", "activations", "generator"],
+    "docs/compatibility.md": ["methods"],
+}
 SIZES = "16 Ki", "16 Mi", "16 Mi, 2 threads"
 
 
@@ -86,6 +95,79 @@ def test_activations():
     assert table.render(RECORD, "activations").splitlines()[2:-2] == [
         "| `selu` | 4x (≥ 5x, missed) | 4x (≥ 5x, missed) | 3x | 81% | 4x | 20x; 20x | 20x; 20x | 0.25x |",
     ]
+
+
+def calls_of(size, ratio, against="NumPy"):
+    label = "Generator.random(dtype=float32)" if size == "40" else "Generator.random()"
+    return line(f"{label}, {size}", "0.50 ns", against, ratio, at_least=1)
+
+
+GENERATOR = {
+    "machine": RECORD["machine"],
+    "lines": [
+        calls_of("1 Mi", 3.0),
+        calls_of("1 Mi", 0.5, "NumPy, baseline"),
+        calls_of("one", 1.5),
+        calls_of("40", 0.9),
+    ],
+}
+
+
+def test_every_call():
+    assert table.render(GENERATOR, "generator").splitlines()[:-2] == [
+        "| one thread | ns a value | 1 Mi values | 40 values | one value | baseline |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| `random()` | 0.50 | 3x |  | 1.5x | 0.5x (≥ 1x, missed) |",
+        "| `random(dtype=float32)` |  |  | 0.9x (≥ 1x, missed) |  |  |",
+    ]
+    assert table.render(GENERATOR, "numpys").splitlines()[2:-2] == ["| `random()` | 0.50 | 3x |  | 1.5x |"]
+    assert len(table.render(GENERATOR, "bounds").splitlines()) == 4
+
+
+ROWS = [
+    [cell.strip() for cell in row.strip("|").split("|")]
+    for row in (ROOT / "docs" / "compatibility.md").read_text().partition("## Why")[0].splitlines()
+    if row.startswith("| `")
+]
+NAMES = [name for name in dir(Generator) if not name.startswith("_") and callable(getattr(Generator, name))]
+
+
+def test_the_page_has_every_method_of_generator_once():
+    assert sorted(row[0] for row in ROWS) == sorted(f"`{name}`" for name in NAMES)
+    assert {*methods.METHODS} == methods.numpys_methods()
+    assert [row[0] for row in ROWS if not row[6]] == ["`fold_in`", "`truncated_normal`"]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_the_page_has_the_parameters_of_the_method(row):
+    name = row[0].strip("`")
+    ours = inspect.signature(getattr(Generator, name)).parameters
+    numpys = getattr(np.random.Generator, name, None)
+    numpys = inspect.signature(numpys).parameters if numpys else {}
+    assert row[4] == ("" if "out" not in ours else "as in NumPy" if "out" in numpys else "yes")
+    assert bool(row[5]) == ("dtype" in ours)
+    if row[5] and name != "integers":
+        floats = ("float16", "bfloat16", "float32", "float64")
+        arguments = (-1, 1) if name == "truncated_normal" else (1,) if name == "standard_gamma" else ()
+        for dtype in floats if row[5] == "float16 to float64" else row[5].split(", "):
+            made = getattr(default_rng(7), name)(*arguments, size=3, dtype=dtype)
+            assert made.dtype.name == dtype
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row[6]], ids=lambda row: row[0])
+def test_the_page_has_the_methods_that_use_threads(row, monkeypatch):
+    submitted = []
+    pool = _threads._Pool()
+    monkeypatch.setattr(pool, "submit", lambda function, times: submitted.append(times))
+    monkeypatch.setattr(_threads, "_pool", pool)
+    before = _threads.get_num_threads()
+    _threads.set_num_threads(2)
+    try:
+        for call in methods.METHODS[row[0].strip("`")].calls:
+            call.draw(default_rng(7), methods.MANY if call.many else 40)
+    finally:
+        _threads.set_num_threads(before)
+    assert row[3] == ("yes" if submitted else "")
 
 
 def test_only_the_records_own_section_changes():

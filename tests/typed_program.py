@@ -44,6 +44,12 @@ def generators(out: npt.NDArray[np.float32]) -> None:
     assert_type(rng.standard_normal(3, dtype=np.dtype(np.float16)), npt.NDArray[np.float16])
     assert_type(rng.random(out=out, dtype=np.float32), npt.NDArray[np.float32])
     assert_type(rng.exponential(size=3), npt.NDArray[np.float64])
+    assert_type(rng.poisson(5), int)
+    assert_type(rng.beta(2, [3.0, 4.0]), npt.NDArray[np.float64])
+    counts = rng.binomial(10, 0.5, 3)
+    assert_type(rng.poisson(5, out=counts), npt.NDArray[np.int64])
+    assert_type(rng.permutation(3, out=counts), npt.NDArray[np.int64])
+    assert_type(rng.choice(3), int)
 
 
 def scaled(make: Callable[..., npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:

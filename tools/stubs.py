@@ -4,10 +4,11 @@ fastinit/init/__init__.pyi follows from the functions' own signatures, fastinit/
 """
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fastinit import init
+from fastinit._numpy_methods import NumpyMethods
 
 GENERATOR = """# Written by `python -m tools.stubs`.
 from collections.abc import Sequence
@@ -78,6 +79,62 @@ class Generator(np.random.Generator):
         method: Literal["zig", "inv"] = "zig",
         out: npt.NDArray[Any] | None = None,
     ) -> npt.NDArray[Any]: ...
+    @overload
+    def choice(
+        self,
+        a: int,
+        size: None = None,
+        replace: bool = True,
+        p: _Like | None = None,
+        axis: int = 0,
+        shuffle: bool = True,
+        *,
+        out: None = None,
+    ) -> int: ...
+    @overload
+    def choice(
+        self,
+        a: int,
+        size: _Size = None,
+        replace: bool = True,
+        p: _Like | None = None,
+        axis: int = 0,
+        shuffle: bool = True,
+        *,
+        out: npt.NDArray[np.int64] | None = None,
+    ) -> npt.NDArray[np.int64]: ...
+    @overload
+    def choice(
+        self,
+        a: _Like,
+        size: None = None,
+        replace: bool = True,
+        p: _Like | None = None,
+        axis: int = 0,
+        shuffle: bool = True,
+        *,
+        out: None = None,
+    ) -> Any: ...
+    @overload
+    def choice(
+        self,
+        a: _Like,
+        size: _Size = None,
+        replace: bool = True,
+        p: _Like | None = None,
+        axis: int = 0,
+        shuffle: bool = True,
+        *,
+        out: npt.NDArray[Any] | None = None,
+    ) -> npt.NDArray[Any]: ...
+    @overload
+    def permutation(
+        self, x: int, axis: int = 0, *, out: npt.NDArray[np.int64] | None = None
+    ) -> npt.NDArray[np.int64]: ...
+    @overload
+    def permutation(
+        self, x: _Like, axis: int = 0, *, out: npt.NDArray[Any] | None = None
+    ) -> npt.NDArray[Any]: ...
     def spawn(self, n_children: int) -> list[Self]: ...  # type: ignore[override]
     def fold_in(self, key: str | int | np.integer[Any]) -> Self: ...
 {methods}
@@ -121,6 +178,13 @@ METHODS = {
     "truncated_normal": "low: {}, high: {}, loc: {} = 0.0, scale: {} = 1.0",
 }
 
+# NumPy's methods whose values are integers; those whose values are vectors have no scalar form.
+INTEGERS = {
+    *("binomial", "geometric", "hypergeometric", "logseries", "multinomial", "multivariate_hypergeometric"),
+    *("negative_binomial", "poisson", "zipf"),
+}
+VECTORS = {"dirichlet", "multinomial", "multivariate_hypergeometric"}
+
 
 def generator() -> str:
     """Return the stub of `Generator`."""
@@ -138,7 +202,27 @@ def generator() -> str:
         lines += _overloads(name, forms, "    ")
         if not own:  # NumPy's take fewer dtypes
             lines[-2 * len(forms)] += "  # type: ignore[override]"
+    for name, method in vars(NumpyMethods).items():
+        parameters = () if name.startswith("_") else inspect.signature(method).parameters.values()
+        if "size" in {each.name for each in parameters} and name != "standard_gamma":  # as NumPy has it
+            lines += _with_out(name, parameters)
     return GENERATOR.format(methods="\n".join(lines))
+
+
+def _with_out(name: str, parameters: Iterable[inspect.Parameter]) -> list[str]:
+    """Return the forms of a method of NumPy's that takes `out` here."""
+
+    def words(kind: str, size: str, out: str) -> list[str]:
+        types = {"size": size, "method": 'Literal["marginals", "count"]', "out": out}
+        written = [each.replace(annotation=types.get(each.name, kind)) for each in parameters]
+        return ["self", *map(_written, written[1:-1]), "*", f"out: {out}" + " = None" * out.endswith("None")]
+
+    number, array = (
+        ("int", "npt.NDArray[np.int64]") if name in INTEGERS else ("float", "npt.NDArray[np.float64]")
+    )
+    forms = [] if name in VECTORS else [(words("_Real", "None", "None"), number)]
+    forms += [(words("_Like", "_Size", "Out"), "Out"), (words("_Like", "_Size", "None"), array)]
+    return _overloads(name, forms, "    ")
 
 
 def initialisers() -> str:
