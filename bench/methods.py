@@ -130,8 +130,9 @@ METHODS = {
             Call("integers(200, dtype=uint8)", sized("integers", 200, dtype=np.uint8), 2),
         ),
         FASTINIT,
+        threads=True,
     ),
-    "bytes": Method((Call("bytes(8 n)", lambda rng, n: rng.bytes(8 * (n or 1)), 5),), FASTINIT),
+    "bytes": Method((Call("bytes(8 n)", lambda rng, n: rng.bytes(8 * (n or 1)), 5),), FASTINIT, threads=True),
     "choice": Method(
         (
             Call("choice(1000)", sized("choice", 1000), 3),
