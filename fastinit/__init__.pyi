@@ -3,6 +3,7 @@ from typing import Any, Literal, overload
 
 from . import checkpoint as checkpoint
 from . import cli as cli
+from . import dask as dask
 from . import init as init
 from . import nn as nn
 from . import random as random
