@@ -1,7 +1,10 @@
+import os
 import signal
 from contextlib import contextmanager
 
 import pytest
+
+os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras's own default is not installed
 
 
 def pytest_generate_tests(metafunc):

@@ -37,7 +37,7 @@ LAYERS = [
     {"fastinit.nn"},
     {"fastinit.init"},
     {"fastinit.checkpoint"},
-    {"fastinit.dask", "fastinit.torch"},
+    {"fastinit.dask", "fastinit.keras", "fastinit.torch"},
     {"fastinit.cli", "fastinit.__main__"},
 ]
 
@@ -46,6 +46,7 @@ OUTSIDE = {
     "fastinit._dtypes": {"ml_dtypes"},
     "fastinit.cli": {"rich", "shtab"},
     "fastinit.dask": {"dask"},
+    "fastinit.keras": {"jax", "keras", "torch"},
     "fastinit.torch": {"torch"},
 }
 
