@@ -17,6 +17,8 @@ from fastinit.init.filling import ranges_of
 from fastinit.init.initializer import Initializer
 from fastinit.init.seeds import generator_of
 
+from .sharding import local, values_of
+
 __all__ = ["fill", "fill_", "write"]
 
 
@@ -38,7 +40,8 @@ def fill_(
     Parameters
     ----------
     tensor : torch.Tensor
-        Of float16, bfloat16, float32 or float64, on any device, with any strides. It may require grad.
+        Of float16, bfloat16, float32 or float64, on any device, with any strides. It may require grad. Of a
+        DTensor, each rank fills its own part, without communication.
     spec : str or Initializer
         As `fastinit.init.get` takes it. Fans are those of the full tensor.
     rng : fastinit.random.Generator
@@ -76,6 +79,12 @@ def fill_(
     full = tuple(tensor.shape if shape is None else shape)
     plan = init.get(spec).plan(full, dtype=dtype)
     generator = generator_of(rng, tensor)
+    if (part := local(tensor)) is not None:
+        if block is not None or start is not None or full != tuple(tensor.shape):
+            raise TypeError("a DTensor has its place itself: give no shape, block or start")
+        write(part, values_of(tensor, plan, generator))
+        plan.consume(generator)
+        return tensor
     if block is None and (start is not None or full == tuple(tensor.shape)):
         if _filled_by_gpu(tensor, plan, generator, start or 0):
             plan.consume(generator)
@@ -95,8 +104,11 @@ def fill_(
 
 
 def fill(target: torch.Tensor, plan: TensorPlan, rng: Any) -> None:
-    """Fill a tensor, in C order of its elements, by a plan of its shape."""
+    """Fill a tensor, in C order of its elements, by a plan of its shape; of a DTensor this rank's part."""
     if not target.numel():
+        return
+    if (part := local(target)) is not None:
+        write(part, values_of(target, plan, rng))
         return
     storage = plan.dtype.storage
     if target.device.type == "cpu":

@@ -24,6 +24,7 @@ from .filling import fill, write
 from .memory import with_large_pages
 from .names import Named, check_parameters, named_tensors, spec_of
 from .naming import Live, by_name
+from .sharding import local
 
 __all__ = ["initialize"]
 
@@ -72,7 +73,8 @@ def initialize(
     Raises
     ------
     TypeError
-        A parameter is lazy, complex or an integer. Nothing has been written.
+        A parameter is lazy, complex or an integer, or gathered by FSDP2, or a DTensor that is a partial sum,
+        on the meta device or to be filled by the module's own code. Nothing has been written.
     BadInput
         No rule matches a parameter, or a rule cannot make it. Nothing has been written.
     RuntimeError
@@ -86,6 +88,9 @@ def initialize(
 
     Notes
     -----
+    Of DTensors, such as FSDP2's, each rank fills its own part, without communication: the values are those
+    of the whole tensor on one device. They need `init`, such as ``record(constructor)``.
+
     A module whose constructor does more than its reset methods, as torchvision's do, is filled like that by
     ``init=record(constructor)``. torch's generators and defaults stay as they are.
 
@@ -100,8 +105,10 @@ def initialize(
     seed = checked_seed(seed)
     tensors = named_tensors(module)
     check_parameters(tensors)
+    _check_shards(module, tensors)
     with torch.no_grad():
         if init is None or callable(init):
+            _check_whole(tensors)
             code = own.run if init is None else init
             meta = {each.name for each in tensors if each.tensor.is_meta}
             with _allocated(tensors, device, dtype), _generators_kept(tensors):
@@ -111,6 +118,37 @@ def initialize(
             with _allocated(tensors, device, dtype):
                 _fill(module, seed, model)
     return module
+
+
+def _check_shards(module: nn.Module, tensors: list[Named]) -> None:
+    """Raise TypeError if this rank's part of a DTensor cannot be filled, or FSDP2 has gathered parameters."""
+    for name, child in module.named_modules():
+        state = child._get_fsdp_state() if hasattr(child, "_get_fsdp_state") else None
+        group = getattr(state, "_fsdp_param_group", None)
+        if not getattr(group, "is_sharded", True):
+            held = (each.name for each in tensors if each.is_parameter and each.name.startswith(name))
+            raise TypeError(
+                f"{next(held, name)} is gathered by FSDP2: call module.reshard() of each FSDP module first"
+            )
+    for each in tensors:
+        try:
+            part = local(each.tensor)
+        except TypeError as error:
+            raise TypeError(f"{each.name}: {error}") from None
+        if part is not None and part.is_meta:
+            raise TypeError(
+                f"{each.name} is a DTensor on the meta device: call module.to_empty(device=...) first"
+            )
+
+
+def _check_whole(tensors: list[Named]) -> None:
+    """Raise TypeError for a DTensor, whose own code would draw once for each rank."""
+    for each in tensors:
+        if local(each.tensor) is not None:
+            raise TypeError(
+                f"{each.name} is a DTensor, which the module's own code cannot fill by name: give"
+                " init=fastinit.torch.record(constructor), or rules"
+            )
 
 
 def _run(module: nn.Module, seed: int, code: Callable[[nn.Module], object], meta: set[str]) -> None:
@@ -213,8 +251,8 @@ def _allocated(
 
 
 def _put(each: Named, tensor: torch.Tensor) -> None:
-    for owner, local in each.owners:
-        (owner._parameters if each.is_parameter else owner._buffers)[local] = tensor
+    for owner, name in each.owners:
+        (owner._parameters if each.is_parameter else owner._buffers)[name] = tensor
 
 
 @contextlib.contextmanager
