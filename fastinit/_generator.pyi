@@ -367,5 +367,5 @@ class Generator(np.random.Generator):
     def zipf(self, a: _Like, size: _Size = None, *, out: None = None) -> npt.NDArray[np.int64]: ...
 def default_rng(
     seed: npt.ArrayLike | ISeedSequence | BitGenerator | np.random.Generator | RandomState | None = None,
-    normals: _Normals = "box-muller",
+    normals: _Normals | None = None,
 ) -> Generator: ...

@@ -316,16 +316,16 @@ class Generator(Inherited):
         return self._twin(type(self.bit_generator)(child))
 
 
-def default_rng(seed=None, normals="box-muller"):
+def default_rng(seed=None, normals=None):
     """Return a Generator over fastinit's PCG64.
 
     Parameters
     ----------
     seed : {None, int, array_like of int, SeedSequence, BitGenerator, Generator, RandomState}, optional
         As for `numpy.random.default_rng`; None takes entropy from the system. A BitGenerator, or that of a
-        NumPy Generator, is wrapped. A fastinit Generator with such normals is returned itself.
+        NumPy Generator, is wrapped. A fastinit Generator is returned itself, unless it has other normals.
     normals : {"box-muller", "ziggurat"}, optional
-        As for `Generator`.
+        As for `Generator`; by default, a new one has Box-Muller.
 
     Examples
     --------
@@ -335,8 +335,10 @@ def default_rng(seed=None, normals="box-muller"):
     >>> default_rng(7).random() == default_rng(7).random()
     True
     """
-    if isinstance(seed, Generator) and seed.normals == normals:
+    if isinstance(seed, Generator) and (normals is None or normals == seed.normals):
         return seed
+    if normals is None:
+        normals = "box-muller"
     if isinstance(seed, np.random.BitGenerator):
         return Generator(seed, normals)
     if isinstance(seed, np.random.Generator):

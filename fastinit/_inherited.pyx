@@ -2,12 +2,13 @@
 
 import numpy as np
 
+cimport numpy as cnp
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from fastinit._broadcast cimport affine, broadcast, check_scale, check_scales, is_scalar, number
 from fastinit._kernels cimport FI_ZIGGURAT_EXPONENTIAL_F64, fi_dtype, fi_is_wide
 from fastinit._numpy_bits cimport (
-    fill_words, positions, reads_ahead, sample_integers, sample_ziggurat, shuffle_lanes,
+    fill_words, reads_ahead, sample_integers, sample_ziggurat, shuffle_lanes,
 )
 from fastinit._numpy_calls cimport draw_choice
 from fastinit._output cimport check_strided, code_of
@@ -15,7 +16,10 @@ from fastinit._sampling cimport Source
 
 from fastinit._copies import Copyable
 
+cnp.import_array()
+
 cdef enum:
+    LONG = 32  # shorter lanes are left to NumPy: to begin one costs more
     TABLED = 2048  # fewer values, or fewer than probabilities, are left to NumPy: a table costs more
 
 # NumPy's methods. A call of `super` would take as long as some of them.
@@ -28,6 +32,31 @@ cdef object numpys_standard_exponential = np.random.Generator.standard_exponenti
 
 # Refuses what NumPy refuses, and draws nothing.
 cdef object refusing = np.random.Generator(np.random.PCG64(0))
+
+
+cdef object positions(cdf, values):
+    """Return what ``cdf.searchsorted(values, "right")`` returns. Values in [0, 1) take the fast way."""
+    if not (type(values) is np.ndarray and values.dtype == np.float64 and values.flags.carray):
+        return cdf.searchsorted(values, "right")  # a subclass's `random` may return anything
+    cdef size_t many = len(cdf), i, at, n = np.size(values)
+    starts = np.searchsorted(cdf, np.arange(many) / many, "right").astype(np.int64)
+    made = np.empty(np.shape(values), np.int64)
+    cdef const double *edges = <const double *>cnp.PyArray_DATA(cdf)
+    cdef const double *value = <const double *>cnp.PyArray_DATA(values)
+    cdef const cnp.int64_t *start = <const cnp.int64_t *>cnp.PyArray_DATA(starts)
+    cdef cnp.int64_t *out = <cnp.int64_t *>cnp.PyArray_DATA(made)
+    with nogil:
+        for i in range(n):
+            if not 0 <= value[i] < 1:
+                out[i] = 0 if value[i] < 0 else many
+                continue
+            at = start[<size_t>(value[i] * <double>many)]
+            while at and edges[at - 1] > value[i]:  # the product was rounded up
+                at -= 1
+            while at < many and edges[at] <= value[i]:
+                at += 1
+            out[i] = at
+    return made
 
 
 class Inherited(Copyable):
@@ -150,7 +179,7 @@ class Inherited(Copyable):
             made = numpys_integers(self, low, high, size, dtype, endpoint)
         if out is None or made is out:
             return made
-        out[...] = made
+        np.asarray(out)[...] = made  # masked elements are written, too
         return out
 
     def bytes(self, length):
@@ -245,11 +274,13 @@ class Inherited(Copyable):
         """
         cdef Source source = self._source
         array = np.asarray(x)
-        lanes_last = axis is None or array.ndim and axis in (-1, array.ndim - 1)
-        lane = array.size if axis is None else array.shape[-1] if array.ndim else 0
-        fast = 0 < lane <= 1 << 32 and reads_ahead(source, array.size)
+        one_lane = axis is None or array.ndim == 1
+        lanes_last = axis is None or type(axis) is int and axis in (-1, array.ndim - 1)
+        ordered = array.ndim == 1 or array.flags.c_contiguous and array.ndim  # NumPy keeps another order
+        lane = array.size if one_lane else array.shape[-1] if ordered else 0
+        fast = (1 if one_lane else LONG) <= lane <= 1 << 32 and reads_ahead(source, array.size)
         own = type(self).shuffle is Inherited.shuffle  # else NumPy calls the subclass's
-        if out is not None or not (lanes_last and fast and own):
+        if out is not None or not (lanes_last and ordered and array.size and fast and own):
             return numpys_permuted(self, x, axis=axis, out=out)
         made = array.copy()
         shuffle_lanes(source, made.reshape(-1), array.size // lane)
@@ -295,7 +326,7 @@ class Inherited(Copyable):
         """
         if out is not None:
             return draw_choice(self, (a, replace, p, axis, shuffle), size, out)
-        if p is None or not replace or size is None or not len(p):
+        if p is None or not replace or size is None or np.ndim(p) != 1 or not len(p):
             return numpys_choice(self, a, size, replace, p, axis, shuffle)
         if (size if type(size) is int else np.prod(size, dtype=np.intp)) < max(len(p), TABLED):
             return numpys_choice(self, a, size, replace, p, axis, shuffle)

@@ -20,4 +20,3 @@ cdef object sample_ziggurat(Source source, fi_attempt wide, fi_dtype code, doubl
 cdef int fill_words(Source source, void *out, size_t n) except -1
 cdef object sample_integers(Source source, low, high, size, dtype, bint endpoint, out)
 cdef int shuffle_lanes(Source source, x, size_t lanes) except -1
-cdef object positions(cdf, values)

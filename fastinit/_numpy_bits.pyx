@@ -31,7 +31,7 @@ cnp.import_array()
 cdef enum:
     SINGLE = 24  # fewer values of a ziggurat are made by NumPy's C functions: a block costs as much
     FEW = 4096  # fewer values from NumPy's own bit generators are left to NumPy
-    PIECE = 1 << 26  # values between two checks for Ctrl-C
+    PIECE = 1 << 24  # values between two checks for Ctrl-C
     SPAN = 4096  # values that are made in the cache and then scaled
 
 cdef size_t MANY = _threads.MANY
@@ -327,8 +327,8 @@ cdef int shuffle_lanes(Source source, x, size_t lanes) except -1:
                     else:
                         with nogil:
                             i = swap_some(reading.ahead, data, stride, itemsize, i, indices, spare)
+                    PyErr_CheckSignals()
                 data += <ptrdiff_t>n * stride
-                PyErr_CheckSignals()
         finally:
             reading.settle()
     return 0
@@ -375,23 +375,3 @@ cdef inline void swap(char *a, char *b, size_t itemsize, char *spare) noexcept n
         memcpy(spare, a, itemsize)
         memcpy(a, b, itemsize)  # a and b may be one element
         memcpy(b, spare, itemsize)
-
-
-cdef object positions(cdf, values):
-    """Return what ``cdf.searchsorted(values, "right")`` returns, for values in [0, 1)."""
-    cdef size_t many = len(cdf), i, at, n = np.size(values)
-    starts = np.searchsorted(cdf, np.arange(many) / many, "right").astype(np.int64)
-    made = np.empty(np.shape(values), np.int64)
-    cdef const double *edges = <const double *>cnp.PyArray_DATA(cdf)
-    cdef const double *value = <const double *>cnp.PyArray_DATA(values)
-    cdef const cnp.int64_t *start = <const cnp.int64_t *>cnp.PyArray_DATA(starts)
-    cdef cnp.int64_t *out = <cnp.int64_t *>cnp.PyArray_DATA(made)
-    with nogil:
-        for i in range(n):
-            at = start[<size_t>(value[i] * <double>many)]
-            while at and edges[at - 1] > value[i]:  # the product was rounded up
-                at -= 1
-            while at < many and edges[at] <= value[i]:
-                at += 1
-            out[i] = at
-    return made

@@ -143,6 +143,10 @@ cdef object draw_into(self, numpys, dtype, tuple arguments, size, out):
     """
     scalars = all([np.ndim(x) == 0 for x in arguments])
     check_array(out, np.dtype(dtype), size, scalars)
+    wanted = np.broadcast_shapes(out.shape, *[np.shape(x) for x in arguments])
+    if wanted != out.shape:
+        what = f"Output size {out.shape} is not compatible"
+        raise ValueError(f"{what} with broadcast dimensions of inputs {wanted}.")
     numpys(self, *arguments, (0, *out.shape))  # refuses what NumPy refuses, and draws nothing
     operands = [out] if scalars else [out, *arguments]
     blocks = np.nditer(
@@ -160,6 +164,11 @@ cdef object draw_into(self, numpys, dtype, tuple arguments, size, out):
     return out
 
 
+cdef bint overlap(out, arguments) except -1:
+    """Whether a block of `out` may change an argument, which the next block reads."""
+    return any([isinstance(x, np.ndarray) and np.may_share_memory(x, out) for x in arguments])
+
+
 cdef object draw_rows(self, numpys, dtype, tuple arguments, size, out):
     """Fill `out` with vectors from a method of NumPy's: block by block, if all have the same parameters."""
     check_array(out, np.dtype(dtype), None, False)
@@ -167,10 +176,11 @@ cdef object draw_rows(self, numpys, dtype, tuple arguments, size, out):
     expected = numpys(self, *arguments, (0, *rows)).shape[1:]  # refuses what NumPy refuses, and draws nothing
     if out.shape != expected:
         raise ValueError(f"size must match out.shape when used together: {expected} and {out.shape}")
-    if sorted([np.ndim(x) for x in arguments]) not in ([1], [0, 1]):
-        out[...] = numpys(self, *arguments, rows)
+    target = np.asarray(out)
+    if sorted([np.ndim(x) for x in arguments]) not in ([1], [0, 1]) or overlap(out, arguments):
+        target[...] = numpys(self, *arguments, rows)
         return out
-    flat = out.reshape(-1, out.shape[-1])
+    flat = target.reshape(-1, out.shape[-1])
     step = max(1, BLOCK // max(1, out.shape[-1]))
     for start in range(0, len(flat), step):
         flat[start:start + step] = numpys(self, *arguments, min(step, len(flat) - start))
@@ -191,10 +201,11 @@ cdef object draw_choice(self, tuple arguments, size, out):
     expected = rows if numbers else (*array.shape[:axis], *rows, *array.shape[axis:][1:])
     if out.shape != expected:
         raise ValueError(f"size must match out.shape when used together: {expected} and {out.shape}")
-    if not replace or axis != 0:
-        out[...] = self.choice(array, rows, replace, p, axis, shuffle)
+    target = np.asarray(out)
+    if not replace or axis != 0 or overlap(out, (array, p)):
+        target[...] = self.choice(array, rows, replace, p, axis, shuffle)
         return out
-    flat = out.reshape(-1, *out.shape[len(rows):])
+    flat = target.reshape(-1, *out.shape[len(rows):])
     step = max(BLOCK, 0 if p is None else len(p))  # each call reads all of p
     for start in range(0, len(flat), step):
         flat[start:start + step] = self.choice(array, min(step, len(flat) - start), replace, p)
@@ -210,17 +221,19 @@ cdef object draw_permutation(self, x, axis, out):
         return np.random.Generator.permutation(self, x, axis)  # an error
     check_array(out, np.dtype(np.int64) if numbers else array.dtype, (x,) if numbers else array.shape, False)
     axis = np.lib.array_utils.normalize_axis_index(axis, out.ndim)
+    target = np.asarray(out)
     if out.ndim > 1:
         order = np.arange(out.shape[axis])
         self.shuffle(order)
         if np.may_share_memory(array, out):
             array = array.copy()
-        return np.take(array, order, axis, out, mode="clip")
+        np.take(array, order, axis, target, mode="clip")
+        return out
     if numbers:
-        out[...] = 1
-        out[:1] = 0
-        np.cumsum(out, out=out)
+        target[...] = 1
+        target[:1] = 0
+        np.cumsum(target, out=target)
     else:
-        out[...] = array
-    self.shuffle(out)
+        target[...] = array
+    self.shuffle(target)
     return out

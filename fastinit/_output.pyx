@@ -73,8 +73,8 @@ cdef int check_strided(out, expected, size) except -1:
     """Refuse an `out` array of another dtype or shape, or one that is read-only. It may have any layout."""
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
-    if not out.flags.writeable:
-        raise ValueError("Supplied output array must be writable")
+    if not (out.flags.writeable and out.dtype.isnative):
+        raise ValueError("Supplied output array must be writable, and in machine byte-order.")
     return check_fit(out, expected, size)
 
 

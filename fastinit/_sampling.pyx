@@ -272,6 +272,11 @@ cdef Source source_of(rng, fi_dist dist):
     return source
 
 
+def check(rng, str distribution):
+    """Refuse a generator that cannot make a distribution."""
+    source_of(rng, DISTRIBUTIONS[distribution])
+
+
 cdef int read_position(Source source, fi_pcg64 *position) except -1:
     with source.lock:
         source.peek(position)

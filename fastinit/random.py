@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -95,14 +94,14 @@ def __dir__() -> list[str]:
 
 
 _lock = Lock()
-_replaced: list[Any] = []  # what each open context replaced; NumPy's own is first
+_open: list[Any] = []  # NumPy's own default_rng, then those of the open contexts
 
 
 @contextmanager
 def patch(normals: Literal["box-muller", "ziggurat"] = "ziggurat") -> Iterator[None]:
     """Context in which ``numpy.random.default_rng`` returns fastinit's Generator, for third-party code.
 
-    The change affects every thread, until the last open context ends.
+    The change affects every thread, until the last open context ends. A fastinit Generator comes back itself.
 
     Parameters
     ----------
@@ -121,13 +120,20 @@ def patch(normals: Literal["box-muller", "ziggurat"] = "ziggurat") -> Iterator[N
     False
     """
     default_rng(0, normals=normals)  # refuses another word
+
+    def replacement(seed: Any = None) -> Generator:
+        return seed if isinstance(seed, Generator) else default_rng(seed, normals=normals)
+
     with _lock:
-        _replaced.append(_numpy.default_rng)
-        _numpy.default_rng = functools.partial(default_rng, normals=normals)
+        if not _open:
+            _open.append(_numpy.default_rng)
+        _open.append(replacement)
+        _numpy.default_rng = replacement
     try:
         yield
     finally:
         with _lock:
-            before = _replaced.pop()
-            if not _replaced:
-                _numpy.default_rng = before
+            _open.remove(replacement)
+            _numpy.default_rng = _open[-1]
+            if len(_open) == 1:
+                _open.clear()

@@ -10,7 +10,7 @@ import pytest
 
 from fastinit import random as ours
 from fastinit._numpy_methods import NumpyMethods
-from fastinit.random import Generator, default_rng
+from fastinit.random import PCG64, Generator, default_rng
 
 # Arguments for each method that is NumPy's code over our stream. Some of them draw NumPy's normals, in C.
 INHERITED = {
@@ -184,3 +184,60 @@ def test_threads_may_spawn_at_once():
     finally:
         sys.setswitchinterval(before)
     assert len(found) == len({*found}) == 24_000
+
+
+RANDOMS = {
+    "beyond 1": lambda values: np.full(values.shape, 1e6),
+    "below 0": lambda values: np.full(values.shape, -5e9),
+    "NaN": lambda values: np.full(values.shape, np.nan),
+    "reversed": lambda values: values[::-1],
+    "float32": lambda values: values.astype("f4"),
+    "a list": lambda values: values.tolist(),
+}
+
+
+@pytest.mark.parametrize("what", RANDOMS)
+def test_choice_takes_what_a_subclass_s_random_returns(what):
+    def subclass(base, bits):
+        class Own(base):
+            def random(self, *args, **kwargs):
+                return RANDOMS[what](super().random(*args, **kwargs))
+
+        return Own(bits)
+
+    mine, theirs = subclass(Generator, PCG64(1)), subclass(np.random.Generator, np.random.PCG64(1))
+    p = [0.1, 0.2, 0.3, 0.4]
+    assert mine.choice(4, 5000, p=p).tolist() == theirs.choice(4, 5000, p=p).tolist()
+    assert mine.bit_generator.state["state"] == theirs.bit_generator.state["state"]
+
+
+TABLES = {
+    "Fortran order": np.asfortranarray(np.arange(6000).reshape(60, 100)),
+    "every second": np.arange(12000).reshape(60, 200)[:, ::2],
+    "reversed": np.arange(6000)[::-1],
+    "three axes, turned": np.arange(6000).reshape(10, 20, 30).transpose(2, 0, 1),
+    "short lanes": np.arange(6000).reshape(3000, 2),
+    "no elements": np.zeros((0, 3)),
+    "empty lanes": np.zeros((3, 0)),
+    "a list": list(range(3000)),
+    "one element": np.array([5]),
+}
+
+
+@pytest.mark.parametrize("axis", [None, 0, -1, 1])
+@pytest.mark.parametrize("what", TABLES)
+def test_permuted_of_any_layout_is_numpys(what, axis):
+    table = TABLES[what]
+    if axis == 1 and np.ndim(table) < 2:
+        axis = np.int64(0)
+    mine, theirs = Generator(PCG64(7)), np.random.default_rng(7)
+    one, other = mine.permuted(table, axis=axis), theirs.permuted(table, axis=axis)
+    assert (one.tolist(), one.strides) == (other.tolist(), other.strides)
+    assert mine.bit_generator.state["state"] == theirs.bit_generator.state["state"]
+
+
+@pytest.mark.parametrize("bad", [(3, None), (2**70, None), (np.zeros((3, 40)), 1.0), (np.zeros((3, 40)), 2)])
+def test_permuted_refuses_what_numpys_does(bad):
+    for rng in (Generator(PCG64(7)), np.random.default_rng(7)):
+        with pytest.raises((TypeError, np.exceptions.AxisError)):
+            rng.permuted(bad[0], axis=bad[1])

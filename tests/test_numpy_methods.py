@@ -88,6 +88,68 @@ def test_parameters_may_be_the_output():
         assert out.tobytes() == expected.tobytes()
 
 
+def test_vectors_may_come_from_the_output():
+    for method, first in (("dirichlet", [1.0, 2, 3, 4]), ("multivariate_hypergeometric", [3, 4, 5, 6])):
+        mine, theirs = pair()
+        more = () if method == "dirichlet" else (3,)
+        out = np.ones((5000, 4), type(first[0]))
+        out[0] = first
+        expected = getattr(theirs, method)(first, *more, 5000)
+        getattr(mine, method)(out[0], *more, 5000, out=out)
+        assert out.tobytes() == expected.tobytes()
+    mine, theirs = pair()
+    x = np.arange(40_000)
+    expected = theirs.choice(x[:-1].copy(), 39_999)
+    mine.choice(x[:-1], 39_999, out=x[1:])
+    assert (x[1:] == expected).all()
+
+
+def masked(values):
+    return np.ma.masked_array(
+        np.zeros_like(values), mask=np.arange(values.size).reshape(values.shape) % 2, hard_mask=True
+    )
+
+
+KINDS = {
+    "dirichlet": lambda rng, **out: rng.dirichlet([1.0, 2, 3], 4, **out),
+    "multinomial": lambda rng, **out: rng.multinomial(9, [0.2, 0.8], 4, **out),
+    "multivariate_hypergeometric": lambda rng, **out: rng.multivariate_hypergeometric([3, 4], 2, 4, **out),
+    "choice": lambda rng, **out: rng.choice(10, (6, 4), **out),
+    "choice with p": lambda rng, **out: rng.choice(2, (6, 4), p=[0.3, 0.7], **out),
+    "choice once": lambda rng, **out: rng.choice(30, (6, 4), replace=False, **out),
+    "integers": lambda rng, **out: rng.integers([1, 2, 3], 9, (4, 3), **out),
+    "permutation": lambda rng, **out: rng.permutation(12, **out),
+    "permutation of rows": lambda rng, **out: rng.permutation(np.arange(12).reshape(4, 3), **out),
+}
+
+
+@pytest.mark.parametrize("what", KINDS)
+def test_a_subclass_as_output_counts_as_its_memory(what):
+    expected = KINDS[what](default_rng(7))
+    out = masked(expected)
+    mask = out.mask.copy()
+    assert KINDS[what](default_rng(7), out=out) is out
+    assert (out.data == expected).all()
+    assert (out.mask == mask).all()
+    if expected.ndim == 2:
+        matrix = np.empty_like(expected).view(np.matrix)
+        KINDS[what](default_rng(7), out=matrix)
+        assert (np.asarray(matrix) == expected).all()
+
+
+def test_parameters_that_do_not_broadcast_to_the_output_are_refused():
+    for method, parameters, shape in (
+        ("standard_gamma", [[[1.0, 2.0]]], 2),
+        ("gamma", [[1.0]], ()),
+        ("poisson", [[1.0, 2]], (2, 3)),
+    ):
+        rng = default_rng(7)
+        dtype = np.int64 if method == "poisson" else np.float64
+        with pytest.raises(ValueError, match=r"not compatible|broadcast"):
+            getattr(rng, method)(*parameters, out=np.empty(shape, dtype))
+        same_state(rng, np.random.default_rng(7))
+
+
 @pytest.mark.parametrize("shape", [(), (3,), (0,), (40, 100)])
 @pytest.mark.parametrize("method", VECTORS)
 def test_vectors(method, shape):

@@ -122,6 +122,27 @@ def test_patch():
     assert type(third_party(7)) is np.random.Generator
 
 
+def test_the_innermost_patch_decides():
+    with random.patch():
+        with random.patch("box-muller"):
+            assert np.random.default_rng(1).normals == "box-muller"
+        assert np.random.default_rng(1).normals == "ziggurat"
+    assert type(np.random.default_rng(1)) is np.random.Generator
+
+
+def test_a_generator_is_returned_unaltered():
+    class Own(random.Generator):
+        pass
+
+    for rng in (Own(random.PCG64(1)), random.default_rng(1, normals="ziggurat")):
+        assert random.default_rng(rng) is rng
+        for normals in ("ziggurat", "box-muller"):
+            with random.patch(normals):
+                assert np.random.default_rng(rng) is rng
+    other = random.default_rng(random.default_rng(1, normals="ziggurat"), normals="box-muller")
+    assert other.normals == "box-muller"
+
+
 def test_patch_refuses_another_word_at_once():
     with pytest.raises(ValueError, match="normals must be 'box-muller' or 'ziggurat', not 'polar'"):
         random.patch("polar").__enter__()

@@ -140,7 +140,7 @@ class Generator(np.random.Generator):
 {methods}
 def default_rng(
     seed: npt.ArrayLike | ISeedSequence | BitGenerator | np.random.Generator | RandomState | None = None,
-    normals: _Normals = "box-muller",
+    normals: _Normals | None = None,
 ) -> Generator: ...
 """
 

@@ -100,8 +100,9 @@ def compute_fans(
     (6, 9)
     """
     sizes = as_shape(shape)
-    one_or_more("groups", index(groups))
-    return fans_of(sizes, resolve_axes(sizes, layout, in_axis, out_axis, batch_axis), groups)
+    [count] = _indices(groups)
+    one_or_more("groups", count)
+    return fans_of(sizes, resolve_axes(sizes, layout, in_axis, out_axis, batch_axis), count)
 
 
 def fans_of(sizes: tuple[int, ...], roles: Roles, groups: int) -> tuple[int, int]:
@@ -211,7 +212,7 @@ def finite_square(what: str, value: SupportsFloat) -> float:
 def as_shape(shape: int | Sequence[int]) -> tuple[int, ...]:
     """Return a shape as a tuple of ints. Raise ValueError for a bad size, TypeError for no shape."""
     try:
-        if isinstance(shape, (bool, bytes, bytearray, Mapping, Set)):
+        if isinstance(shape, (bool, bytes, bytearray, memoryview, Mapping, Set)):
             raise TypeError
         sizes = _indices(shape)
     except TypeError:
@@ -252,7 +253,10 @@ def resolve_axes(
 
 
 def _indices(value: int | Iterable[int]) -> tuple[int, ...]:
-    return tuple([index(item) for item in value]) if isinstance(value, Iterable) else (index(value),)
+    items = value if isinstance(value, Iterable) else (value,)
+    if any([isinstance(item, bool) for item in items]):
+        raise TypeError(f"integers are wanted, not {value!r}")
+    return tuple([index(item) for item in items])
 
 
 def _normalised(shape: tuple[int, ...], name: str, axes: Axes) -> tuple[int, ...]:

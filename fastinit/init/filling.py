@@ -24,6 +24,8 @@ def fill(
     if not flags.carray:  # what is C-contiguous, aligned and writable has no fault
         check_writable(target, shared=plan.distribution == "constant")
     generator = generator_of(rng, tensor) if plan.random else None
+    if plan.random:
+        plan.check(generator)
     if plan.random and generator is not rng and block is None:  # the blocks of one tensor share its seed
         warn_if_used(rng)
     # Values are numbered in C order. Memory in another order is filled through a copy.

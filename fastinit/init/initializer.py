@@ -355,7 +355,7 @@ def _axes(value: Any) -> Any:
     """Return an axis as an int, several as a tuple of ints, and None as itself. TypeError for others."""
     if value is None or isinstance(value, str):
         return value
-    if isinstance(value, bool):
+    if isinstance(value, (bool, float)):
         raise TypeError(f"an axis is an integer, not {value}")
     if hasattr(value, "__index__") and not getattr(value, "shape", ()):
         return operator.index(value)

@@ -104,6 +104,9 @@ class Plan:
     def consume(self, rng: Any) -> None:
         """Move `rng` past the tensor."""
 
+    def check(self, rng: Any) -> None:
+        """Raise ValueError for a generator that cannot make the tensor."""
+
     def _range(self, out: Array, rng: Any, start: int) -> None:
         raise NotImplementedError
 
@@ -128,6 +131,9 @@ class Sampled(Plan):
                 f"{distribution} parameters {parameters} are too large for {dtype.name}, which ends at"
                 f" {dtype.max:g}"
             )
+
+    def check(self, rng: Any) -> None:
+        _sampling.check(rng, self.distribution)
 
     def _range(self, out: Array, rng: Any, start: int) -> None:
         # Other values than those of the core are made in pieces that stay in the cache.
@@ -250,6 +256,9 @@ class Sparse(Plan):
         kept = (rows - self._zeros) / rows if rows else 1.0
         super().__init__(shape, dtype, mean=0.0, std=std * math.sqrt(kept))
 
+    def check(self, rng: Any) -> None:
+        self._normals.check(rng)
+
     def fill_all(self, out: Array, rng: Any) -> None:
         self._normals.fill_all(out, rng)
         out[self._least(rng.integers(0, 2**32, self.shape, np.uint32))] = 0
@@ -295,6 +304,13 @@ class Sparse(Plan):
         return least
 
 
+def checked_gain(gain: float, dtype: Dtype) -> float:
+    """Return the gain of an orthogonal matrix, whose elements may be as large as it."""
+    if abs(gain) > dtype.max and dtype.made is dtype:
+        raise ValueError(f"gain {gain} is too large for {dtype.name}, which ends at {dtype.max:g}")
+    return gain
+
+
 class Orthogonal(Plan):
     """A gain times a matrix, outputs by the rest, whose rows or columns (the fewer) are orthonormal."""
 
@@ -307,8 +323,11 @@ class Orthogonal(Plan):
         rest = tuple(axis for axis in range(len(shape)) if axis not in batch and axis not in outs)
         self._order = batch + outs + rest
         self._stack = tuple(math.prod(shape[axis] for axis in axes) for axes in (batch, outs, rest))
-        self._gain = gain
+        self._gain = checked_gain(gain, dtype)
         super().__init__(shape, dtype, mean=0.0, std=gain / math.sqrt(max(*self._stack[1:], 1)))
+
+    def check(self, rng: Any) -> None:
+        _sampling.check(rng, "normal")
 
     def fill_all(self, out: Array, rng: Any) -> None:
         normals = np.empty(self._stack)
@@ -339,7 +358,7 @@ class DeltaOrthogonal(Orthogonal):
 
     def __init__(self, shape: Shape, dtype: Dtype, gain: float, out_axis: int, in_axis: int) -> None:
         Plan.__init__(self, shape, dtype)
-        self._gain, self._axes = gain, (out_axis, in_axis)
+        self._gain, self._axes = checked_gain(gain, dtype), (out_axis, in_axis)
         self._stack = (1, shape[out_axis], shape[in_axis])
         if self.size:
             self.mean, self.std = 0.0, gain * math.sqrt(shape[in_axis] / self.size)

@@ -342,6 +342,16 @@ def test_storage_that_is_freed_in_part_is_refused(name, dtype):
             getattr(init, name)(view)
 
 
+@pytest.mark.parametrize("name", ["normal_", "kaiming_normal_", "sparse_", "orthogonal_"])
+def test_a_generator_that_is_refused_leaves_the_version_counter(name):
+    weight = torch.ones(5, 5, requires_grad=True)
+    total = (weight * weight).sum()
+    arguments = {"sparsity": 0.5} if name == "sparse_" else {}
+    with pytest.raises(ValueError, match="Box-Muller"):
+        getattr(init, name)(weight, **arguments, generator=random.default_rng(1, normals="ziggurat"))
+    total.backward()
+
+
 def test_a_mode_in_upper_case_is_torchs():
     upper, lower = torch.empty(6, 4), torch.empty(6, 4)
     init.kaiming_uniform_(upper, mode="FAN_OUT", generator=3)

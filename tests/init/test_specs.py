@@ -192,7 +192,9 @@ def test_what_is_no_index_is_refused(axis):
         init.get("xavier_normal").plan((3, 4), in_axis=axis, out_axis=axis)
 
 
-@pytest.mark.parametrize("shape", [True, b"ab", bytearray(b"ab"), {3: 1}, {3}, "34", 3.5])
+@pytest.mark.parametrize(
+    "shape", [True, (True, 2), b"ab", bytearray(b"ab"), memoryview(b"ab"), {3: 1}, {3}, "34", 3.5]
+)
 def test_what_is_no_shape_is_refused(shape):
     with pytest.raises(TypeError, match="a shape is an int or a sequence of ints"):
         init.normal(shape, rng=0)
@@ -215,5 +217,17 @@ def test_what_counts_as_an_integer_is_one():
     assert init.get("kaiming_normal", groups=Two()) == init.get("kaiming_normal", groups=2)
     with pytest.raises(ValueError, match="groups must be an integer, not True"):
         init.get("kaiming_normal", groups=True)
-    with pytest.raises(TypeError, match="an axis is an integer, not True"):
-        init.get("kaiming_normal", in_axis=True, out_axis=0)
+    for axis in (True, 1.0):
+        with pytest.raises(TypeError, match=f"an axis is an integer, not {axis}"):
+            init.get("kaiming_normal", in_axis=axis, out_axis=0)
+    with pytest.raises(TypeError, match="integers are wanted, not True"):
+        init.compute_fans((9, 3, 3), groups=True)
+    assert repr(init.compute_fans((9, 3, 3), groups=np.int64(3))) == "(9, 9)"
+
+
+@pytest.mark.parametrize("name", ["orthogonal", "delta_orthogonal"])
+def test_a_gain_beyond_the_dtype_is_refused(name):
+    make = getattr(init, name)
+    with pytest.raises(ValueError, match=r"gain 1000000\.0 is too large for float16, which ends at 65504"):
+        make((4, 4, 3), gain=1e6, dtype="f2", rng=0)
+    assert np.isfinite(make((4, 4, 3), gain=65504, dtype="f2", rng=0)).all()
