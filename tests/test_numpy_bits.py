@@ -237,7 +237,8 @@ def test_normals_are_kept_and_named():
     assert repr(rng).startswith("Generator(PCG64, normals='ziggurat') at 0x")
     assert str(default_rng(3)) == "Generator(PCG64)"
     assert default_rng(rng, normals="ziggurat") is rng
-    assert default_rng(rng).normals == "box-muller"
+    assert default_rng(rng) is rng
+    assert default_rng(rng, normals="box-muller").normals == "box-muller"
     with pytest.raises(ValueError, match="normals must be 'box-muller' or 'ziggurat', not 'polar'"):
         default_rng(3, normals="polar")
 
