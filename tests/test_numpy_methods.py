@@ -323,7 +323,7 @@ def test_docstrings_are_numpys_with_out():
 def test_all_methods_in_any_order(isa, name, module):
     mine, theirs = pair(name, module)
     rng = python_random.Random(f"{isa} {name} {module.__name__}")
-    for number in range(1500):
+    for number in range(6000):
         method = rng.choice([*SINGLE, *VECTORS, "choice", "random", "standard_normal"])
         arguments = INHERITED.get(method, ())
         size = rng.choice([None, 1, 2, 39, 513, (7, 9), rng.randrange(3000)])
