@@ -78,7 +78,7 @@ cdef class Draws:
 
 cdef object new_draws(size):
     cdef cnp.npy_intp n
-    if type(size) is not int:
+    if type(size) is not int or not 0 <= size < 1 << 60:  # NumPy has the errors
         return np.empty(size, np.uint64)
     n = size
     return cnp.PyArray_EMPTY(1, &n, cnp.NPY_UINT64, 0)
