@@ -37,12 +37,17 @@ LAYERS = [
     {"fastinit.nn"},
     {"fastinit.init"},
     {"fastinit.checkpoint"},
-    {"fastinit.torch"},
+    {"fastinit.jax", "fastinit.torch"},
     {"fastinit.cli", "fastinit.__main__"},
 ]
 
 # What is imported from elsewhere besides the standard library and NumPy.
-OUTSIDE = {"fastinit._dtypes": {"ml_dtypes"}, "fastinit.cli": {"rich", "shtab"}, "fastinit.torch": {"torch"}}
+OUTSIDE = {
+    "fastinit._dtypes": {"ml_dtypes"},
+    "fastinit.cli": {"rich", "shtab"},
+    "fastinit.jax": {"jax"},
+    "fastinit.torch": {"torch"},
+}
 
 C_HEADERS = {
     *("fenv.h", "stddef.h", "stdint.h", "stdlib.h", "string.h"),

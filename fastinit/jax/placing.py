@@ -1,0 +1,60 @@
+"""Arrays of JAX that a plan fills, on one device or several."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import numpy as np
+import numpy.typing as npt
+from jax.sharding import NamedSharding, PartitionSpec
+
+from fastinit.init.filling import ranges_of
+from fastinit.init.plans import Plan
+from fastinit.random import Generator
+
+from .keys import generator_of, is_traced, words_of
+
+__all__ = ["aligned", "made"]
+
+#: Bytes. JAX takes memory with this alignment without a copy.
+_ALIGNMENT = 64
+
+
+def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Return new memory that `jax.device_put` takes without a copy."""
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
+def made(plan: Plan, key: Any, sharding: Any = None) -> jax.Array:
+    """Return an array that a plan fills from a key or Generator."""
+    if isinstance(key, Generator):
+        if is_traced():
+            raise TypeError("a Generator under jax.jit would make constants: give a key of jax.random")
+        return filled(plan, key, sharding)
+    words = words_of(key)
+    return filled(plan, generator_of(words), sharding)
+
+
+def filled(plan: Plan, rng: Generator, sharding: Any) -> jax.Array:
+    """Return an array that a plan fills from a generator, which moves past it."""
+    if sharding is None:
+        values = aligned(plan.shape, plan.dtype.numpy)
+        plan.fill_all(plan.dtype.view(values), rng)
+        return jax.device_put(values)
+    if isinstance(sharding, PartitionSpec):
+        sharding = NamedSharding(jax.sharding.get_mesh(), sharding)
+
+    def block(index: Any) -> npt.NDArray[Any]:
+        ranges = ranges_of(index, plan.shape)
+        values = aligned(tuple(map(len, ranges)), plan.dtype.numpy)
+        plan.fill_block(plan.dtype.view(values), rng, ranges)
+        return values
+
+    result = jax.make_array_from_callback(plan.shape, sharding, block)
+    plan.consume(rng)
+    return result
