@@ -15,6 +15,7 @@ from fastinit.init.plans import Plan
 from fastinit.random import Generator
 
 from .keys import generator_of, is_traced, words_of
+from .traced import drawn
 
 __all__ = ["aligned", "made"]
 
@@ -37,6 +38,8 @@ def made(plan: Plan, key: Any, sharding: Any = None) -> jax.Array:
             raise TypeError("a Generator under jax.jit would make constants: give a key of jax.random")
         return filled(plan, key, sharding)
     words = words_of(key)
+    if is_traced(words):
+        return drawn(plan, words)
     return filled(plan, generator_of(words), sharding)
 
 
