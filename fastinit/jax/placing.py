@@ -8,14 +8,14 @@ from typing import Any
 import jax
 import numpy as np
 import numpy.typing as npt
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from fastinit.init.filling import ranges_of
 from fastinit.init.plans import Plan
 from fastinit.random import Generator
 
 from .keys import generator_of, is_traced, words_of
-from .traced import drawn
+from .traced import drawn, drawn_by_parts
 
 __all__ = ["aligned", "made"]
 
@@ -39,8 +39,19 @@ def made(plan: Plan, key: Any, sharding: Any = None) -> jax.Array:
         return filled(plan, key, sharding)
     words = words_of(key)
     if is_traced(words):
-        return drawn(plan, words)
+        return _drawn_to(plan, words, sharding)
     return filled(plan, generator_of(words), sharding)
+
+
+def _drawn_to(plan: Plan, words: Any, sharding: Any) -> jax.Array:
+    """Return a traced array with a sharding, if any."""
+    mesh = getattr(sharding, "mesh", None) or jax.sharding.get_abstract_mesh()
+    if sharding is None and AxisType.Explicit not in mesh.axis_types:
+        array: jax.Array = drawn(plan, words)
+        return array
+    return drawn_by_parts(
+        plan, words, NamedSharding(mesh, getattr(sharding, "spec", sharding) or PartitionSpec())
+    )
 
 
 def filled(plan: Plan, rng: Generator, sharding: Any) -> jax.Array:

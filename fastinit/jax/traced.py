@@ -11,14 +11,14 @@ import numpy.typing as npt
 from jax import numpy as jnp
 from jax.custom_batching import custom_vmap
 from jax.experimental.custom_partitioning import custom_partitioning
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from fastinit import _dispatch
 from fastinit.init.plans import Plan, Sampled
 
 from .keys import generator_of
 
-__all__ = ["drawn"]
+__all__ = ["drawn", "drawn_by_parts"]
 
 jax.ffi.register_ffi_target("fastinit_fill", _dispatch.xla_handler(), platform="cpu")
 
@@ -37,20 +37,58 @@ def drawn(plan: Plan, words: Any) -> Any:
     return fill(words)
 
 
+def drawn_by_parts(plan: Plan, words: Any, sharding: NamedSharding) -> Any:
+    """Return the same array with a known sharding."""
+    mesh, spec = sharding.mesh, _full(sharding.spec, len(plan.shape))
+    explicit = AxisType.Explicit in mesh.axis_types
+    if not isinstance(plan, Sampled):
+        place = jax.sharding.reshard if explicit else jax.lax.with_sharding_constraint
+        return place(drawn(plan, words), sharding)
+    split = [PartitionSpec(axis) for axis in spec]
+    part = jax.shard_map(
+        lambda words, *indices: _part(plan, words, indices),
+        mesh=mesh,
+        in_specs=(PartitionSpec(), *split),
+        out_specs=PartitionSpec(*spec),
+        check_vma=False,
+    )
+    operands = [words, *_indices(plan)]
+    if explicit:
+        operands = [jax.sharding.reshard(each, NamedSharding(mesh, PartitionSpec())) for each in operands]
+        operands[1:] = [
+            jax.sharding.reshard(each, NamedSharding(mesh, axis))
+            for each, axis in zip(operands[1:], split, strict=True)
+        ]
+    return part(*operands)
+
+
+def _full(spec: Any, rank: int) -> tuple[Any, ...]:
+    return (*spec, *[None] * (rank - len(spec)))
+
+
+def _indices(plan: Plan) -> list[Any]:
+    return [jnp.arange(size, dtype=np.uint32) for size in plan.shape]
+
+
 def _in_parts(plan: Plan, words: Any) -> Any:
     """Fill so that each device makes its own part.
 
     The partitioner splits the indices along each axis as it splits the result, and so each part knows where
     it lies.
     """
-    rank, batch = len(plan.shape), words.ndim - 1
+    rank, batch, here = len(plan.shape), words.ndim - 1, jax.sharding.get_abstract_mesh()
 
     def part(words: Any, *indices: Any) -> Any:
         return _part(plan, words, indices)
 
     def partition(mesh: Any, operands: Any, result: Any) -> Any:
         sharding = result.sharding
-        spec = (*sharding.spec, *[None] * (batch + rank - len(sharding.spec)))
+        if not isinstance(sharding, NamedSharding):  # JAX knows no mesh but the abstract one
+            from jax._src.sharding_impls import parse_flatten_op_sharding
+
+            mesh = here
+            sharding = NamedSharding(mesh, parse_flatten_op_sharding(sharding._hlo_sharding, mesh)[0])
+        spec = _full(sharding.spec, batch + rank)
         needs = [(*spec[:batch], None), *((axis,) for axis in spec[batch:])]
         return mesh, part, sharding, tuple(NamedSharding(mesh, PartitionSpec(*each)) for each in needs)
 
@@ -62,14 +100,16 @@ def _in_parts(plan: Plan, words: Any) -> Any:
         sharding_rule=f"{', '.join([' '.join([*batches, 'w']), *axes])} -> {' '.join([*batches, *axes])}",
         need_replication_factors=("w",),
     )
-    return split(words, *(jnp.arange(size, dtype=np.uint32) for size in plan.shape))
+    return split(words, *_indices(plan))
 
 
 def _part(plan: Plan, words: Any, indices: Any) -> Any:
     """Fill the part with such indices along each axis, for the words of each key."""
     counts = tuple(along.size for along in indices)
     made = jax.ffi.ffi_call(
-        "fastinit_fill", jax.ShapeDtypeStruct(words.shape[:-1] + counts, plan.dtype.numpy)
+        "fastinit_fill",
+        jax.ShapeDtypeStruct(words.shape[:-1] + counts, plan.dtype.numpy),
+        vmap_method="broadcast_all",  # all parts of a batch are at the first one's place
     )
     return jax.lax.platform_dependent(
         words,
@@ -90,7 +130,7 @@ def _by_host(plan: Plan, counts: tuple[int, ...], words: Any, *first: Any) -> An
     def fill(words: Any, *first: Any) -> npt.NDArray[Any]:
         seeds = np.asarray(words)
         out = np.empty(seeds.shape[:-1] + counts, plan.dtype.storage)
-        starts = [int(at[0]) for at in first] or [0] * len(counts)
+        starts = [int(at.reshape(-1)[0]) for at in first] or [0] * len(counts)
         block = tuple(range(at, at + size) for at, size in zip(starts, counts, strict=True))
         for batch in np.ndindex(seeds.shape[:-1]):
             plan.fill_block(out[(*batch, ...)], generator_of(seeds[batch]), block)
