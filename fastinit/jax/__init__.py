@@ -5,9 +5,13 @@ try:
 except ImportError:
     raise ImportError("fastinit.jax needs jax: pip install 'fastinit[jax]'") from None
 
+from . import initializers
 from .initializers import *  # noqa: F403
-from .initializers import __all__
+from .trees import initialize
+
+__all__ = ["initialize"]
+__all__ += initializers.__all__
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted(__all__)

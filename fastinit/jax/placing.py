@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -11,13 +12,13 @@ import numpy.typing as npt
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from fastinit.init.filling import ranges_of
-from fastinit.init.plans import Plan
+from fastinit.init.plans import Block, Plan
 from fastinit.random import Generator
 
 from .keys import generator_of, is_traced, words_of
 from .traced import drawn, drawn_by_parts
 
-__all__ = ["aligned", "made"]
+__all__ = ["aligned", "made", "placed"]
 
 #: Bytes. JAX takes memory with this alignment without a copy.
 _ALIGNMENT = 64
@@ -60,15 +61,31 @@ def filled(plan: Plan, rng: Generator, sharding: Any) -> jax.Array:
         values = aligned(plan.shape, plan.dtype.numpy)
         plan.fill_all(plan.dtype.view(values), rng)
         return jax.device_put(values)
-    if isinstance(sharding, PartitionSpec):
-        sharding = NamedSharding(jax.sharding.get_mesh(), sharding)
-
-    def block(index: Any) -> npt.NDArray[Any]:
-        ranges = ranges_of(index, plan.shape)
-        values = aligned(tuple(map(len, ranges)), plan.dtype.numpy)
-        plan.fill_block(plan.dtype.view(values), rng, ranges)
-        return values
-
-    result = jax.make_array_from_callback(plan.shape, sharding, block)
+    result = placed(
+        plan.shape,
+        plan.dtype.numpy,
+        lambda out, block: plan.fill_block(plan.dtype.view(out), rng, block),
+        sharding,
+    )
     plan.consume(rng)
     return result
+
+
+def placed(
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    fill: Callable[[npt.NDArray[Any], Block], object],
+    sharding: Any,
+) -> jax.Array:
+    """Return an array whose parts, one for each device, are made by ``fill(out, block)``."""
+
+    def part(block: Block) -> npt.NDArray[Any]:
+        values = aligned(tuple(map(len, block)), dtype)
+        fill(values, block)
+        return values
+
+    if sharding is None:
+        return jax.device_put(part(tuple(map(range, shape))))
+    if isinstance(sharding, PartitionSpec):
+        sharding = NamedSharding(jax.sharding.get_mesh(), sharding)
+    return jax.make_array_from_callback(shape, sharding, lambda index: part(ranges_of(index, shape)))

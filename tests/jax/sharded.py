@@ -15,6 +15,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import fastinit.jax as fj
+from fastinit.checkpoint import Rule
 from fastinit.random import default_rng
 
 KEY, SHAPE = jax.random.key(7), (64, 48)
@@ -87,3 +88,20 @@ for sizes in MESHES:
         check_spec(sizes, spec)
         print(sizes, spec)
     check_other_laws(sizes)
+
+TREE = {
+    "a": jax.ShapeDtypeStruct((16, 24), "float32"),
+    "b": [jax.ShapeDtypeStruct((16, 8), "bfloat16"), jax.ShapeDtypeStruct((8, 16), "float32")],
+}
+RULES = [
+    Rule("a", "normal", then=("* 0.5", "[3] = ones")),
+    Rule("b.0", "orthogonal", then=("* 2",)),
+    Rule("*", "he_normal"),
+]
+alone = fj.initialize(TREE, 7, RULES)
+for sizes in MESHES:
+    for spec in (P("x"), P(None, "x"), P(*("x", "y")[: len(sizes)])):
+        sharding = NamedSharding(mesh_of(sizes), spec)
+        made = fj.initialize(TREE, 7, RULES, sharding=sharding)
+        for one, other in zip(jax.tree.leaves(made), jax.tree.leaves(alone), strict=True):
+            check(one, np.asarray(other), sharding)
