@@ -33,8 +33,8 @@ SANITIZE = os.environ.get("FASTINIT_SANITIZE")
 SANITIZERS = [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all", "-g", "-O1"] if SANITIZE else []
 
 CORE = sorted(Path("src_c").glob("*.c"))
-HEADERS = [str(path) for path in Path("src_c").iterdir() if path.suffix != ".c"]
-GPU = ["gpu.cu", *(name for name in map(os.path.basename, HEADERS) if name.endswith((".h", ".def")))]
+HEADERS = [str(path) for path in Path("src_c").rglob("*.*") if path.suffix != ".c"]
+GPU = [path.name for path in Path("src_c").iterdir() if path.suffix in (".cu", ".def", ".h")]
 MODULES = sorted(Path("fastinit").glob("*.pyx"))
 
 

@@ -19,7 +19,7 @@ __version__ = "0.1.0"
 CONTRACT = 1
 """The version of the stream contract: equal numbers give equal bits."""
 
-_SUBMODULES = ("checkpoint", "cli", "dask", "init", "keras", "nn", "random", "torch")
+_SUBMODULES = ("checkpoint", "cli", "dask", "init", "jax", "keras", "nn", "random", "torch")
 
 if os.environ.get("FASTINIT_ISA"):  # check it at import
     from fastinit import _dispatch as _dispatch

@@ -5,6 +5,7 @@ from . import checkpoint as checkpoint
 from . import cli as cli
 from . import dask as dask
 from . import init as init
+from . import jax as jax
 from . import keras as keras
 from . import nn as nn
 from . import random as random

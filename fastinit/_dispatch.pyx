@@ -2,13 +2,15 @@
 
 import os
 
+from cpython.pycapsule cimport PyCapsule_New
+
 from fastinit._kernels cimport (
     FI_ACTIVATIONS, FI_DISTS, FI_DTYPES, FI_PARAMETERS, fi_activate, fi_activate_rows, fi_activation,
     fi_activation_info, fi_activation_op, fi_affine, fi_affine_each, fi_ahead, fi_alpha_dropout,
     fi_attempt, fi_attempt_fill, fi_attempt_part, fi_bounds, fi_consume, fi_dist, fi_dist_info, fi_draws,
     fi_dtype, fi_dtype_info, fi_enter_default_fp, fi_fill, fi_fill_each, fi_fill_from, fi_finish,
     fi_group, fi_is_wide, fi_isa, fi_itemsize, fi_kernels, fi_leave_default_fp, fi_more, fi_params,
-    fi_pcg64, fi_prepare, fi_select, fi_skip_pieces, fi_source, fi_sum_rows,
+    fi_pcg64, fi_prepare, fi_select, fi_skip_pieces, fi_source, fi_sum_rows, fi_xla_handler,
 )
 
 cdef extern from *:
@@ -172,6 +174,11 @@ cdef void activate_rows(fi_activation_op op, fi_dtype dtype, const fi_activation
 
 cdef void sum_rows(fi_dtype dtype, void *out, double *sums, size_t rows, size_t columns) noexcept nogil:
     fi_sum_rows(dtype, out, sums, rows, columns)
+
+
+def xla_handler():
+    """Return a capsule of the function that XLA calls for a fill (src_c/xla.h)."""
+    return PyCapsule_New(fi_xla_handler(fill), NULL, NULL)
 
 
 class default_fp:

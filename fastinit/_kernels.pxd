@@ -116,6 +116,17 @@ cdef extern from "fastinit.h" nogil:
     uint64_t fi_enter_default_fp() noexcept
     void fi_leave_default_fp(uint64_t saved) noexcept
 
+cdef extern from "seed_sequence.h" nogil:
+    enum:
+        FI_POOL
+    void fi_hash_entropy(uint32_t *pool, const uint32_t *words, size_t n)
+    void fi_generate_state(uint64_t *words, const uint32_t *pool)
+
+cdef extern from "xla.h" nogil:
+    ctypedef void fi_filler(const fi_pcg64 *generator, fi_dist dist, fi_dtype dtype, const fi_params *params,
+                            void *out, size_t start, size_t n) noexcept nogil
+    void *fi_xla_handler(fi_filler *fill) noexcept
+
 # Inline functions, which need no linking. A 128-bit number is passed in two halves.
 cdef extern from *:
     """

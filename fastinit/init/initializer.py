@@ -48,7 +48,7 @@ class _Entry(NamedTuple):
 
 
 @kept
-def _planned(
+def planned(
     plan: Callable[..., Plan],
     shape: Shape,
     layout: str | None,
@@ -227,7 +227,7 @@ class Initializer:
             a generator gives each tensor its own. The warning is given once in a process.
         """
         record = _dtypes.of(dtype)
-        plan = _planned(self.plan, shape, layout, in_axis, out_axis, batch_axis, record)
+        plan = planned(self.plan, shape, layout, in_axis, out_axis, batch_axis, record)
         ranges = None if block is None else ranges_of(block, plan.shape)
         if block is not None and rng is None and plan.random:
             raise ValueError(
@@ -269,9 +269,7 @@ class Initializer:
             As of a call.
         """
         target, record = memory_of(tensor, output=True, fills=True)
-        plan = _planned(
-            self.plan, target.shape, layout, in_axis, out_axis, batch_axis, record or target.dtype
-        )
+        plan = planned(self.plan, target.shape, layout, in_axis, out_axis, batch_axis, record or target.dtype)
         fill(plan, target, generator, None, tensor)
         return tensor
 

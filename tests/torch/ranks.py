@@ -17,7 +17,7 @@ from torch.distributed.tensor.placement_types import _StridedShard
 from fastinit.random import PCG64, Generator
 from fastinit.torch import fill_, initialize, record
 
-RANK, WORLD, PORT = map(int, sys.argv[1:])
+RANK, WORLD, PORT = map(int, sys.argv[1:]) if __name__ == "__main__" else (0, 1, 0)
 SPECS = ["normal", "xavier_uniform", "kaiming_normal(mode=fan_out)", "lecun_normal", "constant(value=0.5)"]
 
 
