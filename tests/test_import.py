@@ -52,7 +52,7 @@ OUTSIDE = {
 }
 
 C_HEADERS = {
-    *("fenv.h", "stddef.h", "stdint.h", "stdlib.h", "string.h"),
+    *("fenv.h", "stddef.h", "stdint.h", "stdlib.h", "string.h", "sys/mman.h"),
     *("cpuid.h", "emmintrin.h", "immintrin.h", "xmmintrin.h", "arm_neon.h"),
 }
 

@@ -9,16 +9,11 @@ import numpy as np
 
 from fastinit.random import PCG64, Generator
 
-__all__ = ["generator_of", "is_traced", "words_of"]
-
-
-def is_traced(x: Any = None) -> bool:
-    """Whether a value, or else whatever is made now, belongs to a program that JAX traces."""
-    return isinstance(x, jax.core.Tracer) or isinstance(jax.numpy.zeros(()), jax.core.Tracer)
+__all__ = ["generator_of", "words_of"]
 
 
 def words_of(key: Any) -> Any:
-    """Return the 32-bit words of a key, typed or raw.
+    """Return the 32-bit words of a key, typed or raw: traced ones while JAX traces a program.
 
     Raises
     ------
@@ -32,7 +27,7 @@ def words_of(key: Any) -> Any:
         if jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key):
             shape, key = key.shape, jax.random.key_data(key)
         elif key.dtype == np.uint32 and key.ndim:
-            shape = key.shape[:-1]
+            shape, key = key.shape[:-1], jax.numpy.copy(key)
     if shape is None:
         given = f"{key.dtype}{[*key.shape]}" if hasattr(key, "dtype") else type(key).__name__
         raise TypeError(

@@ -15,7 +15,7 @@ from fastinit.init.filling import ranges_of
 from fastinit.init.plans import Block, Plan
 from fastinit.random import Generator
 
-from .keys import generator_of, is_traced, words_of
+from .keys import generator_of, words_of
 from .traced import drawn, drawn_by_parts
 
 __all__ = ["aligned", "made", "placed"]
@@ -35,11 +35,11 @@ def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
 def made(plan: Plan, key: Any, sharding: Any = None) -> jax.Array:
     """Return an array that a plan fills from a key or Generator."""
     if isinstance(key, Generator):
-        if is_traced():
+        if isinstance(jax.numpy.zeros(()), jax.core.Tracer):
             raise TypeError("a Generator under jax.jit would make constants: give a key of jax.random")
         return filled(plan, key, sharding)
     words = words_of(key)
-    if is_traced(words):
+    if isinstance(words, jax.core.Tracer):
         return _drawn_to(plan, words, sharding)
     return filled(plan, generator_of(words), sharding)
 
