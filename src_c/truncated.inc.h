@@ -98,26 +98,24 @@ static void abreast_f32(float *restrict t, const uint64_t *restrict words, const
         if (a.far[k]) t[k] = (float)abreast(&a, k, LOW_WORD);
 }
 
-#define FI_TRUNCATED_KERNEL(tag, T)                                                                          \
-    static void truncated_normal_##tag(void *restrict out, const uint64_t *restrict d, size_t n,             \
-                                       const fi_params *p) {                                                 \
-        float low[TRUNCATED_BLOCK], high[TRUNCATED_BLOCK];                                                   \
-        const float loc = (float)p->loc, scale = (float)p->scale;                                            \
-        const float least = (float)p->least, most = (float)p->most;                                          \
-        for (size_t start = 0, m; start < n; start += m) {                                                   \
-            T *restrict v = (T *)out + 2 * start;                                                            \
-            m = n - start < TRUNCATED_BLOCK ? n - start : TRUNCATED_BLOCK;                                   \
-            quantiles_f32(low, d + start, m, LOW_WORD, p);                                                   \
-            quantiles_f32(high, d + start, m, HIGH_WORD, p);                                                 \
-            for (size_t i = 0; i < m; i++) {                                                                 \
-                v[2 * i] = narrow_##tag(clamp_f32(loc + scale * low[i], least, most));                       \
-                v[2 * i + 1] = narrow_##tag(clamp_f32(loc + scale * high[i], least, most));                  \
-            }                                                                                                \
-        }                                                                                                    \
+static void truncated_normal_f32(void *restrict out, const uint64_t *restrict draws, size_t n,
+                                 const fi_params *p) {
+    _Alignas(64) float low[TRUNCATED_BLOCK], high[TRUNCATED_BLOCK];
+    const float loc = (float)p->loc, scale = (float)p->scale;
+    const float least = (float)p->least, most = (float)p->most;
+    for (size_t start = 0, m; start < n; start += m) {
+        float *restrict v = (float *)out + 2 * start;
+        m = n - start < TRUNCATED_BLOCK ? n - start : TRUNCATED_BLOCK;
+        quantiles_f32(low, draws + start, m, LOW_WORD, p);
+        quantiles_f32(high, draws + start, m, HIGH_WORD, p);
+        for (size_t i = 0; i < m; i++) {
+            v[2 * i] = clamp_f32(loc + scale * low[i], least, most);
+            v[2 * i + 1] = clamp_f32(loc + scale * high[i], least, most);
+        }
     }
-FI_TRUNCATED_KERNEL(f16, uint16_t)
-FI_TRUNCATED_KERNEL(bf16, uint16_t)
-FI_TRUNCATED_KERNEL(f32, float)
+}
+FI_HALF_KERNEL(truncated_normal_f16, f16, truncated_normal_f32)
+FI_HALF_KERNEL(truncated_normal_bf16, bf16, truncated_normal_f32)
 
 static void truncated_normal_f64(void *restrict out, const uint64_t *restrict draws, size_t n,
                                  const fi_params *p) {
