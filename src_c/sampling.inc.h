@@ -62,7 +62,8 @@ INLINE void normal_f32_loop(float *restrict v, const uint64_t *restrict d, size_
                             int centred, int nontemporal) {
     const uint32_t ones = opaque(0xffffffffu);
     uint32_t radius[WIDTH], angle[WIDTH];
-    float r2[FI_BLOCK], first[WIDTH], second[WIDTH];
+    _Alignas(64) float r2[FI_BLOCK];
+    float first[WIDTH], second[WIDTH];
     for (size_t i = 0; i < n; i += WIDTH) {
         swap_32(radius, angle, d + i, d + i + WIDTH / 2);
         for (int k = 0; k < WIDTH; k++) r2[i + k] = minus_two_ln_u32(radius[k], radius[k] ^ ones);
@@ -86,11 +87,12 @@ INLINE void normal_f64_loop(double *restrict v, const uint64_t *restrict d, size
                             double scale, int centred, int nontemporal) {
     enum { HALF = WIDTH / 2 };
     uint64_t radius[HALF], angle[HALF];
-    double r2[FI_BLOCK / 2], first[HALF], second[HALF];
+    _Alignas(64) double r2[FI_BLOCK / 2];
+    double first[HALF], second[HALF];
     for (size_t i = 0; i < n; i += HALF) {
         swap_64(radius, angle, d + 2 * i, d + 2 * i + HALF);
-        for (int k = 0; k < HALF; k++)
-            r2[i + k] = -2.0 * ln_f64((double_of_u52(radius[k] >> 12) + 0.5) * 0x1p-52);
+        VECTORISE /* else clang gathers the draws one by one */
+            for (int k = 0; k < HALF; k++) r2[i + k] = -2.0 * ln_f64(unit(radius[k], DRAW));
     }
     for (size_t i = 0; i < n; i += HALF) {
         swap_64(radius, angle, d + 2 * i, d + 2 * i + HALF);
