@@ -21,6 +21,7 @@ ISA_FLAGS = {
     "isa_avx2": ["-march=x86-64-v3"],
     "isa_avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
     "isa_avx512ifma": ["-march=x86-64-v4", "-mavx512ifma", "-mprefer-vector-width=512"],
+    "isa_avx512bf16": ["-march=x86-64-v4", "-mavx512ifma", "-mavx512bf16", "-mprefer-vector-width=512"],
 }
 FLAGS = ["-std=c11", "-O3", "-fvisibility=hidden"]
 # These follow the environment's CFLAGS, which may have -ffast-math. -fno-fast-math enables errno, with which

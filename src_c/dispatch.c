@@ -7,7 +7,7 @@
 
 /* The CPUID words with the features of the x86-64 levels; xcr0: the registers that the system saves. */
 typedef struct features {
-    unsigned leaf1_ecx, leaf7_ebx, extended_ecx, xcr0;
+    unsigned leaf1_ecx, leaf7_ebx, leaf7_1_eax, extended_ecx, xcr0;
 } features;
 
 /* Compiled code may use every feature of its level and of all levels below. */
@@ -23,12 +23,14 @@ static const features v4 = {
     .xcr0 = 0xe0, /* mask registers, upper halves of zmm0 to zmm15, zmm16 to zmm31 */
 };
 static const features ifma = {.leaf7_ebx = bit_AVX512IFMA};
+static const features bf16 = {.leaf7_1_eax = bit_AVX512BF16};
 
 static features cpu(void) {
     features found = {0};
     unsigned eax, ebx, ecx, edx;
     if (__get_cpuid(1, &eax, &ebx, &ecx, &edx)) found.leaf1_ecx = ecx;
     if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) found.leaf7_ebx = ebx;
+    if (__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx)) found.leaf7_1_eax = eax;
     if (__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx)) found.extended_ecx = ecx;
     if (found.leaf1_ecx & bit_OSXSAVE) /* else xgetbv is an illegal instruction */
         __asm__("xgetbv" : "=a"(found.xcr0), "=d"(edx) : "c"(0));
@@ -38,7 +40,8 @@ static features cpu(void) {
 static int has(features level) {
     const features found = cpu();
     return !(level.leaf1_ecx & ~found.leaf1_ecx) && !(level.leaf7_ebx & ~found.leaf7_ebx) &&
-           !(level.extended_ecx & ~found.extended_ecx) && !(level.xcr0 & ~found.xcr0);
+           !(level.leaf7_1_eax & ~found.leaf7_1_eax) && !(level.extended_ecx & ~found.extended_ecx) &&
+           !(level.xcr0 & ~found.xcr0);
 }
 #else
 #define has(level) 0
@@ -56,7 +59,8 @@ static int has(features level) {
     X(neon, is_aarch64)                                                                                      \
     X(avx2, has(v3))                                                                                         \
     X(avx512, has(v3) && has(v4))                                                                            \
-    X(avx512ifma, has(v3) && has(v4) && has(ifma))
+    X(avx512ifma, has(v3) && has(v4) && has(ifma))                                                           \
+    X(avx512bf16, has(v3) && has(v4) && has(ifma) && has(bf16))
 
 #define FI_DECLARE(name, on_cpu) extern const fi_kernels *const fi_table_##name;
 FI_EACH_ISA(FI_DECLARE)

@@ -103,7 +103,7 @@ INLINE two<float> normal_pair_f32(uint64_t draw, const fi_params *p) {
 }
 INLINE two<double> normal_pair_f64(uint64_t radius, uint64_t angle, const fi_params *p) {
     double r_cos, r_sin;
-    double r2 = -2.0 * ln_f64((double_of_u52(radius >> 12) + 0.5) * 0x1p-52);
+    double r2 = -2.0 * ln_f64(unit(radius, DRAW));
     polar_f64(__builtin_sqrt(r2), angle, &r_cos, &r_sin);
     return {p->loc + p->scale * r_cos, p->loc + p->scale * r_sin};
 }

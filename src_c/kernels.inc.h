@@ -6,7 +6,8 @@
  *   FI_WIDTH            floats in a vector: 4, 8 (with AVX2 intrinsics) or 16 (with AVX-512 intrinsics). If
  *                       undefined, the target or the flags lack the instruction set, and the pointer is NULL
  *   FI_NT_STORE(to, x)  stores a vector, bypassing the cache
- *   FI_F16C             the instruction set converts float16
+ *   FI_CONVERT_F16      the instruction set converts float16
+ *   FI_CONVERT_BF16     the instruction set converts to bfloat16
  *   FI_CONVERT_U64      one instruction converts a 64-bit integer to double
  *   FI_RAW              FI_RAW_WIDE or FI_RAW_IFMA: the raw generator (raw.inc.h) */
 #include "fastinit.h"

@@ -8,32 +8,43 @@ INLINE uint32_t word(const uint64_t *d, size_t i) {
     return w;
 }
 
-/* The kernels of a distribution whose values are value(word, p), or value(draw, p) for float64. */
-#define FI_WORD_KERNEL(kernel, value, tag, T)                                                                \
-    static void kernel(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *params) {  \
-        T *restrict v = out;                                                                                 \
-        const fi_params p = *params;                                                                         \
-        for (size_t i = 0; i < 2 * n; i++) v[i] = narrow_##tag(value(word(d, i), &p));                       \
-    }
-#define FI_DRAW_KERNEL(kernel, value)                                                                        \
-    static void kernel(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *params) {  \
-        double *restrict v = out;                                                                            \
-        const fi_params p = *params;                                                                         \
-        for (size_t i = 0; i < n; i++) v[i] = value(d[i], &p);                                               \
+/* A kernel of a half type: the values of a float32 kernel, rounded. */
+#define FI_HALF_KERNEL(name, tag, single)                                                                    \
+    static void name(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *p) {         \
+        _Alignas(64) float values[2 * FI_BLOCK];                                                             \
+        single(values, d, n, p);                                                                             \
+        narrow_all_##tag(out, values, 2 * n);                                                                \
     }
 
-FI_WORD_KERNEL(uniform_f16, uniform_value_f32, f16, uint16_t)
-FI_WORD_KERNEL(uniform_bf16, uniform_value_f32, bf16, uint16_t)
-FI_WORD_KERNEL(uniform_range_f32, uniform_value_f32, f32, float)
-FI_DRAW_KERNEL(uniform_f64, uniform_value_f64)
-
+/* uniform(0, 1) takes fewer operations. Its float32 values are below 1, but some would round to 1 in a half
+ * type, which are `limited`. */
+INLINE void uniform_loop(float *restrict v, const uint64_t *restrict d, size_t n, const fi_params *params,
+                         int limited) {
+    const fi_params p = *params;
+    const float most = (float)p.most;
+    if (p.loc != 0 || p.scale != 1)
+        for (size_t i = 0; i < 2 * n; i++) v[i] = uniform_value_f32(word(d, i), &p);
+    else if (!limited)
+        for (size_t i = 0; i < 2 * n; i++) v[i] = unit_f32(word(d, i));
+    else
+        for (size_t i = 0; i < 2 * n; i++) {
+            const float u = unit_f32(word(d, i));
+            v[i] = u > most ? most : u;
+        }
+}
 static void uniform_f32(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *p) {
-    if (p->loc != 0 || p->scale != 1) {
-        uniform_range_f32(out, d, n, p);
-        return;
-    }
-    float *restrict v = out; /* the same bits, faster */
-    for (size_t i = 0; i < 2 * n; i++) v[i] = unit_f32(word(d, i));
+    uniform_loop(out, d, n, p, 0);
+}
+static void uniform_limited(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *p) {
+    uniform_loop(out, d, n, p, 1);
+}
+FI_HALF_KERNEL(uniform_f16, f16, uniform_limited)
+FI_HALF_KERNEL(uniform_bf16, bf16, uniform_limited)
+
+static void uniform_f64(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *params) {
+    double *restrict v = out;
+    const fi_params p = *params;
+    for (size_t i = 0; i < n; i++) v[i] = uniform_value_f64(d[i], &p);
 }
 
 /* Hides a constant from the compiler: gcc makes `~word` a vpternlog, which waits for its target's old value
@@ -51,7 +62,8 @@ INLINE void normal_f32_loop(float *restrict v, const uint64_t *restrict d, size_
                             int centred, int nontemporal) {
     const uint32_t ones = opaque(0xffffffffu);
     uint32_t radius[WIDTH], angle[WIDTH];
-    float r2[FI_BLOCK], first[WIDTH], second[WIDTH];
+    _Alignas(64) float r2[FI_BLOCK];
+    float first[WIDTH], second[WIDTH];
     for (size_t i = 0; i < n; i += WIDTH) {
         swap_32(radius, angle, d + i, d + i + WIDTH / 2);
         for (int k = 0; k < WIDTH; k++) r2[i + k] = minus_two_ln_u32(radius[k], radius[k] ^ ones);
@@ -75,11 +87,12 @@ INLINE void normal_f64_loop(double *restrict v, const uint64_t *restrict d, size
                             double scale, int centred, int nontemporal) {
     enum { HALF = WIDTH / 2 };
     uint64_t radius[HALF], angle[HALF];
-    double r2[FI_BLOCK / 2], first[HALF], second[HALF];
+    _Alignas(64) double r2[FI_BLOCK / 2];
+    double first[HALF], second[HALF];
     for (size_t i = 0; i < n; i += HALF) {
         swap_64(radius, angle, d + 2 * i, d + 2 * i + HALF);
-        for (int k = 0; k < HALF; k++)
-            r2[i + k] = -2.0 * ln_f64((double_of_u52(radius[k] >> 12) + 0.5) * 0x1p-52);
+        VECTORISE /* else clang gathers the draws one by one */
+            for (int k = 0; k < HALF; k++) r2[i + k] = -2.0 * ln_f64(unit(radius[k], DRAW));
     }
     for (size_t i = 0; i < n; i += HALF) {
         swap_64(radius, angle, d + 2 * i, d + 2 * i + HALF);
@@ -122,12 +135,5 @@ FI_NORMAL_KERNEL(nontemporal_normal_f32, float, normal_f32_loop, 1, NONTEMPORAL)
 FI_NORMAL_KERNEL(nontemporal_normal_f64, double, normal_f64_loop, 2, NONTEMPORAL)
 #endif
 
-#define FI_NORMAL_HALF(tag)                                                                                  \
-    static void normal_##tag(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *p) { \
-        uint16_t *restrict v = out;                                                                          \
-        float single[2 * FI_BLOCK];                                                                          \
-        normal_f32(single, d, n, p);                                                                         \
-        for (size_t i = 0; i < 2 * n; i++) v[i] = narrow_##tag(single[i]);                                   \
-    }
-FI_NORMAL_HALF(f16)
-FI_NORMAL_HALF(bf16)
+FI_HALF_KERNEL(normal_f16, f16, normal_f32)
+FI_HALF_KERNEL(normal_bf16, bf16, normal_f32)

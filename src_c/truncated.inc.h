@@ -5,12 +5,18 @@ static void quantiles_f64(double *restrict t, const uint64_t *restrict draws, si
                           const fi_params *p) {
     const double *line = p->tail;
     const uint64_t inverted = -(uint64_t)p->mirrored; /* all bits, or none */
-    if (p->branch == TRUNCATED_CENTRE)
-        for (size_t i = 0; i < n; i++) {
+    if (p->branch == TRUNCATED_CENTRE) {
+        _Alignas(64) double x[FI_BLOCK], v[FI_BLOCK];
+        size_t i;
+        for (i = 0; i < n; i++) {
             double u = unit(draws[i] ^ inverted, part), q = outside(u, line, 1);
-            t[i] = centre_f64(inside(u, line, 1), -ln_f64(q * (2.0 - q)));
+            x[i] = inside(u, line, 1);
+            v[i] = q * (2.0 - q);
         }
-    else if (p->branch == TRUNCATED_WIDE)
+        for (i = 0; i < n; i++) v[i] = -ln_f64(v[i]);
+        for (i = 0; i + ABREAST_F64 <= n; i += ABREAST_F64) centres_f64(t + i, x + i, v + i, ABREAST_F64);
+        for (; i < n; i++) t[i] = centre_f64(x[i], v[i]);
+    } else if (p->branch == TRUNCATED_WIDE)
         for (size_t i = 0; i < n; i++) t[i] = quantile_f64(unit(draws[i] ^ inverted, part), line, 1);
     else
         for (size_t i = 0; i < n; i++) {
@@ -26,7 +32,7 @@ static void quantiles_f32(float *restrict t, const uint64_t *restrict draws, siz
                           const fi_params *p) {
     const double *line = p->tail;
     const uint64_t inverted = -(uint64_t)p->mirrored; /* all bits, or none */
-    float x[TRUNCATED_BLOCK], y[TRUNCATED_BLOCK];
+    _Alignas(64) float x[TRUNCATED_BLOCK], y[TRUNCATED_BLOCK];
     double wide[TRUNCATED_BLOCK];
     if (p->branch == TRUNCATED_CENTRE) {
         for (size_t i = 0; i < n; i++) {
@@ -34,7 +40,8 @@ static void quantiles_f32(float *restrict t, const uint64_t *restrict draws, siz
             x[i] = (float)x_64;
             y[i] = (float)fma_f64(-x_64, x_64, 1.0);
         }
-        for (size_t i = 0; i < n; i++) t[i] = centre_f32(x[i], minus_two_ln_f32(y[i]));
+        for (size_t i = 0; i < n; i++) y[i] = minus_two_ln_f32(y[i]);
+        for (size_t i = 0; i < n; i++) t[i] = centre_f32(x[i], y[i]);
     } else if (p->branch == TRUNCATED_WIDE) {
         for (size_t i = 0; i < n; i++) {
             double u = unit(draws[i] ^ inverted, part), q = outside(u, line, 1);
@@ -98,26 +105,24 @@ static void abreast_f32(float *restrict t, const uint64_t *restrict words, const
         if (a.far[k]) t[k] = (float)abreast(&a, k, LOW_WORD);
 }
 
-#define FI_TRUNCATED_KERNEL(tag, T)                                                                          \
-    static void truncated_normal_##tag(void *restrict out, const uint64_t *restrict d, size_t n,             \
-                                       const fi_params *p) {                                                 \
-        float low[TRUNCATED_BLOCK], high[TRUNCATED_BLOCK];                                                   \
-        const float loc = (float)p->loc, scale = (float)p->scale;                                            \
-        const float least = (float)p->least, most = (float)p->most;                                          \
-        for (size_t start = 0, m; start < n; start += m) {                                                   \
-            T *restrict v = (T *)out + 2 * start;                                                            \
-            m = n - start < TRUNCATED_BLOCK ? n - start : TRUNCATED_BLOCK;                                   \
-            quantiles_f32(low, d + start, m, LOW_WORD, p);                                                   \
-            quantiles_f32(high, d + start, m, HIGH_WORD, p);                                                 \
-            for (size_t i = 0; i < m; i++) {                                                                 \
-                v[2 * i] = narrow_##tag(clamp_f32(loc + scale * low[i], least, most));                       \
-                v[2 * i + 1] = narrow_##tag(clamp_f32(loc + scale * high[i], least, most));                  \
-            }                                                                                                \
-        }                                                                                                    \
+static void truncated_normal_f32(void *restrict out, const uint64_t *restrict draws, size_t n,
+                                 const fi_params *p) {
+    _Alignas(64) float low[TRUNCATED_BLOCK], high[TRUNCATED_BLOCK];
+    const float loc = (float)p->loc, scale = (float)p->scale;
+    const float least = (float)p->least, most = (float)p->most;
+    for (size_t start = 0, m; start < n; start += m) {
+        float *restrict v = (float *)out + 2 * start;
+        m = n - start < TRUNCATED_BLOCK ? n - start : TRUNCATED_BLOCK;
+        quantiles_f32(low, draws + start, m, LOW_WORD, p);
+        quantiles_f32(high, draws + start, m, HIGH_WORD, p);
+        for (size_t i = 0; i < m; i++) {
+            v[2 * i] = clamp_f32(loc + scale * low[i], least, most);
+            v[2 * i + 1] = clamp_f32(loc + scale * high[i], least, most);
+        }
     }
-FI_TRUNCATED_KERNEL(f16, uint16_t)
-FI_TRUNCATED_KERNEL(bf16, uint16_t)
-FI_TRUNCATED_KERNEL(f32, float)
+}
+FI_HALF_KERNEL(truncated_normal_f16, f16, truncated_normal_f32)
+FI_HALF_KERNEL(truncated_normal_bf16, bf16, truncated_normal_f32)
 
 static void truncated_normal_f64(void *restrict out, const uint64_t *restrict draws, size_t n,
                                  const fi_params *p) {

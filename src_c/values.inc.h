@@ -53,17 +53,32 @@ INLINE float tail_f32(float v) {
     return s * fma_f32(r, y, 0x1.0035eap+0f);
 }
 
-/* t from x and v = -ln(1 - x^2). Valid range: v in [0, 5.25]. Max error: 2^-57.5. */
+/* t from n values of x and of v = -ln(1 - x^2). Valid range: v in [0, 5.25]. Max error: 2^-57.5. n is a
+ * constant up to ABREAST_F64: the chain of one polynomial is longer than what a CPU looks ahead, so that many
+ * take their steps side by side. */
+enum { ABREAST_F64 = 32 };
+INLINE void centres_f64(double *restrict t, const double *restrict x, const double *restrict v, const int n) {
+    double y[ABREAST_F64], r[ABREAST_F64];
+    for (int k = 0; k < n; k++) y[k] = v[k] - 0x1.12fc57a4d97b4p+1;
+    for (int k = 0; k < n; k++) r[k] = -0x1.72345dd5c14dep-65;
+#define STEP(a, b, c)                                                                                        \
+    for (int k = 0; k < n; k++) r[k] = fma_f64(r[k], y[k], a);                                               \
+    for (int k = 0; k < n; k++) r[k] = fma_f64(r[k], y[k], b);                                               \
+    for (int k = 0; k < n; k++) r[k] = fma_f64(r[k], y[k], c);
+    STEP(0x1.f625643f4b885p-62, 0x1.4a831e681d128p-60, -0x1.45f12462db4e4p-55)
+    STEP(0x1.c39913608b714p-54, 0x1.8e06852395b96p-50, -0x1.85e980fdede54p-47)
+    STEP(-0x1.3e994f03ba848p-46, 0x1.4be2b98dd5289p-41, -0x1.ffa74695ebefbp-40)
+    STEP(-0x1.5ad60f175b814p-36, 0x1.844643a5c2501p-33, 0x1.2581b434e3b04p-33)
+    STEP(-0x1.3a52a349332b4p-27, 0x1.3a4dde1c3b2d9p-25, 0x1.27100ef0dd635p-22)
+    STEP(-0x1.abaf95df7a97fp-19, 0x1.42d8f9539bac3p-19, 0x1.4639d460162dfp-13)
+    STEP(-0x1.21a9e205e46d5p-10, -0x1.f3129001d37c4p-10, 0x1.68b31cd5b0400p-3)
+#undef STEP
+    for (int k = 0; k < n; k++) t[k] = fma_f64((x[k] + x[k]) * y[k], r[k], x[k] + x[k]);
+}
 INLINE double centre_f64(double x, double v) {
-    double y = v - 0x1.12fc57a4d97b4p+1, twice = x + x, r = -0x1.72345dd5c14dep-65;
-    r = horner3_f64(r, y, 0x1.f625643f4b885p-62, 0x1.4a831e681d128p-60, -0x1.45f12462db4e4p-55);
-    r = horner3_f64(r, y, 0x1.c39913608b714p-54, 0x1.8e06852395b96p-50, -0x1.85e980fdede54p-47);
-    r = horner3_f64(r, y, -0x1.3e994f03ba848p-46, 0x1.4be2b98dd5289p-41, -0x1.ffa74695ebefbp-40);
-    r = horner3_f64(r, y, -0x1.5ad60f175b814p-36, 0x1.844643a5c2501p-33, 0x1.2581b434e3b04p-33);
-    r = horner3_f64(r, y, -0x1.3a52a349332b4p-27, 0x1.3a4dde1c3b2d9p-25, 0x1.27100ef0dd635p-22);
-    r = horner3_f64(r, y, -0x1.abaf95df7a97fp-19, 0x1.42d8f9539bac3p-19, 0x1.4639d460162dfp-13);
-    r = horner3_f64(r, y, -0x1.21a9e205e46d5p-10, -0x1.f3129001d37c4p-10, 0x1.68b31cd5b0400p-3);
-    return fma_f64(twice * y, r, twice);
+    double t;
+    centres_f64(&t, &x, &v, 1);
+    return t;
 }
 
 /* hazard(t) - t, with hazard(t) = phi(t) / Phi(-t). Valid range: t in [2.9, 2^30]. Max error: 2^-55.9. */

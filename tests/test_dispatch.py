@@ -52,6 +52,15 @@ def test_a_level_needs_each_of_its_features(isas, feature):
     assert isas(f"Haswell,-{feature}") == ["baseline"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux names the flags")
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="these are x86-64's")
+def test_the_instruction_sets_beyond_a_level_are_those_of_cpuinfo():
+    flags = {*Path("/proc/cpuinfo").read_text().partition("\nflags")[2].partition("\n")[0].split()}
+    v4 = "avx512" in CONFIG["supported"]
+    assert ("avx512ifma" in CONFIG["supported"]) == (v4 and "avx512ifma" in flags)
+    assert ("avx512bf16" in CONFIG["supported"]) == (v4 and {"avx512ifma", "avx512_bf16"} <= flags)
+
+
 def test_config_and_select_agree():
     assert CONFIG["supported"][0] == CONFIG["built"][0] == "baseline"
     assert CONFIG["isa"] in {*CONFIG["built"]} & {*CONFIG["supported"]}

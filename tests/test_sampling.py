@@ -70,6 +70,14 @@ def test_every_instruction_set_fills_alike(isa, distribution, tag):
             _dispatch.select(before)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("scale", [0.02, 2.0**-20, 2.0**-64, 2.0**-122, 2.0**-133])
+def test_half_types_are_rounded_once_subnormals_too(isa, dtype, scale):
+    for loc in (0, scale, 2.0**-126):
+        single, half = (generator().normal(loc, scale, 5001, each) for each in (np.float32, dtype))
+        assert half.tobytes() == single.astype(dtype).tobytes()
+
+
 @pytest.mark.parametrize("half", [False, True])
 def test_a_shorter_fill_is_the_start_of_a_longer_one(isa, distribution, tag, half):
     whole = filled(10_000, distribution, tag, generator(half))
