@@ -1,12 +1,4 @@
-"""Compares sharded arrays with NumPy's on so many devices; prints each case. For test_sharded.py."""
-
-import math
-import os
-import sys
-
-DEVICES = int(sys.argv[1]) if __name__ == "__main__" else 1
-if __name__ == "__main__":
-    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={DEVICES}"
+"""Compares sharded arrays with NumPy's on all devices of a process; prints each case. For test_sharded.py."""
 
 import re
 
@@ -20,7 +12,16 @@ from fastinit.checkpoint import Rule
 from fastinit.random import default_rng
 
 KEY, SHAPE = jax.random.key(7), (64, 48)
-MESHES = {1: [(1,)], 2: [(2,), (2, 1)], 8: [(8,), (4, 2), (2, 4)]}[DEVICES]
+MESHES = {1: [(1,)], 2: [(2,), (2, 1)], 8: [(8,), (4, 2), (2, 4)]}  # by the number of devices
+TREE = {
+    "a": jax.ShapeDtypeStruct((16, 24), "float32"),
+    "b": [jax.ShapeDtypeStruct((16, 8), "bfloat16"), jax.ShapeDtypeStruct((8, 16), "float32")],
+}
+RULES = [
+    Rule("a", "normal", then=("* 0.5", "[3] = ones")),
+    Rule("b.0", "orthogonal", then=("* 2",)),
+    Rule("*", "he_normal"),
+]
 SPECS = [P(), P("x"), P(None, "x"), P("x", "y"), P("y", "x"), P(("x", "y")), P(None, ("x", "y"))]
 COMMUNICATION = re.compile(r"all-gather|all-reduce|all-to-all|collective|callback")
 
@@ -83,26 +84,23 @@ def check_other_laws(sizes):
         check(jax.jit(lambda key, law=law: law(key, (6, 16)), out_shardings=sharding)(KEY), full, sharding)
 
 
-for sizes in MESHES:
-    assert math.prod(sizes) == len(jax.devices()) == DEVICES
-    for spec in SPECS[: 3 if len(sizes) == 1 else None]:
-        check_spec(sizes, spec)
-        print(sizes, spec)
-    check_other_laws(sizes)
-
-TREE = {
-    "a": jax.ShapeDtypeStruct((16, 24), "float32"),
-    "b": [jax.ShapeDtypeStruct((16, 8), "bfloat16"), jax.ShapeDtypeStruct((8, 16), "float32")],
-}
-RULES = [
-    Rule("a", "normal", then=("* 0.5", "[3] = ones")),
-    Rule("b.0", "orthogonal", then=("* 2",)),
-    Rule("*", "he_normal"),
-]
-alone = fj.initialize(TREE, 7, RULES)
-for sizes in MESHES:
+def check_trees(sizes):
+    alone = fj.initialize(TREE, 7, RULES)
     for spec in (P("x"), P(None, "x"), P(*("x", "y")[: len(sizes)])):
         sharding = NamedSharding(mesh_of(sizes), spec)
         made = fj.initialize(TREE, 7, RULES, sharding=sharding)
         for one, other in zip(jax.tree.leaves(made), jax.tree.leaves(alone), strict=True):
             check(one, np.asarray(other), sharding)
+
+
+def main():
+    for sizes in MESHES[len(jax.devices())]:
+        for spec in SPECS[: 3 if len(sizes) == 1 else None]:
+            check_spec(sizes, spec)
+            print(sizes, spec)
+        check_other_laws(sizes)
+        check_trees(sizes)
+
+
+if __name__ == "__main__":
+    main()
