@@ -16,27 +16,32 @@ INLINE uint32_t word(const uint64_t *d, size_t i) {
         narrow_all_##tag(out, values, 2 * n);                                                                \
     }
 
+static void uniform_range(float *restrict v, const uint64_t *restrict d, size_t n, const fi_params *params) {
+    const fi_params p = *params;
+    for (size_t i = 0; i < 2 * n; i++) v[i] = uniform_value_f32(word(d, i), &p);
+}
+
 /* uniform(0, 1) takes fewer operations. Its float32 values are below 1, but some would round to 1 in a half
  * type, which are `limited`. */
-INLINE void uniform_loop(float *restrict v, const uint64_t *restrict d, size_t n, const fi_params *params,
-                         int limited) {
-    const fi_params p = *params;
-    const float most = (float)p.most;
-    if (p.loc != 0 || p.scale != 1)
-        for (size_t i = 0; i < 2 * n; i++) v[i] = uniform_value_f32(word(d, i), &p);
-    else if (!limited)
-        for (size_t i = 0; i < 2 * n; i++) v[i] = unit_f32(word(d, i));
-    else
-        for (size_t i = 0; i < 2 * n; i++) {
-            const float u = unit_f32(word(d, i));
-            v[i] = u > most ? most : u;
-        }
-}
 static void uniform_f32(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *p) {
-    uniform_loop(out, d, n, p, 0);
+    float *restrict v = out;
+    if (p->loc != 0 || p->scale != 1) {
+        uniform_range(v, d, n, p);
+        return;
+    }
+    for (size_t i = 0; i < 2 * n; i++) v[i] = unit_f32(word(d, i));
 }
 static void uniform_limited(void *restrict out, const uint64_t *restrict d, size_t n, const fi_params *p) {
-    uniform_loop(out, d, n, p, 1);
+    float *restrict v = out;
+    const float most = (float)p->most;
+    if (p->loc != 0 || p->scale != 1) {
+        uniform_range(v, d, n, p);
+        return;
+    }
+    for (size_t i = 0; i < 2 * n; i++) {
+        const float u = unit_f32(word(d, i));
+        v[i] = u > most ? most : u;
+    }
 }
 FI_HALF_KERNEL(uniform_f16, f16, uniform_limited)
 FI_HALF_KERNEL(uniform_bf16, bf16, uniform_limited)

@@ -14,7 +14,9 @@ static void quantiles_f64(double *restrict t, const uint64_t *restrict draws, si
             v[i] = q * (2.0 - q);
         }
         for (i = 0; i < n; i++) v[i] = -ln_f64(v[i]);
-        for (i = 0; i + ABREAST_F64 <= n; i += ABREAST_F64) centres_f64(t + i, x + i, v + i, ABREAST_F64);
+        i = 0;
+        if (WIDTH > 4) /* the baseline calls fma, and NEON has too few registers */
+            for (; i + ABREAST_F64 <= n; i += ABREAST_F64) centres_f64(t + i, x + i, v + i, ABREAST_F64);
         for (; i < n; i++) t[i] = centre_f64(x[i], v[i]);
     } else if (p->branch == TRUNCATED_WIDE)
         for (size_t i = 0; i < n; i++) t[i] = quantile_f64(unit(draws[i] ^ inverted, part), line, 1);
