@@ -239,69 +239,6 @@ def test_a_tensor_without_elements_is_no_error_where_it_is_none_in_torch(name, s
     assert rng.bit_generator.state == before
 
 
-@pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128, torch.float8_e4m3fn, torch.float8_e5m2])
-def test_constants_of_dtypes_that_nothing_else_fills(dtype):
-    for ours, theirs in (
-        (init.zeros_, torch.nn.init.zeros_),
-        (init.ones_, torch.nn.init.ones_),
-        (lambda t: init.constant_(t, 2), lambda t: t.fill_(2)),
-    ):
-        one, other = torch.zeros(3, 2, dtype=dtype), torch.zeros(3, 2, dtype=dtype)
-        assert ours(one) is one
-        theirs(other)
-        as_plain = torch.view_as_real if dtype.is_complex else lambda t: t.view(torch.uint8)
-        assert torch.equal(as_plain(one), as_plain(other))
-
-
-@pytest.mark.parametrize(
-    "dtype",
-    [torch.complex32, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz, torch.float8_e8m0fnu],
-)
-@pytest.mark.filterwarnings("ignore:ComplexHalf")
-def test_constants_of_dtypes_that_torch_alone_has(dtype):
-    for name in ("zeros_", "ones_"):
-        one, other = torch.zeros(6, 2, dtype=dtype), torch.zeros(6, 2, dtype=dtype)
-        before = one._version
-        assert getattr(init, name)(one[::2]).shape == (3, 2)
-        getattr(torch.nn.init, name)(other[::2])
-        assert bytes(one.untyped_storage()) == bytes(other.untyped_storage())
-        assert one._version == before + 1
-
-
-def test_constants_of_conjugate_and_negative_views():
-    base = torch.full((3,), 2 + 3j)
-    init.constant_(base.conj(), 5.0)
-    assert base.tolist() == [5, 5, 5]
-    init.ones_(base.conj().imag)
-    assert base.tolist() == [5 - 1j] * 3
-
-
-@pytest.mark.parametrize(
-    "name", ["float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e8m0fnu", "int4"]
-)
-def test_constants_of_dtypes_of_ml_dtypes(name):
-    array = np.full((4, 3), 2, getattr(ml_dtypes, name))
-    assert init.ones_(array[::2]) is not None
-    assert array.astype(np.float64).tolist() == [[1] * 3, [2] * 3] * 2
-    if name != "float8_e8m0fnu":
-        assert not init.zeros_(array).astype(np.float64).any()
-
-
-def test_a_constant_that_a_dtype_lacks_is_refused():
-    for tensor, value in (
-        (torch.ones(3, dtype=torch.float8_e4m3fn), 449),
-        (np.ones(3, ml_dtypes.float8_e4m3fn), 1e6),
-        (np.ones(3, ml_dtypes.float8_e5m2), 1e6),
-        (np.ones(3, ml_dtypes.float8_e8m0fnu), 0),
-    ):
-        with pytest.raises(ValueError, match=r"too large for float8|has no value near"):
-            init.constant_(tensor, value)
-        assert (np.asarray(tensor.float() if isinstance(tensor, torch.Tensor) else tensor) == 1).all()
-    for kind in ("O", "U3", "M8[s]", "V4", [("a", "f4")]):
-        with pytest.raises(TypeError, match="dtype must be one of"):
-            init.zeros_(np.empty(3, kind))
-
-
 def test_a_draw_into_complex_numbers_is_refused():
     with pytest.raises(TypeError, match="complex64"):
         init.normal_(torch.zeros(3, dtype=torch.complex64))
