@@ -69,6 +69,7 @@ def test_what_a_kill_left_goes_whatever_the_next_run_cuts(tmp_path):
     assert names(folder) == ["model.safetensors"]
 
 
+@pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning")  # JAX's, if it is loaded
 @pytest.mark.parametrize("written", [0, 2_000_000])
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
