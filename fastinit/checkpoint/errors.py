@@ -2,9 +2,16 @@
 
 from typing import Any
 
+#: A message of more characters loses some in the middle, so that what it quotes may be of any length.
+_LONGEST = 1000
+
 
 class BadInput(ValueError):
     """Input that cannot be used. Its message is one line with the problem and its place."""
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return message if len(message) <= _LONGEST else f"{message[:200]} ... {message[-95:]}"
 
 
 class Damaged(BadInput):
@@ -29,3 +36,6 @@ class Unmatched(BadInput):
     def __init__(self, message: str, details: str, choices: Any, specs: Any) -> None:
         super().__init__(f"{message}\n{details}")
         self.first, self.details, self.choices, self.specs = message, details, choices, specs
+
+    def __str__(self) -> str:
+        return ValueError.__str__(self)

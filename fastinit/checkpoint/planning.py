@@ -175,6 +175,8 @@ def checked_target(target: Any) -> str | os.PathLike[str]:
     """Return a path. BadInput for anything else."""
     if not isinstance(target, (str, os.PathLike)):
         raise BadInput(f"the target must be a path, not {target!r:.200}")
+    if not os.fspath(target):
+        raise BadInput("the target is empty; . is the current folder")
     if target == "-":
         raise BadInput("-: a checkpoint cannot be a stream, as its index comes last; give a file or a folder")
     return target
@@ -205,5 +207,6 @@ def check_names(paths: Iterable[Path]) -> None:
             continue
         except OSError as error:
             raise BadInput(f"{path}: {error.strerror}") from None
-        if stat.S_ISDIR(mode):
-            raise BadInput(f"{path}: is a folder, where a file must go")
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+            kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+            raise BadInput(f"{path}: is {kind}, where a file must go")
