@@ -1,6 +1,6 @@
 """Activations for `torch.nn.functional`'s, on tensors of the CPU by the kernels of `fastinit.nn`.
 
-Tensors of other devices, layouts and dtypes go to torch's own functions, errors included.
+DTensors and tensors of other devices, layouts and dtypes go to torch's own functions, errors included.
 """
 
 from __future__ import annotations
@@ -133,7 +133,8 @@ def bias_selu(input: Tensor, bias: Tensor) -> Tensor:
 
 
 def _is_ours(x: Tensor) -> bool:
-    return bool(x.is_cpu and x.layout is torch.strided and x.dtype in _DTYPES)
+    dense = x.is_cpu and x.layout is torch.strided and x.dtype in _DTYPES
+    return dense and not hasattr(x, "device_mesh")  # a DTensor
 
 
 def _put(result: Tensor, input: Tensor, inplace: bool) -> Tensor:

@@ -39,8 +39,9 @@ def _second_of_selu(grad: Tensor, y: Tensor, g: Tensor) -> Sequence[Tensor]:
     return _ops.selu_backward(g, y), torch.where(y > 0, 0, g * grad)
 
 
-#: If the slope isn't negative, the sign of LeakyReLU's output is that of its input. An output is kept if it
-#: can be, since the next layer keeps it, too, and an operation in place may change the input.
+#: By name, as in `fastinit.nn`. A gradient keeps an output and not an input if it can: the next layer keeps it,
+#: too, and an operation in place may change the input. The sign of LeakyReLU's output is that of its input, unless
+#: the slope is negative.
 OPERATIONS = {
     "leaky_relu": Operation(
         "(Tensor x, float negative_slope) -> Tensor",
@@ -97,7 +98,7 @@ def _register(name: str, operation: Operation) -> None:
     sums = operation.schema.endswith("(Tensor, Tensor)")
 
     def outputs(*args: Any) -> Any:
-        like = args[place]  # of two operands, the one that forward knew
+        like = args[place]  # a gradient has the layout of the output, and not that of the output's gradient
         out = torch.empty_like(like)
         return (out, like.new_empty(like.shape[-1:])) if sums else out
 

@@ -169,6 +169,23 @@ def test_other_devices_and_layouts_are_torchs(call):
         assert error_of(call.ours, sparse) == error_of(call.theirs, sparse)
 
 
+@pytest.fixture
+def mesh():
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    yield torch.distributed.device_mesh.init_device_mesh("cpu", (1,))
+    torch.distributed.destroy_process_group()
+
+
+def test_dtensors_are_torchs(mesh):
+    from torch.distributed.tensor import Shard, distribute_tensor
+
+    for call in CALLS:
+        placed = [distribute_tensor(x, mesh, [Shard(0)]) for x in call.operands((3, 4))]
+        found, expected = call.ours(*placed), call.theirs(*placed)
+        assert found.placements == expected.placements
+        assert torch.equal(found.to_local(), expected.to_local())
+
+
 @every_call
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_fake_tensors_have_the_real_ones_form(call, layout):
