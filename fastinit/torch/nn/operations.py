@@ -39,9 +39,9 @@ def _second_of_selu(grad: Tensor, y: Tensor, g: Tensor) -> Sequence[Tensor]:
     return _ops.selu_backward(g, y), torch.where(y > 0, 0, g * grad)
 
 
-#: By name, as in `fastinit.nn`. A gradient keeps an output and not an input if it can: the next layer keeps it,
-#: too, and an operation in place may change the input. The sign of LeakyReLU's output is that of its input, unless
-#: the slope is negative.
+#: By name, as in `fastinit.nn`. A gradient keeps an output and not an input if it can: the next layer keeps
+#: it, too, and an operation in place may change the input. LeakyReLU's output has the sign of its input,
+#: unless the slope is negative.
 OPERATIONS = {
     "leaky_relu": Operation(
         "(Tensor x, float negative_slope) -> Tensor",
