@@ -2,16 +2,20 @@
 
 from typing import Any
 
-#: A message of more characters loses some in the middle, so that what it quotes may be of any length.
+#: The most characters of a message that is shown whole.
 _LONGEST = 1000
+
+
+def shortened(message: str) -> str:
+    """Return a message that may quote input of any length, without its middle if it is long."""
+    return message if len(message) <= _LONGEST else f"{message[:200]} ... {message[-95:]}"
 
 
 class BadInput(ValueError):
     """Input that cannot be used. Its message is one line with the problem and its place."""
 
     def __str__(self) -> str:
-        message = super().__str__()
-        return message if len(message) <= _LONGEST else f"{message[:200]} ... {message[-95:]}"
+        return shortened(super().__str__())
 
 
 class Damaged(BadInput):

@@ -12,6 +12,7 @@ from .errors import BadInput
 from .job import Layout
 from .planning import CheckpointPlan, Manifest, check_names
 from .recording import Recording
+from .spec import opened
 from .writer import parts
 
 
@@ -81,7 +82,7 @@ def check_written_by_us(planned: CheckpointPlan, layout: Layout, old: Iterable[P
     for path in old:
         expected = beginnings.get(path.name, [])
         try:
-            with open(path, "rb") as file:
+            with open(opened(path), "rb") as file:
                 found = file.read(max(map(len, expected), default=0))
             ours = any(each.startswith(found[: len(each)]) for each in expected)
         except OSError as error:

@@ -14,6 +14,7 @@ from .formats import Shard
 from .pieces import Progress
 from .planning import CheckpointPlan
 from .recipe import DataDigest, Recipe
+from .spec import opened
 from .writer import Output, read_at
 
 
@@ -87,7 +88,7 @@ class Job:
 
     def _holds(self, path: Path, shard: Shard) -> bool:
         try:
-            fd = os.open(path, os.O_RDONLY)
+            fd = opened(path)
         except OSError:
             return False
 

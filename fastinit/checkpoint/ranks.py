@@ -19,6 +19,7 @@ from .errors import BadInput
 from .formats import Shard
 from .job import Job, Layout
 from .planning import CheckpointPlan, check_names
+from .spec import opened
 from .writer import Output, part_of, parts
 
 _REMEDY = "remove it first"  # if a file is of another command, as no rank may replace it
@@ -143,7 +144,7 @@ def finish(planned: CheckpointPlan, layout: Layout, mine: Sequence[Shard]) -> li
 def is_whole(path: Path, layouts: Sequence[Shard]) -> bool:
     """Whether a file has the header and the size of one of some layouts."""
     try:
-        with open(path, "rb") as file:
+        with open(opened(path), "rb") as file:
             size = os.fstat(file.fileno()).st_size
             fitting = [each.header for each in layouts if each.nbytes == size]
             return bool(fitting) and file.read(max(map(len, fitting))).startswith(tuple(fitting))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 import re
+import stat
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +137,20 @@ def checked(name: Any, dtype: Any, shape: Any, where: str) -> TensorSpec:
         return TensorSpec(name, dtype, shape)
     except BadInput as error:
         raise BadInput(f"{where}: {error}") from None
+
+
+def opened(path: Path) -> int:
+    """Return a descriptor of a regular file. OSError for others: a pipe may never answer."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    mode = os.fstat(fd).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(fd)
+        raise (
+            OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if stat.S_ISDIR(mode)
+            else OSError(errno.EINVAL, "Not a regular file")
+        )
+    return fd
 
 
 def read_bytes(path: Path) -> bytes:
