@@ -7,6 +7,7 @@ except ImportError:
 
 from fastinit.checkpoint import Recording
 
+from . import init as init
 from .construction import meta_parameters, skip_init
 from .filling import fill_
 from .initializer import initialize
@@ -19,6 +20,7 @@ __all__ = [
     "Recording",
     "by_name",
     "fill_",
+    "init",
     "initialize",
     "manifest",
     "meta_parameters",
