@@ -83,6 +83,7 @@ def fill_(
         if block is not None or start is not None or full != tuple(tensor.shape):
             raise TypeError("a DTensor has its place itself: give no shape, block or start")
         write(part, values_of(tensor, plan, generator))
+        say_written(tensor)
         plan.consume(generator)
         return tensor
     if block is None and (start is not None or full == tuple(tensor.shape)):

@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import DataDependentOutputException
 from torch.nn.init import _calculate_correct_fan as _calculate_correct_fan
 from torch.nn.init import _calculate_fan_in_and_fan_out as _calculate_fan_in_and_fan_out
 from torch.nn.init import _make_deprecate
@@ -35,6 +36,36 @@ from fastinit.init.seeds import generator_of
 from . import hooks
 from .filling import fill_
 from .sharding import local
+
+__all__ = [
+    "calculate_gain",
+    "constant",
+    "constant_",
+    "dirac",
+    "dirac_",
+    "eye",
+    "eye_",
+    "kaiming_normal",
+    "kaiming_normal_",
+    "kaiming_uniform",
+    "kaiming_uniform_",
+    "normal",
+    "normal_",
+    "ones_",
+    "orthogonal",
+    "orthogonal_",
+    "patch",
+    "sparse",
+    "sparse_",
+    "trunc_normal_",
+    "uniform",
+    "uniform_",
+    "xavier_normal",
+    "xavier_normal_",
+    "xavier_uniform",
+    "xavier_uniform_",
+    "zeros_",
+]
 
 _Generator = Any
 
@@ -205,9 +236,6 @@ kaiming_normal = _make_deprecate(kaiming_normal_)
 orthogonal = _make_deprecate(orthogonal_)
 sparse = _make_deprecate(sparse_)
 
-__all__ = sorted({*globals()} & {*torch.nn.init.__all__})
-__all__ += ["patch"]
-
 
 @contextmanager
 def patch(generator: _Generator = None) -> Iterator[None]:
@@ -251,7 +279,7 @@ _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 class _Patch:
     """A tracker whose law is fastinit's fill."""
 
-    laws = frozenset(__all__) & {name for name in __all__ if name.endswith("_")} - {"ones_", "zeros_"}
+    laws = frozenset(name for name in __all__ if name.endswith("_")) - {"ones_", "zeros_"}
 
     def __init__(self, generator: Any) -> None:
         self._generator = generator
@@ -260,20 +288,33 @@ class _Patch:
         arguments = hooks.arguments_of(name, args, kwargs)
         tensor, generator = arguments.pop("tensor"), arguments.pop("generator", None)
         if not _is_memory(tensor):
-            return original(*args, **kwargs)
+            return _left(name, original, tensor, generator, arguments)
         return _written(name, tensor, self._generator if generator is None else generator, arguments)
 
 
 def _filled(name: str, tensor: Any, generator: Any = None, **arguments: Any) -> Any:
-    """Do what a function of this module does."""
+    """Do what a function of this module does, or what the innermost context makes of torch's."""
     contexts = hooks.active()
-    torchs = generator is None or isinstance(generator, torch.Generator)
-    if (torchs and contexts) or not _is_memory(tensor):
-        if not torchs and getattr(tensor, "is_complex", bool)():
-            raise TypeError(f"{name} of a {tensor.dtype} tensor draws from a generator of torch alone")
-        arguments |= _drawing(name, generator if torchs else None)
-        return hooks.seen_by(contexts, name)(tensor, **arguments)
+    decided = contexts and (_is_torchs(generator) or not isinstance(contexts[-1], _Patch))
+    if decided or not _is_memory(tensor):
+        return _left(name, hooks.seen_by(contexts, name), tensor, generator, arguments)
     return _written(name, tensor, generator, arguments)
+
+
+def _left(name: str, theirs: Any, tensor: Any, generator: Any, arguments: dict[str, Any]) -> Any:
+    """Leave a tensor to torch's function, or to a context."""
+    if not _is_torchs(generator):
+        if getattr(tensor, "is_complex", bool)():
+            raise TypeError(f"{name} of a {tensor.dtype} tensor draws from a generator of torch alone")
+        generator = None
+    try:
+        return theirs(tensor, **arguments, **_drawing(name, generator))
+    except DataDependentOutputException:  # a FakeTensor has no values outside the bounds to draw again
+        return tensor
+
+
+def _is_torchs(generator: Any) -> bool:
+    return generator is None or isinstance(generator, torch.Generator)
 
 
 def _written(name: str, tensor: Tensor, generator: Any, arguments: dict[str, Any]) -> Tensor:

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.init as theirs
-import transformers
+from models import transformers_model
 from scipy import stats
 from test_naming import linear
-from torch import nn
+from torch import distributed, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import DTensor, Partial, Shard
 from torch.nn.init import trunc_normal_ as taken_before
+from torch.testing._internal.distributed.fake_pg import FakeStore
 
 import fastinit.torch.init as ours
 from fastinit import init
@@ -78,7 +81,7 @@ def test_values_are_fastinits(name, dtype):
     assert weight._version > version
     assert weight.requires_grad
     assert weight.grad_fn is None
-    strided = torch.full((*shape[::-1], 2), 9, dtype=dtype)[..., 1].permute(*range(len(shape))[::-1])
+    strided = torch.full((*shape[::-1], 2), 9, dtype=dtype)[..., 1].permute(tuple(range(len(shape))[::-1]))
     assert torch.equal(made(ours, name, strided, **seeded(name, 7)), wanted)
 
 
@@ -135,7 +138,7 @@ def test_a_generator_of_fastinits_leaves_those_of_others():
     for name, (shape, _) in CALLS.items():
         made(ours, name, torch.empty(shape), **seeded(name, 7))
     with ours.patch(7):
-        nn.Transformer(16, 2, 1, 1, 8)
+        nn.Transformer(16, 2, 1, 1, 8, batch_first=True)
     assert torch.equal(torch.get_rng_state(), state)
     assert others() == before
 
@@ -285,6 +288,41 @@ def test_other_tensors_are_torchs():
         ours.normal_(torch.zeros(3, dtype=torch.complex64), generator=7)
 
 
+@pytest.fixture
+def mesh():
+    """A mesh of two processes, of which this is the second. The other one is not there."""
+    distributed.init_process_group("fake", store=FakeStore(), rank=1, world_size=2)
+    yield init_device_mesh("cpu", (2,))
+    distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_dtensor_gets_its_part_of_the_whole(mesh, name):
+    shape = CALLS[name][0] or (3,)
+    whole = made(ours, name, torch.empty(shape), **seeded(name, 7))
+    part = whole.tensor_split(2)[1] if len(whole) % 2 == 0 else whole[len(whole) // 2 + 1 :]
+    for module, generator in ((ours, seeded(name, 7)), (theirs, {})):
+        sharded = DTensor.from_local(
+            torch.full_like(part, 9), mesh, [Shard(0)], run_check=False, shape=shape, stride=whole.stride()
+        )
+        weight = nn.Parameter(sharded)
+        version = weight._version
+        with ours.patch(7):
+            assert made(module, name, weight, **generator) is weight
+        assert torch.equal(weight._local_tensor, part)
+        assert weight._version > version
+
+
+def test_a_dtensor_that_cannot_be_filled(mesh):
+    total = DTensor.from_local(torch.zeros(3, 4), mesh, [Partial()], run_check=False)
+    with pytest.raises(TypeError, match="is a sum that no rank has"):
+        ours.normal_(total)
+    sharded = DTensor.from_local(torch.zeros(3, 4), mesh, [Shard(0)], run_check=False)
+    with pytest.raises(ValueError, match="Mode foo not supported"):
+        ours.kaiming_normal_(sharded, mode="foo")
+    assert not sharded._local_tensor.any()
+
+
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
@@ -302,15 +340,14 @@ def test_a_patch_is_one_generator_in_order():
     laws = [
         (net.fc.weight, "kaiming_uniform_", {"a": math.sqrt(5)}),
         (net.fc.bias, "uniform_", {"a": -(3**-0.5), "b": 3**-0.5}),
-        (None, "kaiming_uniform_", {"a": math.sqrt(5)}),  # of out_proj, which Net draws again
+        (torch.empty(4, 4), "kaiming_uniform_", {"a": math.sqrt(5)}),  # of out_proj, which is filled again
+        (torch.empty(4), "uniform_", {"a": -0.5, "b": 0.5}),
         (net.heads.in_proj_weight, "xavier_uniform_", {}),
         (net.table, "trunc_normal_", {"std": 0.02}),
     ]
     for tensor, name, arguments in laws:
-        wanted = getattr(init, name)(
-            torch.empty(4, 4) if tensor is None else torch.empty_like(tensor), generator=rng, **arguments
-        )
-        assert tensor is None or torch.equal(tensor, wanted), name
+        wanted = getattr(init, name)(torch.empty_like(tensor), generator=rng, **arguments)
+        assert not isinstance(tensor, nn.Parameter) or torch.equal(tensor, wanted), name
     assert torch.equal(net.heads.out_proj.weight, init.normal_(torch.empty(4, 4), generator=9))
 
 
@@ -399,18 +436,13 @@ def expected_of_linear():
     return init.kaiming_uniform_(torch.empty(4, 3), a=math.sqrt(5), generator=7)
 
 
-def gpt2():
-    config = transformers.GPT2Config(n_embd=32, n_layer=2, n_head=2, vocab_size=50, n_positions=20)
-    return transformers.GPT2LMHeadModel(config)
-
-
 def test_gpt2_draws_from_the_patch_alone():
     """Also by the references that transformers has taken."""
     before = torch.get_rng_state()
     with ours.patch(7):
-        one, two = gpt2(), gpt2()
+        one, two = (transformers_model("GPT2:LMHeadModel") for _ in range(2))
     with ours.patch(7):
-        again = gpt2()
+        again = transformers_model("GPT2:LMHeadModel")
     assert torch.equal(torch.get_rng_state(), before)
     assert all(map(torch.equal, one.state_dict().values(), again.state_dict().values()))
     for name, weight in one.named_parameters():
@@ -425,12 +457,18 @@ def test_the_innermost_context_acts(name):
     plain, inside, outside = linear(), linear(), linear()
     with by_name(plain, 7):
         getattr(theirs, name)(plain.weight)
-    with ours.patch(8), by_name(inside, 7):
-        getattr(ours, name)(inside.weight)
-    assert torch.equal(inside.weight, plain.weight)
+    for generator in ({}, seeded(name, 9)):
+        with ours.patch(8), by_name(inside, 7):
+            getattr(ours, name)(inside.weight, **generator)
+        assert torch.equal(inside.weight, plain.weight)
+        nn.init.zeros_(inside.weight)
     with by_name(outside, 7), ours.patch(8):
         getattr(theirs, name)(outside.weight)
     wanted = getattr(init, name)(torch.empty_like(plain.weight), **seeded(name, 8))
+    assert torch.equal(outside.weight, wanted)
+    with by_name(outside, 7), ours.patch(8):
+        getattr(ours, name)(outside.weight, **seeded(name, 9))
+    wanted = getattr(init, name)(torch.empty_like(plain.weight), **seeded(name, 9))
     assert torch.equal(outside.weight, wanted)
 
 
