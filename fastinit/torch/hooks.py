@@ -51,7 +51,16 @@ _functions: dict[str, FunctionType] = {
     name: getattr(torch.nn.init, name) for name in torch.nn.init.__all__ if name.endswith("_")
 }
 _originals = {name: _copied(function) for name, function in _functions.items()}
-_signatures = {name: inspect.signature(function) for name, function in _originals.items()}
+
+
+def _parameters_of(function: FunctionType) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Return the names of a function's parameters, and the defaults of those that have one."""
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    defaults = function.__defaults__ or ()
+    return names, dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
+
+
+_parameters = {name: _parameters_of(function) for name, function in _originals.items()}
 
 
 class HookedMode(TorchDispatchMode):
@@ -116,7 +125,7 @@ def called(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 def active() -> Sequence[Any]:
     """Return this thread's trackers, the innermost last."""
-    return tuple(getattr(_of_thread, "trackers", ()))
+    return tuple(getattr(_of_thread, "trackers", ())) if _active else ()
 
 
 def seen_by(trackers: Sequence[Any], name: str) -> Callable[..., Any]:
@@ -135,9 +144,12 @@ def seen_by(trackers: Sequence[Any], name: str) -> Callable[..., Any]:
 
 def arguments_of(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of a call of a function of `torch.nn.init` by name, defaults included."""
-    bound = _signatures[name].bind(*args, **kwargs)
-    bound.apply_defaults()
-    return bound.arguments
+    names, defaults = _parameters[name]
+    given = dict(zip(names, args, strict=False)) | kwargs
+    arguments = defaults | given
+    if len(given) < len(args) + len(kwargs) or arguments.keys() != {*names}:
+        inspect.signature(_originals[name]).bind(*args, **kwargs)  # 10 us; says what doesn't fit
+    return arguments
 
 
 def spec_of(name: str, arguments: dict[str, Any]) -> str:

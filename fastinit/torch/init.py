@@ -31,6 +31,7 @@ from torch.nn.init import ones_ as ones_  # torch's own: they write the same bit
 from torch.nn.init import zeros_ as zeros_
 
 from fastinit import init
+from fastinit._tables import kept
 from fastinit.init.seeds import generator_of
 
 from . import hooks
@@ -319,17 +320,24 @@ def _is_torchs(generator: Any) -> bool:
 
 def _written(name: str, tensor: Tensor, generator: Any, arguments: dict[str, Any]) -> Tensor:
     """Fill a tensor that has memory. An error is torch's, if that has one for these arguments."""
-    ours: Any = getattr(init, name)
     try:
-        if "nonlinearity" in arguments:  # fastinit has gains that torch lacks
-            calculate_gain(arguments["nonlinearity"], arguments["a"])
+        initializer = _initializer(name, **arguments)
         if tensor.is_cpu and local(tensor) is None:
-            ours(tensor, **arguments, **_drawing(name, generator))
+            initializer.fill_(tensor, generator)
         else:
-            fill_(tensor, ours.initializer(**arguments), generator)
+            fill_(tensor, initializer, generator)
     except (OverflowError, TypeError, ValueError) as error:
         raise _refusal(name, tensor, arguments) or error from None
     return tensor
+
+
+@kept
+def _initializer(name: str, **arguments: Any) -> init.Initializer:
+    """Return the initialiser that does what a function of this module does."""
+    if "nonlinearity" in arguments:  # fastinit has gains that torch lacks
+        calculate_gain(arguments["nonlinearity"], arguments["a"])
+    initializer: init.Initializer = getattr(init, name).initializer(**arguments)
+    return initializer
 
 
 def _drawing(name: str, generator: Any) -> dict[str, Any]:
