@@ -31,6 +31,7 @@ from torch.nn.init import ones_ as ones_  # torch's own: they write the same bit
 from torch.nn.init import zeros_ as zeros_
 
 from fastinit import init
+from fastinit._arrays import is_sharded
 from fastinit._tables import kept
 from fastinit.init.seeds import generator_of
 
@@ -322,7 +323,7 @@ def _written(name: str, tensor: Tensor, generator: Any, arguments: dict[str, Any
     """Fill a tensor that has memory. An error is torch's, if that has one for these arguments."""
     try:
         initializer = _initializer(name, **arguments)
-        if tensor.is_cpu and local(tensor) is None:
+        if tensor.is_cpu or is_sharded(tensor):
             initializer.fill_(tensor, generator)
         else:
             fill_(tensor, initializer, generator)
