@@ -61,6 +61,9 @@ class Dtype(NamedTuple):
         """The dtype in which its values are made: itself, if the C core has it."""
         return DTYPES[self.tag]
 
+    def __reduce__(self) -> tuple[Callable[[str], Dtype], tuple[str]]:
+        return _recorded, (self.name,)  # a pickle comes back as the record itself
+
     @property
     def working_max(self) -> float:
         """The largest finite value of the working precision: float64 for float64, else float32."""
@@ -222,7 +225,12 @@ FLOAT8 = (
 if DTYPES.keys() != _dispatch.DTYPES.keys():
     raise ImportError(f"the C core has dtypes {[*_dispatch.DTYPES]}, but fastinit._dtypes has {[*DTYPES]}")
 _BY_NAME = {dtype.name: dtype for dtype in DTYPES.values()}
+_RECORDS = _BY_NAME | {dtype.name: dtype for dtype in FLOAT8}
 _OF_TORCH = {f"torch.{dtype.name}": dtype for dtype in (_BFLOAT16, *FLOAT8)}
+
+
+def _recorded(name: str) -> Dtype:
+    return _RECORDS[name]
 
 
 @functools.lru_cache(64)

@@ -96,7 +96,7 @@ def plan(text: str, tensor: TensorSpec, data: str | None = None) -> BufferPlan |
         The shape or the dtype does not fit the buffer.
     """
     if not tensor.size:  # as in torch, nothing is done and nothing is wrong
-        return BufferPlan(tensor, lambda index, shape: index)
+        return BufferPlan(tensor, _arange)
     stored = tensor.stored
     base = _INV_FREQ.fullmatch(text)
     if text == "data":
@@ -109,19 +109,19 @@ def plan(text: str, tensor: TensorSpec, data: str | None = None) -> BufferPlan |
                 raise ValueError(f"data cannot make {tensor.dtype}, which can be zeros, ones or constant")
             numbers, places = np.unique(elements, return_inverse=True)
             elements = np.array([stored.word(float(number)) for number in numbers], stored.storage)[places]
-        return BufferPlan(tensor, lambda index, shape: elements[index], *moments)
+        return BufferPlan(tensor, functools.partial(_taken, elements), *moments)
     if is_buffer(text) and stored.floating is None and not stored.counts:
         raise ValueError(f"{text} cannot make {tensor.dtype}, which can be zeros, ones or constant")
     if text == "arange":
         _require_axes(text, tensor, 1)
-        return BufferPlan(tensor, lambda index, shape: index % shape[-1])
+        return BufferPlan(tensor, _arange)
     if text == "tril":
         _require_axes(text, tensor, 2)
-        return BufferPlan(tensor, lambda index, shape: index % shape[-1] <= index // shape[-1] % shape[-2])
+        return BufferPlan(tensor, _tril)
     if base:
         _require_axes(text, tensor, 1)
         frequencies = _inverse_frequencies(Decimal(base[1] or 10000), tensor.shape[-1])
-        return BufferPlan(tensor, lambda index, shape: frequencies[index % shape[-1]])
+        return BufferPlan(tensor, functools.partial(_repeated, frequencies))
     if stored.floating is not None:
         return None
     constant = init.get(text).plan((1, 1), dtype="float64")
@@ -132,7 +132,28 @@ def plan(text: str, tensor: TensorSpec, data: str | None = None) -> BufferPlan |
     word = stored.word(value)
     std = 0.0 if stored.parts == 1 else None
     mean = value if stored.parts == 1 else None
-    return BufferPlan(tensor, lambda index, shape: np.full(index.shape, word), mean=mean, std=std)
+    return BufferPlan(tensor, functools.partial(_filled, word), mean=mean, std=std)
+
+
+# Functions of a module and `partial`, unlike lambdas, can be pickled.
+def _arange(index: Indices, shape: Shape) -> npt.NDArray[Any]:
+    return index % shape[-1]
+
+
+def _tril(index: Indices, shape: Shape) -> npt.NDArray[Any]:
+    return index % shape[-1] <= index // shape[-1] % shape[-2]
+
+
+def _taken(elements: npt.NDArray[Any], index: Indices, shape: Shape) -> npt.NDArray[Any]:
+    return elements[index]
+
+
+def _repeated(row: npt.NDArray[Any], index: Indices, shape: Shape) -> npt.NDArray[Any]:
+    return row[index % shape[-1]]
+
+
+def _filled(word: Any, index: Indices, shape: Shape) -> npt.NDArray[Any]:
+    return np.full(index.shape, word)
 
 
 def is_buffer(text: str) -> bool:

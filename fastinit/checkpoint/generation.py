@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from . import sizes
+from . import existing, ranks
 from .choices import Choice
-from .errors import BadInput
-from .formats import Shard
+from .job import Job, Layout
 from .pieces import Progress, Report, number_of_threads
-from .planning import CheckpointPlan, Manifest, check_names, checked_target, plan
+from .planning import CheckpointPlan, Manifest, checked_target, plan
+from .ranks import Share
 from .recipe import DataDigest, Recipe
-from .recording import Recording
-from .writer import Output, read_at
+from .writer import Locked
 
 
 class Summary(NamedTuple):
@@ -44,6 +42,8 @@ class Summary(NamedTuple):
         Digest of the bytes, if requested.
     tensor_digests : dict or None
         Digest of each tensor's bytes, if requested.
+    missing : list of Path
+        The files that other ranks have yet to write.
     """
 
     files: list[Path]
@@ -56,6 +56,7 @@ class Summary(NamedTuple):
     recipe_digest: str
     digest: str | None
     tensor_digests: dict[str, str] | None
+    missing: list[Path]
 
 
 def generate(
@@ -72,6 +73,8 @@ def generate(
     resume: bool = False,
     digest: bool = False,
     progress: Report | None = None,
+    rank: int | str | None = None,
+    world: int | None = None,
 ) -> Summary:
     """Write a checkpoint. The same arguments give the same bytes on every machine.
 
@@ -92,7 +95,13 @@ def generate(
     digest : bool, optional
         Also compute the digest of the bytes.
     progress : callable, optional
-        Called as ``progress(done, total)``, in bytes, from any thread, one at a time.
+        Called as ``progress(done, total)``, in bytes, from any thread, one at a time. Those of other ranks
+        don't count.
+    rank, world : int, optional
+        Write only shards `rank`, ``rank + world`` and so on, from 0, in a folder that `world` processes
+        share, in any order. Shards whose header and size are right are kept; with `resume`, those whose bytes
+        are. Whoever sees all shards writes the index. ``rank="auto"`` takes both from the environment:
+        ``RANK`` and ``WORLD_SIZE``, or ``SLURM_PROCID`` and ``SLURM_NTASKS``.
 
     Returns
     -------
@@ -114,12 +123,35 @@ def generate(
     (7840, ['model.safetensors'])
     """
     began = time.perf_counter()
+    share = Share.of(rank, world, force=force, digest=digest)
+    number = number_of_threads(threads)
     options = {"seed": seed, "init": init, "dtype": dtype, "max_shard_size": max_shard_size, "only": only}
     planned = plan(manifest, checked_target(target), **options)
-    job = _Job(planned, number_of_threads(threads), DataDigest() if digest else None, progress)
-    spare = bool(only) and _is_in(manifest, planned.folder)
-    kept = _write(planned, job, force=force, resume=resume, spare=spare)
-    return Summary(**planned.facts(), kept=kept, seconds=time.perf_counter() - began, **job.digests())
+    layout = Layout.of(planned)
+    shards = layout.shards if share is None else share.taken(layout.shards)
+    digested = DataDigest() if digest else None
+    counted = Progress(sum(shard.data_bytes for shard in shards), progress)
+    job = Job(planned.recipe, number, digested, counted)
+    how = {"force": force, "resume": resume, "spare": bool(only) and existing.is_in(manifest, planned.folder)}
+    missing: list[Path] = []
+    if share is None:
+        kept = _write(planned, layout, job, **how)
+    else:
+        ranks.check(planned, layout, spare=how["spare"])
+        kept = ranks.write(planned, shards, job, compare=resume)
+        missing = ranks.finish(planned, layout, shards)
+    seconds = time.perf_counter() - began
+    return Summary(
+        **planned.facts(), kept=kept, missing=missing, seconds=seconds, **_digests(digested, planned.recipe)
+    )
+
+
+def _digests(digest: DataDigest | None, recipe: Recipe) -> dict[str, Any]:
+    """Return the digests for `Summary`."""
+    if digest is None:
+        return {"digest": None, "tensor_digests": None}
+    of_tensors = {spec.name: digest.tensor(spec.name) for spec in recipe.specs}
+    return {"digest": digest.combined(recipe.specs), "tensor_digests": of_tensors}
 
 
 def tensors(
@@ -171,187 +203,44 @@ def _array(recipe: Recipe, choice: Choice) -> npt.NDArray[Any]:
     return choice.spec.stored.array(flat).reshape(choice.spec.shape)
 
 
-class _Job:
-    """Makes the data of shards, and writes it to files or compares it with them."""
-
-    def __init__(
-        self, planned: CheckpointPlan, threads: int, digest: DataDigest | None, report: Report | None
-    ) -> None:
-        self._recipe = planned.recipe
-        self._threads = threads
-        self._digest = digest
-        self._progress = Progress(planned.bytes, report)
-
-    def write(self, output: Output, shard: Shard) -> None:
-        output.write(shard.header, 0)
-        self._produce(shard, output.write)
-
-    def holds(self, path: Path, shard: Shard) -> bool:
-        """Whether a file has exactly the bytes of a layout."""
-        try:
-            fd = os.open(path, os.O_RDONLY)
-        except OSError:
-            return False
-
-        def compare(data: bytes | memoryview, offset: int) -> None:
-            # A memoryview would be compared element by element.
-            if read_at(path, fd, len(data), offset) != bytes(data):
-                raise _Different
-
-        before = self._progress.done
-        try:
-            if os.fstat(fd).st_size == shard.nbytes:
-                compare(shard.header, 0)
-                self._produce(shard, compare)
-                return True
-        except _Different:
-            self._progress.done = before
-        finally:
-            os.close(fd)
-        return False
-
-    def _produce(self, shard: Shard, put: Callable[[memoryview, int], object]) -> None:
-        def sink(choice: Choice, start: int, values: npt.NDArray[Any]) -> None:
-            data = values.data.cast("B")
-            put(data, shard.offsets[choice.spec.name] + start * values.itemsize)
-            if self._digest is not None:
-                self._digest.add(choice.spec.name, start, data)
-            self._progress.add(len(data))
-
-        of_shard = [choice for choice in self._recipe.choices if choice.spec.name in shard.offsets]
-        self._recipe.produce(of_shard, sink, self._threads)
-
-    def digests(self) -> dict[str, Any]:
-        """Return the digests for `Summary`."""
-        if self._digest is None:
-            return {"digest": None, "tensor_digests": None}
-        specs = self._recipe.specs
-        of_tensors = {spec.name: self._digest.tensor(spec.name) for spec in specs}
-        return {"digest": self._digest.combined(specs), "tensor_digests": of_tensors}
+def check(
+    planned: CheckpointPlan,
+    manifest: Manifest,
+    share: Share | None = None,
+    *,
+    only: str | Sequence[str] = (),
+    force: bool,
+    resume: bool,
+) -> None:
+    """Raise the BadInput that `generate` would raise before it writes."""
+    layout, spare = Layout.of(planned), bool(only) and existing.is_in(manifest, planned.folder)
+    if share is None:
+        existing.check(planned, layout, force=force, resume=resume, spare=spare)
+    else:
+        ranks.check(planned, layout, spare=spare)
 
 
-class _Different(Exception):
-    """A file has other bytes than it should."""
-
-
-def _is_in(manifest: Manifest, folder: Path) -> bool:
-    """Whether the list is in a folder, or is the folder. A recording may be of the model in it."""
-    if isinstance(manifest, Recording):
-        return True
-    if not isinstance(manifest, (str, os.PathLike)) or manifest == "-":
-        return False
-    source = Path(manifest)
-    return folder.exists() and (source if source.is_dir() else source.parent).samefile(folder)
-
-
-def _write(planned: CheckpointPlan, job: _Job, *, force: bool, resume: bool, spare: bool) -> list[Path]:
-    """Write the files of a plan, and `spare` those that they do not replace. Return those that were kept."""
-    folder, format = planned.folder, planned.format
-    shards, content = _laid_out(planned)
+def _write(
+    planned: CheckpointPlan, layout: Layout, job: Job, *, force: bool, resume: bool, spare: bool
+) -> list[Path]:
+    """Write the files of a plan, alone, and `spare` those that they do not replace. Return those kept."""
+    folder, content = planned.folder, layout.content
     kept = []
-    with Output(folder, planned.stem) as output:
-        old = _check(planned, shards, content, force=force, resume=resume, spare=spare)
-        for shard in shards:
+    with Locked(folder, planned.stem) as output:
+        old = existing.check(planned, layout, force=force, resume=resume, spare=spare)
+        for shard in layout.shards:
             path = folder / shard.file
-            if path in old and resume and any(job.holds(path, layout) for layout in format.layouts(shard)):
+            if path in old and resume and job.holds(path, planned.format.layouts(shard)):
                 kept.append(path)
                 continue
             output.begin(path)
             job.write(output, shard)
-            _retire(old, content)
+            existing.retire(old, content)
             output.finish()
-        _retire(old, content)
-        texts = {name: text.encode() for name, text in planned.beside.items()}
-        for file, data in [*texts.items(), *[*content.items()][len(shards) :]]:
+        existing.retire(old, content)
+        for file, data in layout.texts.items():
             output.begin(folder / file)
             output.write(data, 0)
             output.finish()
+    ranks.remove_parts(planned)
     return kept
-
-
-def _laid_out(planned: CheckpointPlan) -> tuple[list[Shard], dict[str, bytes]]:
-    """Return the shards of a plan, and the headers of its files by name, an index last."""
-    format, metadata = planned.format, planned.recipe.metadata()
-    shards = [format.lay_out(file, specs, metadata) for file, specs in planned.shards.items()]
-    content = {shard.file: shard.header for shard in shards}
-    if len(shards) > 1:
-        content[format.index_name(planned.stem)] = format.index(planned.recipe.specs, shards)
-    return shards, content
-
-
-def check(
-    planned: CheckpointPlan, manifest: Manifest, *, only: Sequence[str] = (), force: bool, resume: bool
-) -> None:
-    """Raise the BadInput that `generate` would raise before it writes."""
-    spare = bool(only) and _is_in(manifest, planned.folder)
-    _check(planned, *_laid_out(planned), force=force, resume=resume, spare=spare)
-
-
-def _check(
-    planned: CheckpointPlan,
-    shards: Sequence[Shard],
-    content: Mapping[str, bytes],
-    *,
-    force: bool,
-    resume: bool,
-    spare: bool,
-) -> list[Path]:
-    """Return the files in the place of a plan's. BadInput if they can't be replaced, or there is no room.
-
-    With `spare`, it is an error if files of an old checkpoint would stay beside the plan's.
-    """
-    folder, format = planned.folder, planned.format
-    beside = {folder / name: text.encode() for name, text in planned.beside.items()}
-    old = format.family(folder, planned.stem) if folder.exists() else []
-    if old and not (force or resume):
-        raise BadInput(f"{old[0]}: exists; --force replaces it, --resume keeps what is right")
-    left = [path for path in old if path.name not in content]
-    if spare and left:
-        raise BadInput(
-            f"{left[0]}: would stay beside {[*content][-1]}, which has fewer tensors; give a file's name,"
-            f" such as {folder / 'part'}{format.SUFFIX}"
-        )
-    check_names([*old, *beside])
-    for path, text in beside.items():
-        if not force and path.exists() and path.read_bytes() != text:
-            raise BadInput(f"{path}: differs from that of this model; --force replaces it")
-    _check_room(folder, planned.bytes, [*old, folder / f".{planned.stem}.part"])
-    if old and not force:
-        beginnings = {file: [data] for file, data in content.items()}
-        for shard in shards:
-            beginnings[shard.file] = [layout.header for layout in format.layouts(shard)]
-        _check_written_by_us(old, beginnings)
-    return old
-
-
-def _check_room(folder: Path, needed: int, old: Iterable[Path]) -> None:
-    """Raise BadInput if the file system has no room for `needed` bytes, even without the old files."""
-    system = os.statvfs(folder if folder.exists() else folder.parent)
-    free = system.f_bavail * system.f_frsize
-    for path in old:
-        with contextlib.suppress(FileNotFoundError):
-            free += os.lstat(path).st_blocks * 512
-    # A file system that doesn't count its blocks reports 0.
-    if system.f_blocks and needed > free:
-        raise BadInput(f"{folder}: needs {sizes.shown(needed)}, {sizes.shown(free)} are free")
-
-
-def _check_written_by_us(old: Iterable[Path], beginnings: Mapping[str, Sequence[bytes]]) -> None:
-    """Raise BadInput if a file has none of the beginnings of its name. It may be shorter."""
-    for path in old:
-        expected = beginnings.get(path.name, [])
-        try:
-            with open(path, "rb") as file:
-                found = file.read(max(map(len, expected), default=0))
-            ours = any(each.startswith(found[: len(each)]) for each in expected)
-        except OSError as error:
-            raise BadInput(f"{path}: {error.strerror}") from None
-        if not ours:
-            raise BadInput(f"{path}: was written by another command; --force replaces it")
-
-
-def _retire(old: Sequence[Path], content: Mapping[str, bytes]) -> None:
-    """Remove the files that will not be replaced, the index first, so that it never lists new shards."""
-    for path in old:
-        if path.name not in content or path.suffix == ".json":
-            path.unlink(missing_ok=True)

@@ -164,6 +164,9 @@ class Stepped:
         drawn = math.prod(1 - step.view.size / size for step in steps if step.view and step.kind == "=")
         self.kurtosis = plan.kurtosis / drawn if drawn else plan.kurtosis
 
+    def __reduce__(self) -> tuple[type[Stepped], tuple[TensorPlan, list[Step]]]:
+        return Stepped, (self._plan, [step for step, _, _ in self._steps])
+
     def fill(self, out: Array, rng: Any, start: int = 0) -> None:
         """Write elements ``[start, start + out.size)`` in C order."""
         self._plan.fill(out, rng, start)

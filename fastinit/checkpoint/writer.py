@@ -5,18 +5,105 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 from .errors import BadInput
 
+#: The name of an unfinished file that isn't `Locked`: its later name, the host, the process, and a number.
+_PART = re.compile(r"\.(.+)\.[^.]*\.\d+\.[0-9a-f]{8}\.part")
+
 
 class Output:
-    """Context that writes the files of a checkpoint in turn. Each gets its name when it is complete.
+    """Context that writes files in turn. Each gets its name when it is complete.
 
-    Until then it has a temporary name, the same for all files, so the next run overwrites the remains of a
-    killed one. A lock keeps other runs out until the context ends; a kill releases it. However the context
-    ends, no unfinished file stays.
+    Until then it has a name that no other process gives, on any host. So several may write one file, and each
+    of them replaces it by a complete one. However the context ends, no unfinished file of it stays.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the files. It is made if its parent exists.
+
+    Raises
+    ------
+    BadInput
+        On entry, if the folder is not writable.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._part: Path | None = None
+        self._path: Path | None = None
+        self._fd = -1
+
+    # Not in __init__: a signal may raise between the constructor and `with`.
+    def __enter__(self) -> Self:
+        try:
+            self._enter()
+        except OSError as error:
+            self._close()
+            raise BadInput(f"{self.folder}: cannot be written: {error.strerror}") from None
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _enter(self) -> None:
+        self.folder.mkdir(exist_ok=True)
+
+    def _close(self) -> None:
+        if self._part is not None:
+            with contextlib.suppress(OSError):
+                self._part.unlink(missing_ok=True)
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def begin(self, path: Path) -> None:
+        """Open the file that is to become `path`."""
+        self._path = path
+        self._part = part_of(path)
+        self._open(os.O_EXCL)
+
+    def _open(self, flag: int) -> None:
+        assert self._part is not None
+        with named(self._path):
+            self._fd = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | flag, 0o666)
+
+    def write(self, data: bytes | memoryview, offset: int) -> None:
+        """Write all of `data` at `offset`. Any thread may call."""
+        rest = memoryview(data)
+        with named(self._path):
+            while rest:
+                written = os.pwrite(self._fd, rest, offset)
+                rest = rest[written:]
+                offset += written
+
+    def finish(self) -> None:
+        """Sync the file to the disk and give it its name. FileNotFoundError if another process removed it."""
+        assert self._path is not None
+        assert self._part is not None
+        try:
+            with named(self._path):
+                os.fsync(self._fd)
+                os.replace(self._part, self._path)
+                sync_folder(self.folder)
+        finally:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+
+
+class Locked(Output):
+    """An `Output` of all files of a checkpoint, which keeps other runs on this host out until it ends.
+
+    Unfinished files have one name, so the next run overwrites the remains of a killed one. A kill releases
+    the lock.
 
     Parameters
     ----------
@@ -32,30 +119,19 @@ class Output:
     """
 
     def __init__(self, folder: Path, stem: str) -> None:
-        self.folder = folder
-        self.stem = stem
+        super().__init__(folder)
+        self._stem = stem
         # These names are no longer than the final ones.
         self._lockfile = folder / f".{stem}.lock"
-        self.part = folder / f".{stem}.part"
-        self._path: Path | None = None
         self._made = False
-        self._lock = self._fd = -1
+        self._lock = -1
 
-    # Not in __init__: a signal may raise between the constructor and `with`.
-    def __enter__(self) -> Output:
-        try:
-            if not os.path.isdir(self.folder):
-                self.folder.mkdir()
-                self._made = True
-            while not self._locked():
-                pass
-        except OSError as error:
-            self._close()
-            raise BadInput(f"{self.folder}: cannot be written: {error.strerror}") from None
-        except BaseException:
-            self._close()
-            raise
-        return self
+    def _enter(self) -> None:
+        if not os.path.isdir(self.folder):
+            self.folder.mkdir()
+            self._made = True
+        while not self._locked():
+            pass
 
     def _locked(self) -> bool:
         fd = os.open(self._lockfile, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
@@ -64,8 +140,9 @@ class Output:
             # Between open and flock another run may have ended and removed this file.
             if os.path.samestat(os.fstat(fd), os.lstat(self._lockfile)):
                 self._lock = fd
+                self._part = self.folder / f".{self._stem}.part"
         except BlockingIOError:
-            raise BadInput(f"{self.folder / self.stem}: is being written by another process") from None
+            raise BadInput(f"{self.folder / self._stem}: is being written by another process") from None
         except FileNotFoundError:
             pass
         finally:
@@ -73,19 +150,13 @@ class Output:
                 os.close(fd)
         return self._lock >= 0
 
-    def __exit__(self, *_: object) -> None:
-        self._close()
-
     def _close(self) -> None:
+        super()._close()
         if self._lock >= 0:
-            with contextlib.suppress(OSError):
-                self.part.unlink(missing_ok=True)
-            if self._fd >= 0:
-                os.close(self._fd)
             with contextlib.suppress(OSError):
                 self._lockfile.unlink()
             os.close(self._lock)
-            self._lock = self._fd = -1
+            self._lock = -1
         if self._made:
             with contextlib.suppress(OSError):
                 self.folder.rmdir()
@@ -93,27 +164,20 @@ class Output:
     def begin(self, path: Path) -> None:
         """Open the file that is to become `path`."""
         self._path = path
-        with named(path):
-            self._fd = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666)
+        self._open(os.O_TRUNC)
 
-    def write(self, data: bytes | memoryview, offset: int) -> None:
-        """Write all of `data` at `offset`. Any thread may call."""
-        rest = memoryview(data)
-        with named(self._path):
-            while rest:
-                written = os.pwrite(self._fd, rest, offset)
-                rest = rest[written:]
-                offset += written
 
-    def finish(self) -> None:
-        """Sync the file to the disk and give it its name."""
-        assert self._path is not None
-        with named(self._path):
-            os.fsync(self._fd)
-            os.replace(self.part, self._path)
-            sync_folder(self.folder)
-        os.close(self._fd)
-        self._fd = -1
+def part_of(path: Path) -> Path:
+    """Return a name for a file until it is complete, which nothing else on any host gives."""
+    host = os.uname().nodename.replace(".", "-")
+    return path.parent / f".{path.name}.{host}.{os.getpid()}.{os.urandom(4).hex()}.part"
+
+
+def parts(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the files in a folder that have a name of `part_of`, each with the name that it would get."""
+    for name in os.listdir(folder) if folder.exists() else ():
+        if found := _PART.fullmatch(name):
+            yield folder / name, found[1]
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from fastinit.checkpoint.errors import Unmatched
 from fastinit.checkpoint.generation import check
 from fastinit.checkpoint.manifest import GPT2
 from fastinit.checkpoint.pieces import number_of_threads
+from fastinit.checkpoint.ranks import Share
 from fastinit.checkpoint.sources import PRESETS
 
 from .tables import print_table
@@ -30,6 +31,7 @@ examples:
   fastinit generate config.json -o model/ --seed 7    # a transformers model's own initialisation
   fastinit generate list.json -o model/ --init he     # a list of names, dtypes and shapes
   fastinit generate list.json --init mine.toml --dry-run
+  srun fastinit generate list.json -o model/ --rank auto    # by all processes of a Slurm step
 """
 
 _COLUMNS = ("name", "dtype", "shape", "fans", "match", "init", "std")
@@ -91,6 +93,15 @@ def add_parser(verbs: Any) -> None:
     add(
         "--resume", action="store_true", help="keep finished shards, each after a comparison of all its bytes"
     )
+    add(
+        "--rank",
+        type=_rank,
+        metavar="I",
+        help="write only the shards of one of several processes that share the folder: number I of N, from 0."
+        " The last to end writes the index. auto takes both numbers from RANK and WORLD_SIZE, or SLURM_PROCID"
+        " and SLURM_NTASKS",
+    )
+    add("--world", type=int, metavar="N", help="the number of ranks")
     add("--digest", action="store_true", help="also print a digest of the bytes")
     add(
         "--dry-run",
@@ -124,22 +135,32 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput(f"{source}: --arg and --record need a model, such as a config.json or timm:resnet50")
     if args.dry_run:
         number_of_threads(args.threads)
+        share = Share.of(args.rank, args.world, force=args.force, digest=args.digest)
         try:
             planned = plan(source, args.output, **what)
         except Unmatched as error:
             _show_unmatched(error, args)
             raise BadInput(error.first) from None
         show(planned, args)
-        check(planned, source, only=args.only, force=args.force, resume=args.resume)
+        check(planned, source, share, only=args.only, force=args.force, resume=args.resume)
         return 0
-    how = {key: getattr(args, key) for key in ("threads", "force", "resume", "digest")}
+    how = {key: getattr(args, key) for key in ("threads", "force", "resume", "digest", "rank", "world")}
     with progress(quiet=args.quiet) as report:
         summary = generate(source, args.output, **what, **how, progress=report)
     if args.json:
         print_json(summary._asdict())
     elif not args.quiet:
-        print(describe(summary))
+        print(describe(summary, of_rank=args.rank is not None))
     return 0
+
+
+def _rank(text: str) -> int | str:
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor auto") from None
 
 
 def _recorded(source: str, args: argparse.Namespace) -> Recording:
@@ -176,10 +197,12 @@ def _is_in(source: str, folder: str) -> bool:
     return path.exists() and (path if path.is_dir() else path.parent).resolve() == Path(folder).resolve()
 
 
-def describe(summary: Summary) -> str:
-    """Return the text of a summary."""
+def describe(summary: Summary, *, of_rank: bool = False) -> str:
+    """Return the text of a summary. That of a rank counts all ranks' bytes, so they have no speed."""
     kept = f", {len(summary.kept)} kept" if summary.kept else ""
-    speed = f"{summary.seconds:.2f} s, {summary.bytes / summary.seconds / 1e9:.2f} GB/s"
+    speed = f"{summary.seconds:.2f} s"
+    if not of_rank:
+        speed += f", {summary.bytes / summary.seconds / 1e9:.2f} GB/s"
     lines = [
         f"{_named(summary.files)}{kept}",
         f"{_counts(summary)}, {speed}",
@@ -188,6 +211,8 @@ def describe(summary: Summary) -> str:
     ]
     if summary.digest is not None:
         lines.append(f"digest  {summary.digest}")
+    if summary.missing:
+        lines.append(f"missing {len(summary.missing)} files, which other ranks write")
     return "\n".join(map(printable, lines))
 
 

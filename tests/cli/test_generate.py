@@ -55,6 +55,47 @@ def test_many_shards_are_one_line(run, model, tmp_path):
     assert out.splitlines()[0] == f"{tmp_path / 'model.safetensors.index.json'}, 3 shards, 2 kept"
 
 
+def test_ranks(run, model, tmp_path):
+    command = ["generate", model, "-o", tmp_path / "new", "--init", "he", "--max-shard-size", 1, "--world", 2]
+    status, out, err = run(*command, "--rank", 1)
+    assert (status, err) == (0, "")
+    assert out.splitlines()[1].startswith("3 tensors, 7,858 parameters, 31,464 bytes, ")
+    assert "GB/s" not in out  # these are all ranks' bytes
+    assert out.splitlines()[-1] == "missing 3 files, which other ranks write"
+    _, out, _ = run(*command, "--rank", 1, "--json")
+    names = [f"model-0000{n}-of-00003.safetensors" for n in (1, 3)] + ["model.safetensors.index.json"]
+    assert json.loads(out)["missing"] == [str(tmp_path / "new" / name) for name in names]
+    _, out, _ = run(*command, "--rank", 0)
+    assert out.splitlines()[0] == f"{tmp_path}/new/model.safetensors.index.json, 3 shards"
+    assert "missing" not in out
+    _, out, _ = run(*command, "--rank", 0)
+    assert out.splitlines()[0].endswith(", 3 shards, 2 kept")
+    for more in ([], ["--dry-run"]):
+        assert run(*command, "--rank", 0, "--seed", 1, *more)[0] == 2
+        assert run(*command, "--rank", 2, *more)[2].startswith("fastinit: error: rank must be from 0 to 1")
+    assert run(*command, "--rank", 0, "--dry-run")[0] == 0
+
+
+def test_a_rank_that_is_no_number(run, model, capsys):
+    with pytest.raises(SystemExit) as end:
+        run("generate", model, "--rank", "first", "--world", 2)
+    assert end.value.code == 2
+    error = "fastinit: error: argument --rank: 'first' is neither a number nor auto\n"
+    assert capsys.readouterr().err == error
+
+
+@pytest.mark.parametrize("rank", [True, False])
+def test_an_interrupted_rank_goes_on_without_resume(run, model, tmp_path, monkeypatch, rank):
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "pwrite", fail)
+    given = ["--rank", 0, "--world", 2] if rank else []
+    status, _, err = run("generate", model, "-o", tmp_path / "new", "--init", "he", *given)
+    how = "" if rank else " with --resume"
+    assert (status, err) == (130, f"fastinit: error: interrupted; the same command{how} goes on\n")
+
+
 GPT2 = "gpt2, picked by names, initializer_range 0.02, no padding token"
 
 

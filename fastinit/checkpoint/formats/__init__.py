@@ -14,6 +14,8 @@ below. Its functions raise `BadInput` for what the format cannot hold; `safetens
     Whether a file's name is that of a shard.
 ``index_beside(path)``
     The index in a shard's folder that lists it, or None.
+``belongs(name, stem)``
+    Whether a file's name is one of a checkpoint's.
 ``family(folder, stem)``
     The files in a folder that may belong to a checkpoint, its index first.
 ``split(specs, stem, max_bytes)``

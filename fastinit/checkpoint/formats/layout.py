@@ -23,3 +23,8 @@ class Shard(NamedTuple):
     header: bytes
     offsets: dict[str, int]
     nbytes: int
+
+    @property
+    def data_bytes(self) -> int:
+        """The number of bytes of all tensors."""
+        return self.nbytes - len(self.header)

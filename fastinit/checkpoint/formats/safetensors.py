@@ -244,11 +244,16 @@ def index_beside(path: Path) -> Path | None:
     return None
 
 
+def belongs(name: str, stem: str) -> bool:
+    """Whether a file's name is that of a shard, the index or the only file of a checkpoint."""
+    pattern = rf"{re.escape(stem)}(-\d{{5}}-of-\d{{5}})?\.safetensors(\.index\.json)?"
+    return re.fullmatch(pattern, name) is not None
+
+
 def family(folder: Path, stem: str) -> list[Path]:
     """Return the files in a folder that may belong to a checkpoint, its index first."""
-    pattern = re.compile(rf"{re.escape(stem)}(-\d{{5}}-of-\d{{5}})?\.safetensors(\.index\.json)?")
     try:
-        files = [folder / name for name in os.listdir(folder) if pattern.fullmatch(name)]
+        files = [folder / name for name in os.listdir(folder) if belongs(name, stem)]
     except OSError as error:
         raise BadInput(f"{folder}: cannot be read: {error.strerror}") from None
     return sorted(files, key=lambda path: (path.suffix != ".json", path.name))
