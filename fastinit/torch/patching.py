@@ -66,10 +66,7 @@ _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 class Patch:
     """A tracker whose law is fastinit's fill."""
 
-    laws = frozenset(name for name in init.__all__ if name.endswith("_") and hasattr(torch.nn.init, name)) - {
-        "ones_",
-        "zeros_",
-    }
+    laws = frozenset(init.__all__) - {"ones_", "zeros_"}  # torch's write the same bits
 
     def __init__(self, generator: Any) -> None:
         self._generator = generator
@@ -83,7 +80,7 @@ class Patch:
 
 
 def filled(name: str, tensor: Any, generator: Any = None, **arguments: Any) -> Any:
-    """Do what a function of this module does, or what the innermost context makes of torch's."""
+    """Do what a function of `fastinit.torch.init` does, or what the innermost context makes of torch's."""
     contexts = hooks.active()
     decided = contexts and (_is_torchs(generator) or not isinstance(contexts[-1], Patch))
     if decided or not _is_memory(tensor):
@@ -122,7 +119,7 @@ def _written(name: str, tensor: Tensor, generator: Any, arguments: dict[str, Any
 
 @kept
 def _initializer(name: str, **arguments: Any) -> init.Initializer:
-    """Return the initialiser that does what a function of this module does."""
+    """Return the initialiser that does what a function of `torch.nn.init` does."""
     if "nonlinearity" in arguments:  # fastinit has gains that torch lacks
         calculate_gain(arguments["nonlinearity"], arguments["a"])
     initializer: init.Initializer = getattr(init, name).initializer(**arguments)
