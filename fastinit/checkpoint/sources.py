@@ -14,8 +14,9 @@ from typing import Any
 
 from . import families
 from .errors import BadInput
+from .patterns import matcher
 from .recording import Recording
-from .rules import Rule, from_tables, initializer, matcher
+from .rules import Rule, from_tables, initializer
 from .spec import TensorSpec
 from .templates import KEYS as TEMPLATE_KEYS
 from .templates import filled
