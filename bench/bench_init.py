@@ -44,3 +44,35 @@ def test_layer(race, model, layer, name):
     what = f"{name} {'x'.join(map(str, shape))}, {model}"
     race.record(what, f"{gigavalues:.3g} Gv/s", "torch", race.ratio("torch", "fastinit"))
     race.record(what, f"{gigavalues:.3g} Gv/s", "memset", 100 * race.ratio("memset", "fastinit"), unit="%")
+
+
+# Values, calls, and the bound with a generator of fastinit's. Without one, a seed is drawn from torch's.
+TORCHS = {"trunc_normal_": (1 << 20, 1, 20), "normal_": (768, 2000, 0.6)}
+
+
+@pytest.mark.skipif(torch is None, reason="torch is the peer")
+@pytest.mark.parametrize("name", TORCHS)
+def test_torchs_own_api(race, name):
+    """`fastinit.torch.init` against `torch.nn.init`."""
+    from fastinit.torch import init as ours
+
+    size, calls, bound = TORCHS[name]
+    tensor, rng, theirs = torch.empty(size), random.default_rng(SEED), getattr(torch.nn.init, name)
+    ways = {
+        "fastinit": lambda: getattr(ours, name)(tensor, generator=rng),
+        "seed": lambda: getattr(ours, name)(tensor),
+        "torch": lambda: theirs(tensor),
+    }
+    std = float(theirs(torch.empty(1 << 20)).std())
+    for way in ways.values():
+        way()
+        assert abs(float(tensor.mean())) < 6 * std / np.sqrt(size)
+        assert float(tensor.std()) == pytest.approx(std, rel=6 / np.sqrt(size))
+    runs = {who: lambda way=way: [way() for _ in range(calls)] for who, way in ways.items()}
+    runs["patch"] = ours.patch(SEED)(runs["torch"])
+    race.run(runs, rounds=20)
+    for who, what in (("fastinit", ""), ("seed", ", torch's seed"), ("patch", ", torch's under patch")):
+        at_least = bound if who == "fastinit" else None
+        microseconds = np.median(race.times[who]) / calls * 1e6
+        line = f"torch.init.{name}({size}){what}", f"{microseconds:.3g} us", "torch"
+        race.record(*line, race.ratio("torch", who), at_least=at_least)

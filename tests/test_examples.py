@@ -5,6 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+
+from fastinit import init
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,3 +51,36 @@ def test_its_gradients_are_those_of_differences(digits, activation):
         below = loss()
         parameter += step * direction
         assert (above - below) / (2 * step) == pytest.approx((gradient * direction).sum(), rel=1e-6)
+
+
+TORCH_INIT = ROOT / "examples" / "torch_init.py"
+
+
+def test_torchs_code_runs_with_another_import():
+    text = TORCH_INIT.read_text()
+    line = next(line for line in text.splitlines() if line.startswith("import fastinit.torch.init as init"))
+    torchs = text.replace(line, "import torch.nn.init as init")
+    assert "fastinit" not in torchs.partition('"""')[2].partition('"""')[2]
+    for source in (text, torchs):
+        names = {"__name__": "example"}
+        exec(compile(source, TORCH_INIT, "exec"), names)
+        *kept, by_hand = names["sizes"]().values()
+        assert all(0.5 < size < 1.5 for size in kept)
+        assert by_hand < 0.1
+        assert names["MLP"]()(torch.zeros(2, 784)).shape == (2, 10)
+
+
+def test_its_weights_are_fastinits():
+    example = runpy.run_path(str(TORCH_INIT))
+    layer = torch.nn.Linear(784, 256)
+    torch.manual_seed(3)
+    seed = int(torch.randint(0, 2**63 - 1, ()))
+    for way, spec in {
+        "xavier": f"xavier_uniform(gain={5 / 3})",
+        "xavier_by_hand": f"uniform(low={-((6 / 1040) ** 0.5)}, high={(6 / 1040) ** 0.5})",
+        "he": "kaiming_normal(a=0.1)",
+        "lecun": f"normal(std={1 / 28})",
+    }.items():
+        torch.manual_seed(3)
+        example[way](layer)
+        assert np.array_equal(layer.weight.detach(), init.get(spec)((256, 784), rng=seed)), way

@@ -175,7 +175,7 @@ def _in_place_form(
             return tensor
         return made(**given).fill_(tensor, **arguments)
 
-    in_place_form.__dict__["__signature__"] = signature
+    in_place_form.__dict__.update(__signature__=signature, initializer=made)
     in_place_form.__name__ = in_place_form.__qualname__ = twin
     in_place_form.__module__ = function.__module__
     return in_place_form

@@ -12,6 +12,7 @@ except ImportError:
 
 from fastinit.checkpoint import Recording
 
+from . import init as init
 from .construction import meta_parameters, skip_init
 from .filling import fill_
 from .initializer import initialize
@@ -27,6 +28,7 @@ __all__ = [
     "Recording",
     "by_name",
     "fill_",
+    "init",
     "initialize",
     "manifest",
     "meta_parameters",

@@ -89,7 +89,7 @@ class _Skip(hooks.HookedMode):
         self._parameters[key_of(parameter)] = with_large_pages(parameter)
         return parameter
 
-    def law(self, name: str, original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def law(self, name: str, original: Any, *args: Any, **kwargs: Any) -> Any:
         """Do what a function of `torch.nn.init` does, unless to a parameter."""
         tensor = args[0] if args else kwargs["tensor"]
         return tensor if key_of(tensor) in self._parameters else original(*args, **kwargs)

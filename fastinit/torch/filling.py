@@ -84,6 +84,7 @@ def fill_(
         if block is not None or start is not None or full != tuple(tensor.shape):
             raise TypeError("a DTensor has its place itself: give no shape, block or start")
         write(part, values_of(tensor, plan, generator))
+        say_written(tensor)
         plan.consume(generator)
         return tensor
     if block is None and (start is not None or full == tuple(tensor.shape)):
@@ -110,6 +111,7 @@ def fill(target: torch.Tensor, plan: TensorPlan, rng: Any) -> None:
         return
     if (part := local(target)) is not None:
         write(part, values_of(target, plan, rng))
+        say_written(target)
         return
     storage = plan.dtype.storage
     if target.device.type == "cpu":

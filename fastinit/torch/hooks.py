@@ -1,40 +1,72 @@
-"""Functions of `torch.nn.init` whose law is more than one operation.
+"""Calls of the functions of `torch.nn.init`, seen by this thread's trackers.
 
-`trunc_normal_`, `orthogonal_` and `sparse_` do nothing on the meta device, so no mode can see them. Libraries
-keep references to them, so a replaced attribute would be missed. While a tracker is at work, each function's
-code hands the call to it; other threads run the code as it was.
+Libraries keep references to these functions, so a replaced attribute would be missed. While a tracker is at
+work, each function's code hands the call to it; other threads run the code as it was.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from types import CodeType, FunctionType
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fastinit import init
-from fastinit.init.schemes import standard_bounds
 
-__all__ = ["HOOKED", "RANDOM", "HookedMode", "original", "own_arguments", "spec_of"]
+__all__ = [
+    "HOOKED",
+    "RANDOM",
+    "HookedMode",
+    "active",
+    "arguments_of",
+    "install",
+    "original",
+    "own_arguments",
+    "remove",
+    "seen_by",
+    "spec_of",
+]
 
 #: The functions that draw.
 RANDOM = ("trunc_normal_", "orthogonal_", "sparse_")
 
-#: The functions that a tracker sees.
+#: Those that a mode cannot see: they are more than one operation, or none on the meta device.
 HOOKED = (*RANDOM, "eye_", "dirac_")
 _lock = threading.Lock()
-_hooked: list[FunctionType] = []
-_originals: dict[str, FunctionType] = {}
 _active: list[Any] = []
 _of_thread = threading.local()
 
 
+def _copied(function: FunctionType) -> FunctionType:
+    name, defaults, closure = function.__name__, function.__defaults__, function.__closure__
+    return FunctionType(function.__code__, function.__globals__, name, defaults, closure)
+
+
+_functions: dict[str, FunctionType] = {
+    name: getattr(torch.nn.init, name) for name in torch.nn.init.__all__ if name.endswith("_")
+}
+_originals = {name: _copied(function) for name, function in _functions.items()}
+
+
+def _parameters_of(function: FunctionType) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Return the names of a function's parameters, and the defaults of those that have one."""
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    defaults = function.__defaults__ or ()
+    return names, dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
+
+
+_parameters = {name: _parameters_of(function) for name, function in _originals.items()}
+
+
 class HookedMode(TorchDispatchMode):
-    """A mode that also sees the calls of hooked functions in its thread, by a method `law`."""
+    """A mode that also sees the calls of some functions in its thread, by a method `law`."""
+
+    laws: ClassVar[Set[str]] = frozenset(HOOKED)
 
     def __enter__(self) -> Any:
         install(self)
@@ -46,14 +78,16 @@ class HookedMode(TorchDispatchMode):
 
 
 def install(tracker: Any) -> None:
-    """Let a tracker see this thread's calls until `remove`."""
+    """Let a tracker see this thread's calls of the functions in its `laws`, until `remove`."""
     trackers: list[Any] = _of_thread.__dict__.setdefault("trackers", [])
     trackers.append(tracker)
     with _lock:
         _active.append(tracker)
         if len(_active) == 1:
-            for name in HOOKED:
-                _hook(name, getattr(torch.nn.init, name))
+            # The code takes any arguments, so the defaults stay unread, and each thread sees one code or the
+            # other.
+            for name, function in _functions.items():
+                function.__code__ = _code(name)
 
 
 def remove(tracker: Any) -> None:
@@ -61,18 +95,9 @@ def remove(tracker: Any) -> None:
     _of_thread.trackers.remove(tracker)
     with _lock:
         _active.remove(tracker)
-        while _hooked and not _active:
-            function = _hooked.pop()
-            function.__code__ = _originals[function.__name__].__code__
-
-
-def _hook(name: str, function: FunctionType) -> None:
-    _originals[name] = FunctionType(
-        function.__code__, function.__globals__, name, function.__defaults__, function.__closure__
-    )
-    # The code takes any arguments, so the defaults stay unread, and each thread sees one code or the other.
-    function.__code__ = _code(name)
-    _hooked.append(function)
+        if not _active:
+            for name, function in _functions.items():
+                function.__code__ = _originals[name].__code__
 
 
 def _code(name: str) -> CodeType:
@@ -94,33 +119,43 @@ def original(name: str) -> FunctionType:
 
 
 def called(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Do what a function of `torch.nn.init` does, in the way of this thread's tracker."""
-    function: Any = _originals[name]
-    for tracker in active():
-        function = _seen_by(tracker, name, function)
-    return function(*args, **kwargs)
+    """Do what a function of `torch.nn.init` does, in the way of this thread's trackers."""
+    return seen_by(active(), name)(*args, **kwargs)
 
 
 def active() -> Sequence[Any]:
     """Return this thread's trackers, the innermost last."""
-    return tuple(getattr(_of_thread, "trackers", ()))
+    return tuple(getattr(_of_thread, "trackers", ())) if _active else ()
 
 
-def _seen_by(tracker: Any, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function as a tracker does it; `function` is for tensors that don't concern the tracker."""
+def seen_by(trackers: Sequence[Any], name: str) -> Callable[..., Any]:
+    """Return a function of `torch.nn.init` as trackers do it, the innermost last.
 
-    @functools.wraps(function)
-    def seen(*args: Any, **kwargs: Any) -> Any:
-        return tracker.law(name, function, args, kwargs)
+    A tracker's `law` takes it as those outside do it, for tensors that don't concern the tracker. A tracker
+    without a law for it sees its operations.
+    """
+    function: Callable[..., Any] = _originals[name]
+    for tracker in trackers:
+        function = (
+            functools.partial(tracker.law, name, function) if name in tracker.laws else _originals[name]
+        )
+    return function
 
-    return seen
+
+def arguments_of(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a call of a function of `torch.nn.init` by name, defaults included."""
+    names, defaults = _parameters[name]
+    given = dict(zip(names, args, strict=False)) | kwargs
+    arguments = defaults | given
+    if len(given) < len(args) + len(kwargs) or arguments.keys() != {*names}:
+        inspect.signature(_originals[name]).bind(*args, **kwargs)  # 10 us; says what doesn't fit
+    return arguments
 
 
 def spec_of(name: str, arguments: dict[str, Any]) -> str:
     """Return the spec of the initialiser that does what a function of `torch.nn.init` does."""
-    if name == "trunc_normal_":
-        return init.get("truncated_normal", **standard_bounds(**arguments)).spec
-    return init.get(name.removesuffix("_"), **arguments).spec
+    spec: str = getattr(init, name).initializer(**arguments).spec
+    return spec
 
 
 def own_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:

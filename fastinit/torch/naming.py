@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +17,7 @@ from fastinit.random import PCG64, Generator
 
 from .describing import INEXACT, Event, Unclear, describe, events_of, truncated
 from .filling import fill
-from .hooks import active, own_arguments
+from .hooks import active, arguments_of, own_arguments
 from .names import check_parameters, named_tensors, spec_of
 from .own import forget_initialized
 from .rules import plan_of_events
@@ -112,14 +111,13 @@ class Live(Tracker):
             self._fill_replaced()
             self._warn()
 
-    def law(self, name: str, original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def law(self, name: str, original: Any, *args: Any, **kwargs: Any) -> Any:
         """Do what a function of `torch.nn.init` does."""
-        values = inspect.signature(original).bind(*args, **kwargs)
-        values.apply_defaults()
-        tensor = values.arguments["tensor"]
+        arguments = arguments_of(name, args, kwargs)
+        tensor = arguments["tensor"]
         if self._named(tensor) is None or name in ("eye_", "dirac_"):
             return original(*args, **kwargs)
-        return self.write(name, tensor, (tensor,), own_arguments(values.arguments))
+        return self.write(name, tensor, (tensor,), own_arguments(arguments))
 
     def perform(self, call: Call, target: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         named = self._named(target)

@@ -6,7 +6,6 @@ import contextlib
 import copy
 import functools
 import glob
-import inspect
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -23,7 +22,7 @@ from fastinit.checkpoint.views import View
 from . import own
 from .describing import Unclear, describe
 from .files import Files, leaves
-from .hooks import own_arguments
+from .hooks import arguments_of, own_arguments
 from .joining import pieces_of
 from .models import Model, Saved, quiet, saved_by
 from .names import Named, check_parameters, named_tensors, spec_of
@@ -166,14 +165,13 @@ class _Tracker(Tracker):
             raise TypeError("a DTensor is written that is none of the module's: take it from the module here")
         return super().write(function, target, args, kwargs)
 
-    def law(self, name: str, original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        values = inspect.signature(original).bind(*args, **kwargs)
-        values.apply_defaults()
-        tensor = values.arguments["tensor"]
+    def law(self, name: str, original: Any, *args: Any, **kwargs: Any) -> Any:
+        arguments = arguments_of(name, args, kwargs)
+        tensor = arguments["tensor"]
         if not tensor.is_meta:  # real values, for code that reads them
             with torch.utils._python_dispatch._disable_current_modes():
                 original(*args, **kwargs)
-        return self.write(name, tensor, (tensor,), own_arguments(values.arguments))
+        return self.write(name, tensor, (tensor,), own_arguments(arguments))
 
 
 class _Recorder:

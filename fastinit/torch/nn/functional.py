@@ -1,9 +1,12 @@
 """Activations for `torch.nn.functional`'s, on tensors of the CPU by the kernels of `fastinit.nn`.
 
-DTensors and tensors of other devices, layouts and dtypes go to torch's own functions, errors included.
+DTensors and tensors of other devices, layouts and dtypes go to torch's own functions, errors included. Every
+other name is torch's own.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -152,3 +155,9 @@ def _fitted(bias: Tensor, input: Tensor) -> Tensor:
     if bias.dtype != input.dtype and torch.is_autocast_enabled(input.device.type):
         return bias.to(input.dtype)
     return bias
+
+
+if not TYPE_CHECKING:  # it would hide that a name is misspelt
+
+    def __getattr__(name: str) -> Any:
+        return getattr(F, name)

@@ -89,3 +89,55 @@ def test_the_submodule_is_imported_on_first_use():
     assert "nn" in dir(fastinit.torch)
     with pytest.raises(AttributeError, match="no attribute 'typo'"):
         _ = fastinit.torch.typo
+
+
+CODE = """
+import torch
+import torch.nn as nn
+
+
+def init_weights(layer):
+    if isinstance(layer, nn.Linear):
+        nn.init.kaiming_normal_(layer.weight, a=0.1, mode="fan_in", nonlinearity="leaky_relu")
+        nn.init.zeros_(layer.bias)
+
+
+class MLP(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(784, 256), nn.Linear(256, 10)
+        self.act = nn.LeakyReLU(0.1)
+
+    def forward(self, x):
+        return self.fc2(nn.functional.dropout(self.act(self.fc1(x)), training=False))
+
+
+torch.manual_seed(7)
+model = MLP().apply(init_weights)
+loss = nn.CrossEntropyLoss()(model(torch.randn(8, 784)), torch.arange(8))
+loss.backward()
+"""
+
+
+@pytest.mark.parametrize("change", ["fastinit.torch.nn", "torch.nn"])
+def test_code_that_says_nn_runs_with_another_import(change):
+    names = {}
+    exec(CODE.replace("import torch.nn as nn", f"import {change} as nn"), names)
+    model = names["model"]
+    assert type(model.act).__module__.startswith(change)
+    assert abs(model.fc1.weight.std().item() / (2 / 1.01 / 784) ** 0.5 - 1) < 0.02
+    assert not model.fc2.bias.any()
+    assert 1 < names["loss"].item() < 6
+    torch.manual_seed(7)
+    torch.nn.Linear(784, 256), torch.nn.Linear(256, 10)
+    first = fastinit.torch.init.kaiming_normal_(torch.empty(256, 784), a=0.1, nonlinearity="leaky_relu")
+    assert torch.equal(model.fc1.weight, first) is (change != "torch.nn")
+
+
+def test_every_name_of_torchs_is_there():
+    for name in (name for name in dir(torch.nn) if not name.startswith("_")):
+        assert getattr(nn, name) is getattr(torch.nn, name) or name in nn.__all__, name
+    assert nn.functional.relu is torch.nn.functional.relu
+    for module in (nn, nn.functional):
+        with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+            module.nonsense  # noqa: B018
