@@ -157,7 +157,7 @@ def _fail(status: int, error: object) -> int:
     if isinstance(error, OSError) and error.strerror:
         message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     print(
-        f"fastinit: error: {printable(message)}",
+        f"fastinit: error: {printable(shortened(message))}",
         *map(printable, more.splitlines()),
         sep="\n",
         file=sys.stderr,

@@ -90,7 +90,7 @@ def read_index(path: Path) -> tuple[list[Stored], dict[str, str]]:
             raise BadInput(f"{path}: tensor {name!r} is said to be in {file!r}, which is no file beside it")
         if file not in shards:
             shard = path.parent / file
-            if not shard.exists():
+            if not os.path.exists(shard):  # nor a name that no file can have
                 raise Damaged(
                     f"{shard}: No such file or directory; shapes are missing, as {path.name} has only names"
                 )
