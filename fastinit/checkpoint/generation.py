@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from . import existing, ranks
+from . import existing, ranks, workers
 from .choices import Choice
 from .job import Job, Layout
 from .pieces import Progress, Report, number_of_threads
@@ -75,6 +76,7 @@ def generate(
     progress: Report | None = None,
     rank: int | str | None = None,
     world: int | None = None,
+    client: Any = None,
 ) -> Summary:
     """Write a checkpoint. The same arguments give the same bytes on every machine.
 
@@ -102,6 +104,10 @@ def generate(
         share, in any order. Shards whose header and size are right are kept; with `resume`, those whose bytes
         are. Whoever sees all shards writes the index. ``rank="auto"`` takes both from the environment:
         ``RANK`` and ``WORLD_SIZE``, or ``SLURM_PROCID`` and ``SLURM_NTASKS``.
+    client : distributed.Client, optional
+        Write the shards as tasks of a Dask cluster, whose workers share the folder. Shards are kept as by a
+        rank, `force` removes old files first, `threads` are those of a task, by default 1, and `progress` is
+        called for each shard that is done. A shard is written again if its worker is killed.
 
     Returns
     -------
@@ -123,8 +129,8 @@ def generate(
     (7840, ['model.safetensors'])
     """
     began = time.perf_counter()
-    share = Share.of(rank, world, force=force, digest=digest)
-    number = number_of_threads(threads)
+    share = Share.of(rank, world, force=force, digest=digest, client=client)
+    number = number_of_threads(1 if threads is None and client is not None else threads)
     options = {"seed": seed, "init": init, "dtype": dtype, "max_shard_size": max_shard_size, "only": only}
     planned = plan(manifest, checked_target(target), **options)
     layout = Layout.of(planned)
@@ -134,7 +140,9 @@ def generate(
     job = Job(planned.recipe, number, digested, counted)
     how = {"force": force, "resume": resume, "spare": bool(only) and existing.is_in(manifest, planned.folder)}
     missing: list[Path] = []
-    if share is None:
+    if client is not None:
+        kept = _write_by(client, planned, layout, job, **how)
+    elif share is None:
         kept = _write(planned, layout, job, **how)
     else:
         ranks.check(planned, layout, spare=how["spare"])
@@ -243,4 +251,18 @@ def _write(
             output.write(data, 0)
             output.finish()
     ranks.remove_parts(planned)
+    return kept
+
+
+def _write_by(
+    client: Any, planned: CheckpointPlan, layout: Layout, job: Job, *, force: bool, resume: bool, spare: bool
+) -> list[Path]:
+    """Do what `_write` does by the workers of a Dask cluster, and keep shards as a rank does."""
+    with Locked(planned.folder, planned.stem):
+        old = existing.check(planned, layout, force=force, resume=True, spare=spare)
+        if force:
+            existing.retire(old, layout.content if resume else {})
+        kept = workers.write(planned, layout.shards, client, job, compare=resume)
+        if missing := ranks.finish(planned, layout, layout.shards):
+            raise FileNotFoundError(errno.ENOENT, "was written by a worker that doesn't share it", missing[0])
     return kept

@@ -32,10 +32,14 @@ class Share(NamedTuple):
     world: int
 
     @classmethod
-    def of(cls, rank: Any, world: Any, *, force: bool = False, digest: bool = False) -> Share | None:
+    def of(
+        cls, rank: Any, world: Any, *, force: bool = False, digest: bool = False, client: Any = None
+    ) -> Share | None:
         """Return the share in `generate`'s arguments, or None if they give no rank. BadInput if wrong."""
         if rank is None and world is None:
             return None
+        if client is not None:
+            raise BadInput("rank excludes client: a cluster's workers share all shards")
         if force:
             raise BadInput(
                 "rank excludes force: one that begins late would remove what others wrote; remove old files"

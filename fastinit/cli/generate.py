@@ -6,11 +6,13 @@ import argparse
 import json
 import os
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fastinit import _signals
 from fastinit.checkpoint import BadInput, CheckpointPlan, Choice, Recording, Summary, generate, plan
 from fastinit.checkpoint.configs import is_model
 from fastinit.checkpoint.errors import Unmatched
@@ -102,6 +104,11 @@ def add_parser(verbs: Any) -> None:
         " and SLURM_NTASKS",
     )
     add("--world", type=int, metavar="N", help="the number of ranks")
+    add(
+        "--dask",
+        metavar="ADDRESS",
+        help="write by the workers of the Dask scheduler there, such as tcp://host:8786",
+    )
     add("--digest", action="store_true", help="also print a digest of the bytes")
     add(
         "--dry-run",
@@ -135,23 +142,39 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput(f"{source}: --arg and --record need a model, such as a config.json or timm:resnet50")
     if args.dry_run:
         number_of_threads(args.threads)
-        share = Share.of(args.rank, args.world, force=args.force, digest=args.digest)
+        share = Share.of(args.rank, args.world, force=args.force, digest=args.digest, client=args.dask)
         try:
             planned = plan(source, args.output, **what)
         except Unmatched as error:
             _show_unmatched(error, args)
             raise BadInput(error.first) from None
         show(planned, args)
-        check(planned, source, share, only=args.only, force=args.force, resume=args.resume)
+        resume = args.resume or args.dask is not None
+        check(planned, source, share, only=args.only, force=args.force, resume=resume)
         return 0
     how = {key: getattr(args, key) for key in ("threads", "force", "resume", "digest", "rank", "world")}
-    with progress(quiet=args.quiet) as report:
-        summary = generate(source, args.output, **what, **how, progress=report)
+    with _client(args.dask) as client, progress(quiet=args.quiet) as report:
+        summary = generate(source, args.output, **what, **how, client=client, progress=report)
     if args.json:
         print_json(summary._asdict())
     elif not args.quiet:
         print(describe(summary, of_rank=args.rank is not None))
     return 0
+
+
+@contextmanager
+def _client(address: str | None) -> Iterator[Any]:
+    """Context with the client of a Dask cluster, or None."""
+    if address is None:
+        yield None
+        return
+    try:
+        with _signals.held():
+            from fastinit.dask import clusters
+    except ImportError as error:
+        raise BadInput(f"--dask: {error}") from None
+    with clusters.connected(address) as client:
+        yield client
 
 
 def _rank(text: str) -> int | str:
