@@ -18,6 +18,7 @@ from .errors import BadInput
 from .manifest import read, select
 from .recipe import Recipe, resolve
 from .recording import Recording, recording_of
+from .remote import Place, place
 from .spec import TensorSpec
 
 #: A path, ``"-"`` for standard input, a mapping, or a recording.
@@ -37,7 +38,7 @@ class CheckpointPlan(NamedTuple):
         (`Recipe.rules_from`), the seed, and a digest of all these.
     format : module
         The module of `fastinit.checkpoint.formats` that lays out the files.
-    folder : Path
+    folder : Path or Url
         The folder of the files.
     stem : str
         The start of their names.
@@ -49,13 +50,13 @@ class CheckpointPlan(NamedTuple):
 
     recipe: Recipe
     format: ModuleType
-    folder: Path
+    folder: Place
     stem: str
     shards: dict[str, list[TensorSpec]]
     beside: Mapping[str, str] = {}
 
     @property
-    def files(self) -> list[Path]:
+    def files(self) -> list[Place]:
         """The files. If several have tensors, the last is their index."""
         index = [self.format.index_name(self.stem)] if len(self.shards) > 1 else []
         return [self.folder / file for file in (*self.shards, *index)]
@@ -101,7 +102,7 @@ def plan(
     manifest : path, ``"-"``, mapping or Recording
         The list of tensors; see `fastinit.checkpoint.manifest.read`. A recording, or the file of one, also
         has the rules, which ``"auto"`` takes.
-    target : path, optional
+    target : path or URL, optional
         A name that ends in ``.safetensors``, or else a folder. A folder gets ``model.safetensors``, or, if
         there is more data than `max_shard_size`, shards and an index with Hugging Face's names.
     seed : int, optional
@@ -146,10 +147,13 @@ def plan(
         return CheckpointPlan(recipe, formats.FORMATS[0], Path(), "", {})
     stem = "model" if recording is None else recording.stem
     planned = CheckpointPlan(recipe, *_destination(selected, target, stem, max_shard_size))
-    if recording is not None and planned.folder == Path(target):
+    if recording is not None and planned.folder == place(target):
         planned = planned._replace(beside=with_dtype(recording.files, dtype))
-    _check_folder(planned.folder)
-    check_names(planned.files)
+    if isinstance(planned.folder, Path):
+        _check_folder(planned.folder)
+        check_names(planned.files)
+    else:
+        planned.folder.check()
     return planned
 
 
@@ -158,11 +162,12 @@ def _destination(
     target: str | os.PathLike[str],
     stem: str,
     max_shard_size: int | str | None,
-) -> tuple[ModuleType, Path, str, dict[str, list[TensorSpec]]]:
+) -> tuple[ModuleType, Place, str, dict[str, list[TensorSpec]]]:
     """Return a target's format, folder and stem, and the tensors of each file."""
-    folder = Path(checked_target(target))
+    folder = place(checked_target(target))
     format = formats.of(folder)
-    is_folder = os.path.isdir(folder) or os.fspath(target).endswith(os.sep)
+    there = os.path.isdir(folder) if isinstance(folder, Path) else folder.is_dir()
+    is_folder = there or os.fspath(target).endswith(os.sep)
     if folder.suffix == format.SUFFIX and not is_folder:
         folder, stem = folder.parent, folder.stem
     elif max_shard_size is None:
@@ -196,9 +201,11 @@ def _check_folder(folder: Path) -> None:
         raise BadInput(f"{folder}: cannot be written: {error.strerror}") from None
 
 
-def check_names(paths: Iterable[Path]) -> None:
-    """Raise BadInput if a path cannot be a file."""
+def check_names(paths: Iterable[Any]) -> None:
+    """Raise BadInput if a path of this machine cannot be a file."""
     for path in paths:
+        if not isinstance(path, Path):
+            continue
         try:
             mode = os.lstat(path).st_mode
         except FileNotFoundError:

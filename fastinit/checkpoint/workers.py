@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -14,12 +13,12 @@ from .pieces import Progress
 from .planning import CheckpointPlan
 from .ranks import write_shard
 from .recipe import DataDigest, Recipe
-from .writer import Output
+from .remote import Place
 
 
 def write(
     planned: CheckpointPlan, shards: Sequence[Shard], client: Any, job: Job, *, compare: bool
-) -> list[Path]:
+) -> list[Place]:
     """Do what `ranks.write` does by the workers of `client`, a ``distributed.Client``.
 
     A task is one shard, so the scheduler gives it to another worker if its own is killed. What a worker needs
@@ -51,10 +50,9 @@ def write(
 
 
 def _written(
-    folder: Path, recipe: Recipe, shard: Shard, threads: int, compare: bool, digested: bool
+    folder: Place, recipe: Recipe, shard: Shard, threads: int, compare: bool, digested: bool
 ) -> tuple[bool, DataDigest]:
     """Write a shard unless it is whole, in a worker. Return whether it was, and the digests of its data."""
     digest = DataDigest()
     job = Job(recipe, threads, digest if digested else None, Progress(0, None))
-    with Output(folder) as output:
-        return write_shard(output, job, shard, compare=compare or digested), digest
+    return write_shard(folder, job, shard, compare=compare or digested), digest

@@ -11,9 +11,31 @@ from pathlib import Path
 from typing import Self
 
 from .errors import BadInput
+from .remote import Download, Place, Upload
 
 #: The name of an unfinished file that isn't `Locked`: its later name, the host, the process, and a number.
 _PART = re.compile(r"\.(.+)\.[^.]*\.\d+\.[0-9a-f]{8}\.part")
+
+
+class Input:
+    """Context that reads a file in pieces."""
+
+    in_order = False  # whether it must be read from the beginning to the end
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> Self:
+        self._fd = os.open(self._path, os.O_RDONLY)
+        self.size = os.fstat(self._fd).st_size
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+    def read(self, size: int, offset: int) -> bytes:
+        """Return `size` bytes at `offset`, fewer only if the file ends. Any thread may call."""
+        return read_at(self._path, self._fd, size, offset)
 
 
 class Output:
@@ -32,6 +54,8 @@ class Output:
     BadInput
         On entry, if the folder is not writable.
     """
+
+    in_order = False  # whether a file must be written from the beginning to the end
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -65,10 +89,10 @@ class Output:
             os.close(self._fd)
             self._fd = -1
 
-    def begin(self, path: Path) -> None:
-        """Open the file that is to become `path`."""
-        self._path = path
-        self._part = part_of(path)
+    def begin(self, file: str) -> None:
+        """Open the file that is to get this name."""
+        self._path = self.folder / file
+        self._part = part_of(self._path)
         self._open(os.O_EXCL)
 
     def _open(self, flag: int) -> None:
@@ -161,10 +185,20 @@ class Locked(Output):
             with contextlib.suppress(OSError):
                 self.folder.rmdir()
 
-    def begin(self, path: Path) -> None:
-        """Open the file that is to become `path`."""
-        self._path = path
+    def begin(self, file: str) -> None:
+        """Open the file that is to get this name."""
+        self._path = self.folder / file
         self._open(os.O_TRUNC)
+
+
+def output(folder: Place) -> Output | Upload:
+    """Return what writes files to a folder that others may write to, too."""
+    return Output(folder) if isinstance(folder, Path) else Upload(folder)
+
+
+def reading(path: Place) -> Input | Download:
+    """Return what reads a file in pieces."""
+    return Input(path) if isinstance(path, Path) else Download(path)
 
 
 def part_of(path: Path) -> Path:

@@ -20,6 +20,7 @@ from fastinit.checkpoint.generation import check
 from fastinit.checkpoint.manifest import GPT2
 from fastinit.checkpoint.pieces import number_of_threads
 from fastinit.checkpoint.ranks import Share
+from fastinit.checkpoint.remote import Place
 from fastinit.checkpoint.sources import PRESETS
 
 from .tables import print_table
@@ -64,7 +65,8 @@ def add_parser(verbs: Any) -> None:
         "--output",
         default=".",
         metavar="FILE_OR_DIR",
-        help="a name that ends in .safetensors, or a folder; the current one if left out",
+        help="a name that ends in .safetensors, or a folder, or fsspec's URL of either, such as"
+        " s3://bucket/model; the current folder if left out",
     )
     add("--seed", type=int, default=0, metavar="N", help="the seed; 0 if left out")
     add(
@@ -257,7 +259,7 @@ def show(planned: CheckpointPlan, args: argparse.Namespace) -> None:
         f"rules   {recipe.rules_from}" + ("" if recipe.layers is None else f", layers = {recipe.layers}"),
         f"recipe  {recipe.digest}",
         f"files   {_named(planned.files)}"
-        + (", which is there" if any(map(os.path.lexists, planned.files)) else ""),
+        + (", which is there" if any(map(_is_there, planned.files)) else ""),
     ]
     if recipe.unused:
         lines.append(f"rules that made nothing: {', '.join(recipe.unused)}")
@@ -297,8 +299,12 @@ def _counts(of: CheckpointPlan | Summary) -> str:
     return f"{of.tensors} tensors, {of.parameters:,} parameters, {of.bytes:,} bytes"
 
 
-def _named(files: Sequence[Path]) -> str:
+def _named(files: Sequence[Place]) -> str:
     return f"{files[-1]}, {len(files) - 1} shards" if files[1:] else str(files[0])
+
+
+def _is_there(path: Place) -> bool:
+    return os.path.lexists(path) if isinstance(path, Path) else path.exists()
 
 
 def _list(numbers: Sequence[int] | None) -> str:
