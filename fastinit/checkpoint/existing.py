@@ -50,7 +50,8 @@ def check(
             f"{left[0]}: would stay beside {[*content][-1]}, which has fewer tensors; give a file's name,"
             f" such as {folder / 'part'}{format.SUFFIX}"
         )
-    check_names([*old, *(folder / name for name in layout.beside)])
+    if isinstance(folder, Path):
+        check_names(folder, {*(path.name for path in old), *layout.beside, *content})
     for name, text in layout.beside.items():
         path = folder / name
         if not force and path.exists() and path.read_bytes() != text:
@@ -67,11 +68,13 @@ def _check_room(folder: Path, needed: int, old: Iterable[Path]) -> None:
     """Raise BadInput if the file system has no room for `needed` bytes, even without the old files."""
     system = os.statvfs(folder if folder.exists() else folder.parent)
     free = system.f_bavail * system.f_frsize
+    # A file system that doesn't count its blocks reports 0.
+    if not system.f_blocks or needed <= free:
+        return
     for path in old:
         with contextlib.suppress(FileNotFoundError):
             free += os.lstat(path).st_blocks * 512
-    # A file system that doesn't count its blocks reports 0.
-    if system.f_blocks and needed > free:
+    if needed > free:
         raise BadInput(f"{folder}: needs {sizes.shown(needed)}, {sizes.shown(free)} are free")
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -151,7 +152,7 @@ def plan(
         planned = planned._replace(beside=with_dtype(recording.files, dtype))
     if isinstance(planned.folder, Path):
         _check_folder(planned.folder)
-        check_names(planned.files)
+        check_names(planned.folder, {path.name for path in planned.files})
     else:
         planned.folder.check()
     return planned
@@ -201,16 +202,22 @@ def _check_folder(folder: Path) -> None:
         raise BadInput(f"{folder}: cannot be written: {error.strerror}") from None
 
 
-def check_names(paths: Iterable[Any]) -> None:
-    """Raise BadInput if a path of this machine cannot be a file."""
-    for path in paths:
-        if not isinstance(path, Path):
-            continue
-        try:
-            mode = os.lstat(path).st_mode
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise BadInput(f"{path}: {error.strerror}") from None
-        if stat.S_ISDIR(mode):
-            raise BadInput(f"{path}: is a folder, where a file must go")
+def check_names(folder: Path, files: Collection[str]) -> None:
+    """Raise BadInput if one of these names in a folder can't be that of a file.
+
+    The folder is listed once. To look for each of thousands of names, from each of thousands of ranks, would
+    be millions of requests to a file server.
+    """
+    longest = max(files, key=lambda file: len(os.fsencode(file)))
+    there = folder if folder.exists() else folder.parent
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.lstat(there / longest)
+        with os.scandir(there) as entries:
+            folders = [
+                each.name for each in entries if each.name in files and each.is_dir(follow_symlinks=False)
+            ]
+    except OSError as error:
+        raise BadInput(f"{folder / longest}: {error.strerror}") from None
+    if folders and there == folder:
+        raise BadInput(f"{folder / folders[0]}: is a folder, where a file must go")

@@ -89,10 +89,9 @@ def _from_environment() -> tuple[int, int]:
 def check(planned: CheckpointPlan, layout: Layout, *, spare: bool) -> None:
     """Raise the BadInput that a rank raises before it writes; `spare` is as for `existing.check`."""
     existing.check(planned, layout, resume=True, spare=spare, remedy=_REMEDY)
-    if not isinstance(planned.folder, Path):
-        return
-    longest = max([*layout.content, *layout.beside], key=lambda file: len(os.fsencode(file)))
-    check_names([part_of(planned.folder / longest)])
+    folder = planned.folder
+    if isinstance(folder, Path):
+        check_names(folder, {part_of(folder / file).name for file in layout.content | layout.beside})
 
 
 def write(planned: CheckpointPlan, shards: Sequence[Shard], job: Job, *, compare: bool) -> list[Place]:
