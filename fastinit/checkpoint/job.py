@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
@@ -71,11 +72,16 @@ class Job:
     """
 
     def __init__(self, recipe: Recipe, threads: int, digest: DataDigest | None, progress: Progress) -> None:
-        self.recipe = recipe
+        self._recipe = recipe
         self.threads = threads
         self.digest = digest
         self._progress = progress
         self._choices = {choice.spec.name: choice for choice in recipe.choices}
+
+    def recipe_of(self, shard: Shard) -> Recipe:
+        """Return what makes the tensors of a shard, without the rules, which its header has."""
+        choices = [self._choices[name] for name in shard.offsets]
+        return replace(self._recipe, choices=choices, rules=[], unused=[])
 
     def write(self, output: Output | Upload, shard: Shard) -> None:
         """Write the bytes of a shard to the file that was begun."""
@@ -125,7 +131,7 @@ class Job:
         counted: list[int] = []
         of_shard = [self._choices[name] for name in shard.offsets]  # in the order of the file
         try:
-            self.recipe.produce(of_shard, sink, 1 if in_order else self.threads)
+            self._recipe.produce(of_shard, sink, 1 if in_order else self.threads)
         except _Different:
             self._progress.take_back(sum(counted))
             raise

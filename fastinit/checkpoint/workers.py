@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any
 
@@ -29,8 +28,7 @@ def write(
     futures: dict[Any, Shard] = {}
     try:
         for shard in shards:
-            recipe = replace(job.recipe.of(planned.shards[shard.file]), rules=[], unused=[])
-            task = folder, recipe, shard, job.threads, compare, job.digest is not None
+            task = folder, job.recipe_of(shard), shard, job.threads, compare, job.digest is not None
             future = client.submit(_written, *task, pure=False)
             futures[future] = shard
             future.add_done_callback(done.put)

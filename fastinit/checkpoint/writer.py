@@ -117,6 +117,7 @@ class Output:
             with named(self._path):
                 os.fsync(self._fd)
                 os.replace(self._part, self._path)
+                self._part = None
                 sync_folder(self.folder)
         finally:
             fd, self._fd = self._fd, -1
@@ -147,6 +148,7 @@ class Locked(Output):
         self._stem = stem
         # These names are no longer than the final ones.
         self._lockfile = folder / f".{stem}.lock"
+        self._shared = folder / f".{stem}.part"
         self._made = False
         self._lock = -1
 
@@ -164,7 +166,7 @@ class Locked(Output):
             # Between open and flock another run may have ended and removed this file.
             if os.path.samestat(os.fstat(fd), os.lstat(self._lockfile)):
                 self._lock = fd
-                self._part = self.folder / f".{self._stem}.part"
+                self._part = self._shared  # what a kill left goes when the context ends
         except BlockingIOError:
             raise BadInput(f"{self.folder / self._stem}: is being written by another process") from None
         except FileNotFoundError:
@@ -187,7 +189,7 @@ class Locked(Output):
 
     def begin(self, file: str) -> None:
         """Open the file that is to get this name."""
-        self._path = self.folder / file
+        self._path, self._part = self.folder / file, self._shared
         self._open(os.O_TRUNC)
 
 
