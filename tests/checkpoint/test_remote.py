@@ -10,7 +10,7 @@ from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 from fsspec.spec import AbstractBufferedFile
 from generated import MODEL, OTHER, names
 
-from fastinit.checkpoint import BadInput, Recording, Rule, TensorSpec, generate, planning
+from fastinit.checkpoint import BadInput, Recipe, Recording, Rule, TensorSpec, generate, planning
 from fastinit.checkpoint.remote import Url, place
 from fastinit.cli import main
 
@@ -36,12 +36,21 @@ class Object(AbstractBufferedFile):
 
 class Store(MemoryFileSystem):
     protocol = "store"
-    store, pseudo_dirs, complete, discarded = {}, [""], [], []
+    store, pseudo_dirs, complete, discarded, listings = {}, [""], [], [], {}
     failure = None
 
     @classmethod
     def _strip_protocol(cls, path):
         return super()._strip_protocol(path.removeprefix("store://"))
+
+    def ls(self, path, detail=True, **options):
+        """List a folder as it was when it was listed first."""
+        if path not in self.listings:
+            self.listings[path] = super().ls(path, detail=False)
+        return super().ls(path, **options) if detail else self.listings[path]
+
+    def invalidate_cache(self, path=None):
+        self.listings.clear()
 
     def _open(self, path, mode="rb", **options):
         if mode == "rb":
@@ -69,6 +78,7 @@ def whole(tmp_path_factory, rules):
 
 def content(url):
     system, path = fsspec.url_to_fs(url)
+    system.invalidate_cache()
     return {name.rpartition("/")[2]: system.cat_file(name) for name in system.ls(path, detail=False)}
 
 
@@ -90,6 +100,18 @@ def test_objects_are_the_files(url, rules, whole, once, threads):
     assert told == sorted(told)
     assert told[-1] == (summary.bytes, summary.bytes)
     assert [path.rpartition("/")[2] for path in Store.complete[-1:]] in ([], [max(whole)])  # the index
+
+
+@pytest.mark.parametrize("target", ["memory", "file"])
+def test_one_thread_makes_an_object(tmp_path, rules, monkeypatch, target):
+    """Several threads would make its pieces in another order."""
+    seen = []
+    produce = Recipe.produce
+    monkeypatch.setattr(Recipe, "produce", lambda self, *made: seen.append(made[2]) or produce(self, *made))
+    url = f"{target}://{tmp_path}/new"
+    generate(MODEL, url, init=rules, **CUT, threads=3)
+    generate(MODEL, url, init=rules, **CUT, threads=3, resume=True)
+    assert set(seen) == {1 if target == "memory" else 3}
 
 
 def test_one_object(url, rules, once):

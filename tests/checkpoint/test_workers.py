@@ -14,6 +14,7 @@ from dask.distributed import Client, LocalCluster
 from generated import MODEL, OTHER, load, names, same
 
 from fastinit.checkpoint import BadInput, Rule, generate
+from fastinit.checkpoint.remote import place
 from fastinit.cli import main
 
 CUT = {"seed": 5, "max_shard_size": "1MB"}
@@ -60,8 +61,9 @@ def test_workers_write_what_one_process_writes(tmp_path, client, rules, once, mo
     assert told == sorted(told)
     assert told[-1] == (summary.bytes, summary.bytes)
     before = {path: path.stat().st_mtime_ns for path in summary.files}
-    for more in ({}, {"resume": True}, {"digest": True}):
-        assert generate(MODEL, "many", **how, **more).kept == summary.files[:-1]
+    for more, digest in (({}, None), ({"resume": True}, None), ({"digest": True}, once.digest)):
+        again = generate(MODEL, "many", **how, **more)
+        assert (again.kept, again.digest) == (summary.files[:-1], digest)
     assert {path: path.stat().st_mtime_ns for path in summary.files} == before
 
 
@@ -96,8 +98,7 @@ def test_old_files_are_refused_or_replaced(tmp_path, client, rules, once):
     with pytest.raises(BadInput, match="was written by another command; --force replaces it"):
         generate(MODEL, tmp_path, init=rules, **CUT, client=client)
     assert content(tmp_path) == before
-    # The last shard is right. Only `resume` compares, and keeps it.
-    for resume, kept in ((False, 0), (True, 7)):
+    for resume, kept in ((False, 0), (True, 7), (False, 0)):
         summary = generate(MODEL, tmp_path, init=rules, **CUT, client=client, force=True, resume=resume)
         assert len(summary.kept) == kept
         assert same(load(summary), load(once))
@@ -132,6 +133,15 @@ def test_workers_must_share_the_folder(tmp_path, rules):
     elsewhere = Here(lambda *_: (False, None))
     with pytest.raises(OSError, match="was written by a worker that doesn't share it"):
         generate(MODEL, tmp_path, init=rules, **CUT, client=elsewhere)
+
+
+def test_workers_write_to_urls(tmp_path, rules):
+    url = f"memory://{tmp_path.name}/model"
+    generate(MODEL, tmp_path, init=rules, **CUT)
+    assert generate(MODEL, url, init=rules, **CUT, client=Here()).kept == []
+    found = {path.name: path.read_bytes() for path in place(url).iterdir()}
+    assert found == content(tmp_path)
+    assert len(generate(MODEL, url, init=rules, **CUT, client=Here()).kept) == len(found) - 1
 
 
 def test_a_rank_has_no_client(tmp_path):
