@@ -7,7 +7,7 @@ import fastinit
 
 from . import limits
 from .activations import ACTIVATIONS, by_compiled_torch, by_others, by_torch, check, operands_of
-from .peers import torch
+from .peers import tensor, torch
 
 SIZES = {"16 Ki": 1 << 14, "16 Mi": 1 << 24}
 FRESH = "{}, fresh array"
@@ -26,6 +26,9 @@ FLOORS = {
     ("bias_selu", "16 Mi"): {"torch": 4, "torch.compile": 4},
     **{(name, size): {"torch": 1.0} for name in ("sigmoid", "tanh") for size in SIZES},
 }
+#: The lowest speed of `fastinit.torch.nn`, forward and backward at 1 Mi, over torch's.
+THROUGH_TORCH = {"64": 64, "1 Mi": 1 << 20}
+WANTED_THROUGH_TORCH = {"leaky_relu": 0.75, "selu": 1.4, "bias_selu": 1.8}
 OTHERS = [pytest.param(tag, marks=pytest.mark.long) for tag in ("f64", "f16", "bf16")]
 
 
@@ -62,6 +65,33 @@ def test_small(race, name):
     nanoseconds = 1e9 * np.median(race.times[ours])
     ratio = race.ratio(ours, FRESH.format("torch"))
     race.record(f"{name} f32, 64", f"{nanoseconds:.0f} ns", "torch, time", ratio, at_most=1.5)
+
+
+@pytest.mark.parametrize("size", THROUGH_TORCH)
+@pytest.mark.parametrize("name", WANTED_THROUGH_TORCH)
+def test_through_torch(race, name, size):
+    """Forward and backward by `fastinit.torch.nn`, against torch's functions on the same tensors."""
+    pytest.importorskip("torch")
+    from fastinit.torch.nn import functional
+
+    operands = [tensor(x).requires_grad_() for x in operands_of(name, THROUGH_TORCH[size], "f32")]
+    grad = torch.ones_like(operands[0])
+    functions = {"fastinit": getattr(functional, name), "torch": ACTIVATIONS[name].torch}
+
+    def both_ways(function):
+        return torch.autograd.grad(function(*operands), operands, grad)
+
+    for ours, theirs in zip(*map(both_ways, functions.values()), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-3)
+    repeats = max(1, (1 << 15) // THROUGH_TORCH[size])
+    calls = {who: lambda f=f: both_ways(f) for who, f in functions.items()}
+    calls |= {f"{who}, forward": lambda f=f: f(*operands) for who, f in functions.items()}
+    race.run({who: _repeated(call, repeats) for who, call in calls.items()})
+    for way, bound in ((", forward", None), ("", WANTED_THROUGH_TORCH[name] if size == "1 Mi" else None)):
+        microseconds = 1e6 * np.median(race.times[f"fastinit{way}"]) / repeats
+        what = f"{name} f32, {size}, {'forward' if way else 'forward and backward'} through torch"
+        ratio = race.ratio(f"torch{way}", f"fastinit{way}")
+        race.record(what, f"{microseconds:.3g} us", "torch", ratio, at_least=bound)
 
 
 def run(race, name, tag, size, others=False):

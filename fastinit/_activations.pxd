@@ -25,7 +25,7 @@ cdef class Job:
 cdef int expect(int op, int operands, int extra, int sums) except -1
 cdef bint disjoint(cnp.ndarray out, cnp.ndarray x) noexcept
 cdef bint same_or_disjoint(cnp.ndarray out, cnp.ndarray x) noexcept
-cdef bint is_contiguous(array, bint fortran)
+cdef bint is_contiguous(array)
 cdef tuple storage_of(x)
 cdef tuple checked(operands)
 cdef object output(out, like, dtype)

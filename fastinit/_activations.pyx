@@ -224,8 +224,8 @@ cdef int announce(out) except -1:
     return 0
 
 
-cdef bint is_contiguous(array, bint fortran):
-    return cnp.PyArray_ISFARRAY_RO(array) if fortran else cnp.PyArray_ISCARRAY_RO(array)
+cdef bint is_contiguous(array):
+    return cnp.PyArray_ISCARRAY_RO(array)
 
 
 cdef object general(Job job, int op, tuple given, out, double slope, Source source=None, bint moves=False):
@@ -240,13 +240,14 @@ cdef object general(Job job, int op, tuple given, out, double slope, Source sour
             source.peek(&job.generator)
     announce(result)
     arrays = [memory, *operands]
-    for fortran in range(1 if job.draws else 2):
-        if (all([is_contiguous(x, fortran) for x in arrays])
-                and all([same_or_disjoint(memory, x) for x in operands])):
-            job.bind(memory, tuple(operands))
-            job.share(memory.size, memory.size)
-            return result
-    blocks(job, arrays, dtype)
+    if not job.draws and not is_contiguous(memory):
+        axes = np.argsort([-abs(stride) for stride in memory.strides], kind="stable").tolist()
+        arrays = [x.transpose(axes) for x in arrays]  # such as channels last
+    if all([is_contiguous(x) for x in arrays]) and all([same_or_disjoint(arrays[0], x) for x in arrays[1:]]):
+        job.bind(arrays[0], tuple(arrays[1:]))
+        job.share(memory.size, memory.size)
+    else:
+        blocks(job, arrays, dtype)
     return result
 
 

@@ -77,6 +77,11 @@ def memory_of(x: Any, *, output: bool, fills: bool = False) -> tuple[Array, Dtyp
     return array if storage is None else array.view(storage), dtype
 
 
+def is_sharded(x: Any) -> bool:
+    """Whether x is a DTensor of torch. To import its class would take half a second."""
+    return hasattr(type(x), "device_mesh") and hasattr(type(x), "_local_tensor")
+
+
 _TORCH_ALONE = ("complex32", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu")
 
 

@@ -108,10 +108,10 @@ def with_bias(int op, x, bias, out, double slope=0.0):
     announce(result)
     if not size:
         return result
-    if not (is_contiguous(array, False) and is_contiguous(memory, False) and same_or_disjoint(memory, array)):
+    if not (is_contiguous(array) and is_contiguous(memory) and same_or_disjoint(memory, array)):
         job.params.period = size
         blocks(job, [memory, array, np.broadcast_to(row, array.shape)], dtype)
-    elif n >= LONG_BIAS and is_contiguous(row, False) and disjoint(memory, row):
+    elif n >= LONG_BIAS and is_contiguous(row) and disjoint(memory, row):
         job.params.period = n
         job.bind(memory, (array, row))
         job.share(size, n)
@@ -183,7 +183,8 @@ cdef int sum_up(fi_dtype dtype, cnp.ndarray out, cnp.ndarray sums) except -1:
 def with_bias_backward(int op, grad, y, bias, out, double slope=0.0):
     """Return the gradients of x and of the bias. y is the output if bias is None, else the input x.
 
-    The order of each column's sum does not depend on the threads (docs/activations.md).
+    `out` is for the gradient of x, or a pair for both. The order of each column's sum does not depend on the
+    threads (docs/activations.md).
     """
     cdef RowsJob job = RowsJob.__new__(RowsJob)
     cdef size_t columns, size, together
@@ -194,7 +195,9 @@ def with_bias_backward(int op, grad, y, bias, out, double slope=0.0):
         raise ValueError("operands of shape (): (..., n) is wanted")
     row = None if bias is None else check_bias(array, bias, dtype)
     n = array.shape[-1]
-    grad_bias = np.empty(n, dtype.numpy)  # before any write: ml_dtypes may be missing
+    total = np.empty(n, dtype.storage)
+    out, bias_out = out if type(out) is tuple and len(out) == 2 else (out, None)
+    grad_bias, bias_memory = output(bias_out, total, dtype)  # before any write: ml_dtypes may be missing
     job.op, job.dtype = <fi_activation_op>op, <fi_dtype><int>DTYPES[dtype.tag]
     job.set_slope(slope)
     result, memory = output(out, array, dtype)
@@ -205,9 +208,10 @@ def with_bias_backward(int op, grad, y, bias, out, double slope=0.0):
     job.sums = <double *>cnp.PyArray_DATA(sums)
     wide = () if row is None else (repeated(row, columns),)
     announce(result)
+    announce(grad_bias)
     if size == 0:
         pass
-    elif (all([is_contiguous(x, False) for x in (memory, *operands)])
+    elif (all([is_contiguous(x) for x in (memory, *operands)])
           and all([same_or_disjoint(memory, x) for x in operands])):
         job.bind(memory, (*operands, *wide))
         job.set_nontemporal(size)
@@ -216,5 +220,6 @@ def with_bias_backward(int op, grad, y, bias, out, double slope=0.0):
             job((size // columns, 1, 0, size % columns))
     else:
         rows_in_tiles(job, memory, operands, wide, dtype, together)
-    sum_up(job.dtype, grad_bias, sums)
+    sum_up(job.dtype, total, sums)
+    bias_memory[...] = total
     return result, grad_bias

@@ -25,15 +25,19 @@ static const features v4 = {
 static const features ifma = {.leaf7_ebx = bit_AVX512IFMA};
 static const features bf16 = {.leaf7_1_eax = bit_AVX512BF16};
 
+/* Each CPUID takes microseconds in a virtual machine. The first call, at import, is one thread's. */
 static features cpu(void) {
-    features found = {0};
+    static features found;
+    static int known;
     unsigned eax, ebx, ecx, edx;
+    if (known) return found;
     if (__get_cpuid(1, &eax, &ebx, &ecx, &edx)) found.leaf1_ecx = ecx;
     if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) found.leaf7_ebx = ebx;
     if (__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx)) found.leaf7_1_eax = eax;
     if (__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx)) found.extended_ecx = ecx;
     if (found.leaf1_ecx & bit_OSXSAVE) /* else xgetbv is an illegal instruction */
         __asm__("xgetbv" : "=a"(found.xcr0), "=d"(edx) : "c"(0));
+    known = 1;
     return found;
 }
 

@@ -12,6 +12,7 @@ if __name__ == "__main__":
 
 import keras
 import numpy as np
+import one_digest
 import pytest
 
 import fastinit.keras as ours
@@ -50,6 +51,14 @@ def values_are_those_of_init():
     assert (stored(ours.TruncatedNormal(1, 0.5, 3)((9,))) == expected).all()
     matrix = stored(ours.Orthogonal(2.0, 3)((3, 3, 2, 8))).reshape(-1, 8)
     assert np.allclose(matrix.T @ matrix, 4 * np.eye(8), atol=1e-5)
+
+
+def one_list_has_one_digest():
+    def made(law, shape, dtype):
+        values = getattr(ours, law)(seed=one_digest.SEED)(shape, dtype=dtype)
+        return stored(values).astype(one_digest.by_init(law, (1, 1), dtype).dtype)
+
+    assert one_digest.of_seed(made) == one_digest.SEEDED
 
 
 def spreads_are_those_of_keras():
@@ -158,6 +167,7 @@ def a_seed_generator_is_not_read_while_jax_traces():
 
 CHECKS = [
     values_are_those_of_init,
+    one_list_has_one_digest,
     spreads_are_those_of_keras,
     seeds_are_keras,
     configs_clones_and_files_keep_them,

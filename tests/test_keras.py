@@ -15,6 +15,7 @@ def test_all_checks_pass(backend):
     assert done.returncode == 0, done.stdout + done.stderr
     checks = [
         "values_are_those_of_init",
+        "one_list_has_one_digest",
         "spreads_are_those_of_keras",
         "seeds_are_keras",
         "configs_clones_and_files_keep_them",

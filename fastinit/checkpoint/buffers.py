@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import math
 import re
 import zlib
 from collections.abc import Callable
@@ -120,8 +121,9 @@ def plan(text: str, tensor: TensorSpec, data: str | None = None) -> BufferPlan |
         return BufferPlan(tensor, _tril)
     if base:
         _require_axes(text, tensor, 1)
-        frequencies = _inverse_frequencies(Decimal(base[1] or 10000), tensor.shape[-1])
-        return BufferPlan(tensor, functools.partial(_repeated, frequencies))
+        if not math.isfinite(float(base[1] or 10000)):
+            raise ValueError(f"{base[1]} is too large a base")
+        return BufferPlan(tensor, functools.partial(_inverse_frequencies, base[1] or "10000"))
     if stored.floating is not None:
         return None
     constant = init.get(text).plan((1, 1), dtype="float64")
@@ -148,10 +150,6 @@ def _taken(elements: npt.NDArray[Any], index: Indices, shape: Shape) -> npt.NDAr
     return elements[index]
 
 
-def _repeated(row: npt.NDArray[Any], index: Indices, shape: Shape) -> npt.NDArray[Any]:
-    return row[index % shape[-1]]
-
-
 def _filled(word: Any, index: Indices, shape: Shape) -> npt.NDArray[Any]:
     return np.full(index.shape, word)
 
@@ -175,8 +173,15 @@ def _require_axes(text: str, tensor: TensorSpec, axes: int) -> None:
         raise ValueError(f"{text} needs {axes} axes or more, not shape {tensor.shape}")
 
 
-def _inverse_frequencies(base: Decimal, n: int) -> npt.NDArray[np.float64]:
+def _inverse_frequencies(base: str, index: Indices, shape: Shape) -> npt.NDArray[Any]:
+    """Return the frequencies at indices alone: a shape may promise more than anyone needs."""
+    places, again = np.unique(index % shape[-1], return_inverse=True)
+    return np.array([_inverse_frequency(base, int(place), shape[-1]) for place in places])[again]
+
+
+@functools.lru_cache(1 << 12)
+def _inverse_frequency(base: str, i: int, n: int) -> float:
     # Decimal's ln and exp are correctly rounded on every machine. No libm's pow promises that.
     context = Context(prec=40)
-    log = context.ln(base)
-    return np.array([float(context.exp(context.divide(context.multiply(log, -i), n))) for i in range(n)])
+    power = context.divide(context.multiply(context.ln(Decimal(base)), -i), n)
+    return float(context.exp(power))

@@ -2,9 +2,20 @@
 
 from typing import Any
 
+#: The most characters of a message that is shown whole.
+_LONGEST = 1000
+
+
+def shortened(message: str) -> str:
+    """Return a message that may quote input of any length, without its middle if it is long."""
+    return message if len(message) <= _LONGEST else f"{message[:200]} ... {message[-95:]}"
+
 
 class BadInput(ValueError):
     """Input that cannot be used. Its message is one line with the problem and its place."""
+
+    def __str__(self) -> str:
+        return shortened(super().__str__())
 
 
 class Damaged(BadInput):
@@ -29,3 +40,6 @@ class Unmatched(BadInput):
     def __init__(self, message: str, details: str, choices: Any, specs: Any) -> None:
         super().__init__(f"{message}\n{details}")
         self.first, self.details, self.choices, self.specs = message, details, choices, specs
+
+    def __str__(self) -> str:
+        return ValueError.__str__(self)

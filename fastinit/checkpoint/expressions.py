@@ -8,6 +8,8 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 
+from fastinit.init.specs import parsed
+
 _HOLE = re.compile(r"\{([^{}]*)\}")
 # IEEE 754 rounds these and sqrt correctly, so the bits are the same everywhere. Powers are not.
 _OPERATIONS: dict[type[ast.operator], Callable[[float, float], float]] = {
@@ -79,7 +81,6 @@ def substitute(text: str, values: Mapping[str, float]) -> str:
 
 
 def _parse(expression: str) -> ast.expr:
-    try:
-        return ast.parse(expression.strip(), mode="eval").body
-    except SyntaxError:
-        raise ValueError(f"{{{expression}}} is not an expression") from None
+    if (tree := parsed(expression)) is None:
+        raise ValueError(f"{{{expression}}} is not an expression")
+    return tree

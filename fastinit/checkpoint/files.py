@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .formats import Stored
+from .spec import opened
 from .writer import read_at
 
 
@@ -29,7 +30,7 @@ class Files(contextlib.ExitStack):
         self._descriptors: dict[Path, int] = {}
         try:
             for path in {tensor.path for tensor in stored}:
-                self._descriptors[path] = os.open(path, os.O_RDONLY)
+                self._descriptors[path] = opened(path)
                 self.callback(os.close, self._descriptors[path])
         except OSError:
             self.close()

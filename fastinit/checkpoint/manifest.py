@@ -95,6 +95,8 @@ def _read(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[list[Tens
         return _listed(parse_json(sys.stdin.buffer.read(MAX_HEADER + 1), "standard input"), "standard input")
     if not isinstance(source, (str, os.PathLike)):
         raise BadInput(f"the manifest must be a path, - or a mapping, not {source!r:.200}")
+    if not os.fspath(source):
+        raise BadInput("the path is empty; . is the current folder")
     path = Path(source)
     format = formats.of(path)
     if path.suffix == format.SUFFIX or os.path.isdir(path):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import glob
 import re
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from fastinit.init import compute_fans
 
@@ -15,9 +15,13 @@ from . import buffers, expressions
 from .choices import Choice
 from .errors import BadInput
 from .joined import joined
-from .rules import Rule, initializer, literal, matcher
+from .patterns import Index, literal, matcher
+from .rules import Rule, initializer
 from .spec import TensorSpec
 from .steps import Step, Stepped, TensorPlan, part
+
+#: Seconds for patterns: so many, and so many more for each name, a hundred times what it takes.
+_ALL, _EACH = 3.0, 1e-3
 
 
 class Model:
@@ -39,13 +43,16 @@ class Model:
         self.rules_from = rules_from
         # Metadata has one rule for each bias whose init uses fan_in. They are looked up by name.
         self._named: dict[str, list[int]] = {}
-        self._matchers: dict[int, Callable[[str], Any]] = {}
+        patterns = {}
         for number, rule in enumerate(rules):
             name = literal(rule.match)
             if name is None:
-                self._matchers[number] = matcher(rule.match)
+                patterns[number] = rule.match
             else:
                 self._named.setdefault(name, []).append(number)
+        self._matchers = {number: matcher(pattern) for number, pattern in patterns.items()}
+        self._candidates = Index(patterns)
+        self._seconds = _ALL
         self._exact: dict[tuple[int, str, str], Rule] = {}
         # Most tensors of a model differ only in their names, and a rule costs as much to make as a plan.
         self._alike: dict[Rule, Rule] = {}
@@ -60,9 +67,20 @@ class Model:
         return number
 
     def find(self, spec: TensorSpec) -> int | None:
-        """Return the number of the first rule that matches a tensor, or None."""
-        numbers: list[int] = sorted([*self._named.get(spec.name, []), *self._matchers])
-        for number in numbers:
+        """Return the number of the first rule that matches a tensor, or None.
+
+        BadInput if patterns take longer than anyone would wait for: they may be a stranger's.
+        """
+        began = time.thread_time()
+        number = self._first(spec)
+        self._seconds += _EACH - (time.thread_time() - began)
+        if self._seconds < 0:
+            raise BadInput(f"{self.rules_from}: its patterns take too long for so many names; give the names")
+        self._seconds = min(self._seconds, _ALL)
+        return number
+
+    def _first(self, spec: TensorSpec) -> int | None:
+        for number in sorted([*self._named.get(spec.name, []), *self._candidates(spec.name)]):
             rule = self.rules[number]
             if not rule.min_ndim <= len(spec.shape) <= rule.max_ndim:
                 continue

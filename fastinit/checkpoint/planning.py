@@ -181,6 +181,8 @@ def checked_target(target: Any) -> str | os.PathLike[str]:
     """Return a path. BadInput for anything else."""
     if not isinstance(target, (str, os.PathLike)):
         raise BadInput(f"the target must be a path, not {target!r:.200}")
+    if not os.fspath(target):
+        raise BadInput("the target is empty; . is the current folder")
     if target == "-":
         raise BadInput("-: a checkpoint cannot be a stream, as its index comes last; give a file or a folder")
     return target
@@ -214,10 +216,10 @@ def check_names(folder: Path, files: Collection[str]) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.lstat(there / longest)
         with os.scandir(there) as entries:
-            folders = [
-                each.name for each in entries if each.name in files and each.is_dir(follow_symlinks=False)
-            ]
+            named = [each for each in entries if each.name in files and there == folder]
     except OSError as error:
         raise BadInput(f"{folder / longest}: {error.strerror}") from None
-    if folders and there == folder:
-        raise BadInput(f"{folder / folders[0]}: is a folder, where a file must go")
+    for each in named:
+        if not (each.is_file(follow_symlinks=False) or each.is_symlink()):
+            kind = "a folder" if each.is_dir(follow_symlinks=False) else "a pipe or a device"
+            raise BadInput(f"{folder / each.name}: is {kind}, where a file must go")

@@ -122,7 +122,9 @@ class Recipe:
                 for start, stop in ranges(choice.spec):
                     sink(choice, start, tensor[start:stop])
 
-        _threads.run(make, self._jobs(choices), number_of_threads(threads))
+        choices = list(choices)
+        most = sum(-(-choice.spec.nbytes // PIECE) for choice in choices)
+        _threads.run(make, self._jobs(choices), min(number_of_threads(threads), max(most, 1)))
 
     def _jobs(self, choices: Iterable[Choice]) -> Iterator[tuple[Choice, Generator, int, int]]:
         root = Generator(PCG64(self.seed))
@@ -201,12 +203,18 @@ def _unmatched(
     return Unmatched(message, details, choices, list(specs))
 
 
+#: The most bits of a seed.
+_LONGEST_SEED = 4096
+
+
 def checked_seed(seed: Any) -> int:
     """Return a seed as an int. BadInput if it is not a valid seed."""
     try:
         seed = operator.index(seed)
     except TypeError:
         raise BadInput(f"the seed must be an integer, not {seed!r}") from None
+    if seed.bit_length() > _LONGEST_SEED:  # more than Python prints
+        raise BadInput(f"the seed must have at most {_LONGEST_SEED} bits")
     if seed < 0:
         raise BadInput(f"the seed must not be negative, but is {seed}")
     return int(seed)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import fnmatch
 import functools
-import glob
 import json
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -16,6 +13,7 @@ from fastinit.init.fans import LAYOUTS
 
 from . import buffers, expressions, joined, steps
 from .errors import BadInput
+from .patterns import literal, matcher
 
 #: NumPy's limit.
 MAX_NDIM = 64
@@ -110,11 +108,8 @@ class Rule:
             raise BadInput(f"unknown layout {self.layout!r}; known are {', '.join(LAYOUTS)}")
         if (self.padding_idx or 0) < 0:
             raise BadInput("padding_idx cannot be negative")
-        try:
-            if literal(self.match) is None:
-                matcher(self.match)
-        except re.error as error:
-            raise BadInput(f"match {self.match!r} is not a regular expression: {error}") from None
+        if literal(self.match) is None:
+            matcher(self.match)
         if (self.init == "data") != (self.data is not None):
             raise BadInput('init = "data" and the key data go together')
         if self.view is not None and self.same_as is None:
@@ -198,18 +193,3 @@ def _check_init(text: str) -> None:
     spec = expressions.substitute(text, {"layers": 1, "fan_in": 1})
     if not buffers.is_buffer(spec):
         initializer(spec)
-
-
-def matcher(match: str) -> Callable[[str], Any]:
-    """Return a function of a name that is true if `match`, a glob or ``/regex/``, matches it."""
-    if len(match) > 1 and match[0] == match[-1] == "/":
-        return re.compile(match[1:-1]).search
-    return re.compile(fnmatch.translate(match)).match
-
-
-def literal(match: str) -> str | None:
-    """Return the name that a glob without wildcards matches, or None for any other match."""
-    if len(match) > 1 and match[0] == match[-1] == "/":
-        return None
-    name = re.sub(r"\[([*?[])\]", r"\1", match)
-    return name if glob.escape(name) == match else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from .errors import BadInput
@@ -20,7 +21,8 @@ def parse(size: int | str) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(I?))?B?", str(size).strip().upper())
     base = 1024 if match and match[3] else 1000
     factor = base ** " KMGT".index(match[2] or " ") if match else 0
-    if not match or isinstance(size, bool) or (result := round(float(match[1]) * factor)) < 1:
+    number = float(match[1]) * factor if match and not isinstance(size, bool) else math.nan
+    if not (math.isfinite(number) and (result := round(number)) >= 1):
         raise BadInput(f"size {size!r} is not a number of bytes, or one with KB, MB, GB or TB")
     return result
 

@@ -9,19 +9,22 @@ import tomllib
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from . import families
 from .errors import BadInput
+from .patterns import matcher
 from .recording import Recording
-from .rules import Rule, from_tables, initializer, matcher
+from .rules import Rule, from_tables, initializer
 from .spec import TensorSpec
 from .templates import KEYS as TEMPLATE_KEYS
 from .templates import filled
 
 #: Names that stand for a list of rules. Each model_type of a family is another name of its preset.
 PRESETS = sorted(path.stem for path in families.FOLDER.glob("*.toml") if path.stem != "base")
+
+#: The most bytes of a file of rules.
+_MOST = 1_000_000
 
 _BETTER = "give the model's config.json, or rules of your own, to be sure"
 _CONFIG = ("initializer_range", "pad_token_id", "tie_word_embeddings")
@@ -65,7 +68,11 @@ def load(
             return f"{spec} for every matrix", [], [*_preset("base", specs, {}), Rule("*", spec, min_ndim=2)]
         return init, [], _preset(init, specs, config)
     try:
-        text = Path(init).read_bytes().decode("utf-8-sig")
+        with open(init, "rb") as file:
+            data = file.read(_MOST + 1)
+        if len(data) > _MOST:
+            raise BadInput(f"{init}: is over {_MOST // 1000} kB, and no list of rules")
+        text = data.decode("utf-8-sig")
     except OSError as error:
         raise BadInput(f"{init}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -230,7 +237,7 @@ def _parse(
     """Return the rules of a TOML file, and those of the preset that it extends."""
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # of integers with thousands of digits, too
         raise BadInput(f"{where}: is not valid TOML: {error}") from None
     unknown = content.keys() - {"rule", "extends", "family", "config", "tied"}
     if unknown:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
+import re
+import stat
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +25,8 @@ from .storage import DTYPES, StoredDtype
 MAX_HEADER = 100_000_000
 MAX_BYTES = 2**63 - 1
 _MAX_DIMENSIONS = 64  # NumPy's
+_SMALL = 1 << 20
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +139,20 @@ def checked(name: Any, dtype: Any, shape: Any, where: str) -> TensorSpec:
         raise BadInput(f"{where}: {error}") from None
 
 
+def opened(path: Path) -> int:
+    """Return a descriptor of a regular file. OSError for others: a pipe may never answer."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    mode = os.fstat(fd).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(fd)
+        raise (
+            OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if stat.S_ISDIR(mode)
+            else OSError(errno.EINVAL, "Not a regular file")
+        )
+    return fd
+
+
 def read_bytes(path: Path) -> bytes:
     """Return at most the first ``MAX_HEADER + 1`` bytes of a file. BadInput if it cannot be read."""
     try:
@@ -142,10 +162,21 @@ def read_bytes(path: Path) -> bytes:
         raise BadInput(f"{path}: {error.strerror}") from None
 
 
+def _check_flat(text: bytes, where: str) -> None:
+    """Raise BadInput for JSON that takes a hundred times its size in memory, and lists no tensors."""
+    bare = _STRING.sub(b"", text)
+    nested = re.search(rb"[\[,]\s*[\[{]", bare) or bare.count(b"{}") > 1000
+    if nested or bare.count(b",") > 1000 + 2 * _MAX_DIMENSIONS * bare.count(b":"):
+        raise BadInput(f"{where}: is no list of tensors: it has lists or objects where numbers belong")
+
+
 def parse_json(text: bytes, where: str) -> dict[str, Any]:
     """Return the JSON object in `text`. BadInput for anything else, or for a repeated name."""
     if len(text) > MAX_HEADER:
         raise BadInput(f"{where}: is over the limit of {MAX_HEADER} bytes")
+
+    if len(text) > _SMALL:
+        _check_flat(text, where)
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         entries = dict(pairs)

@@ -9,7 +9,7 @@ from typing import Any
 
 from . import expressions
 from .errors import BadInput
-from .rules import matcher
+from .patterns import matcher
 from .spec import TensorSpec
 
 __all__ = ["KEYS", "filled"]

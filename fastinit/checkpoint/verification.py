@@ -210,9 +210,9 @@ def _recorded_seed(metadata: Mapping[str, str], where: Path) -> int:
     text = metadata.get("fastinit.seed")
     if text is None:
         raise BadInput(f"{where}: has no seed in its metadata: say with --seed how it was made")
-    if not text.isdecimal():
-        raise BadInput(f"{where}: its metadata has seed {text!r}, which is no number")
-    return int(text)
+    if not (text.isdecimal() and len(text) < 4000):  # more digits than Python reads
+        raise BadInput(f"{where}: its metadata has seed {text!r:.200}, which is no number that is a seed")
+    return checked_seed(int(text))
 
 
 class _Comparison:

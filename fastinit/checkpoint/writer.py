@@ -12,6 +12,7 @@ from typing import Self
 
 from .errors import BadInput
 from .remote import Download, Place, Upload
+from .spec import opened
 
 #: The name of an unfinished file that isn't `Locked`: its later name, the host, the process, and a number.
 _PART = re.compile(r"\.(.+)\.[^.]*\.\d+\.[0-9a-f]{8}\.part")
@@ -26,7 +27,7 @@ class Input:
         self._path = path
 
     def __enter__(self) -> Self:
-        self._fd = os.open(self._path, os.O_RDONLY)
+        self._fd = opened(self._path)
         self.size = os.fstat(self._fd).st_size
         return self
 

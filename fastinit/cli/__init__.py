@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import fastinit
 from fastinit import _signals
 from fastinit.checkpoint import BadInput
-from fastinit.checkpoint.errors import Unmatched
+from fastinit.checkpoint.errors import Unmatched, shortened
 
 from . import completion, generate, info, inspect, rules, verify
 from .completion import options
@@ -132,7 +132,7 @@ class _Parser(argparse.ArgumentParser):
         wrong = re.search(r"(?:invalid choice: '|unrecognized arguments: )([^\s'=]+)", message)
         near = difflib.get_close_matches(wrong[1], known, 1) if wrong else []
         hint = f"; did you mean {near[0]}?" if near else ""
-        self.exit(2, f"fastinit: error: {printable(message)}{hint}\n")
+        self.exit(2, f"fastinit: error: {printable(shortened(message))}{hint}\n")
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:

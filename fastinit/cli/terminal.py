@@ -86,9 +86,18 @@ def _bar() -> Iterator[Report]:
         rich.TransferSpeedColumn(),
         rich.TimeRemainingColumn(),
     )
-    with rich.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    # A thread that draws the bar may be one more than a container allows.
+    with rich.Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
+        task, drawn = bar.add_task("", total=None), 0.0
+
+        def report(done: int, total: int) -> None:
+            nonlocal drawn
+            now = time.monotonic()
+            due = now - drawn >= 0.1
+            drawn = now if due else drawn
+            bar.update(task, completed=done, total=total, refresh=due)
+
+        yield report
 
 
 def _lines() -> Report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,15 @@ def fill(
         plan.consume(generator)
     if values is not target:
         target[...] = values
+
+
+def fill_sharded(plan: Plan, tensor: Any, rng: Any) -> None:
+    """Fill this rank's part of a DTensor, by the adapter for torch."""
+    generator = generator_of(rng, tensor) if plan.random else None
+    if plan.random:
+        plan.check(generator)
+    importlib.import_module("fastinit.torch.filling").fill(tensor, plan, generator)
+    plan.consume(generator)
 
 
 def ranges_of(block: Block, shape: tuple[int, ...]) -> tuple[range, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastinit import _dtypes
-from fastinit._arrays import memory_of
+from fastinit._arrays import is_sharded, memory_of
 from fastinit._dispatch import default_fp
 from fastinit._dtypes import Dtype
 from fastinit._tables import kept
@@ -19,7 +19,7 @@ from fastinit._tables import kept
 from . import specs
 from .checks import known
 from .fans import LAYOUTS, Axes, as_shape
-from .filling import Array, Block, fill, ranges_of
+from .filling import Array, Block, fill, fill_sharded, ranges_of
 from .plans import Plan
 
 Shape = int | Sequence[int]
@@ -261,13 +261,19 @@ class Initializer:
         ----------
         tensor : ndarray, torch.Tensor, or anything with the buffer protocol or DLPack
             Of float16, bfloat16, float32 or float64, with any strides. A torch tensor must be on the CPU and
-            may require grad.
+            may require grad. Of a DTensor, each rank fills its own part, with the values of the whole tensor.
         generator : fastinit.random.Generator, optional
             As `rng` of a call. If it is None, the seed for a torch tensor is drawn from torch's default
             generator, so that ``torch.manual_seed`` governs.
         layout, in_axis, out_axis, batch_axis
             As of a call.
         """
+        if is_sharded(tensor):
+            whole: Any = tensor
+            own = _dtypes.of(str(whole.dtype).removeprefix("torch."))
+            plan = planned(self.plan, tuple(whole.shape), layout, in_axis, out_axis, batch_axis, own)
+            fill_sharded(plan, whole, generator)
+            return tensor
         target, record = memory_of(tensor, output=True, fills=True)
         plan = planned(self.plan, target.shape, layout, in_axis, out_axis, batch_axis, record or target.dtype)
         fill(plan, target, generator, None, tensor)

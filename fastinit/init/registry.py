@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastinit._arrays import check_writable, memory_of, needs_torch, say_written
+from fastinit._arrays import check_writable, is_sharded, memory_of, needs_torch, say_written
 from fastinit._dispatch import default_fp
 from fastinit._tables import kept
 
@@ -187,6 +187,8 @@ def _fill_integers(tensor: Any, value: Any) -> bool:
         with sys.modules["torch"].no_grad():
             tensor.fill_(value)
         return True
+    if is_sharded(tensor):
+        return False
     target, dtype = memory_of(tensor, output=True, fills=True)
     kind = target.dtype.kind
     if dtype is not None and dtype.made is not dtype and dtype.max < abs(value) < math.inf:

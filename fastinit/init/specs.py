@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Mapping
 from typing import Any
+
+_LONGEST = 1000
 
 
 def parse(spec: str) -> tuple[str, dict[str, Any]]:
@@ -26,10 +29,7 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
     >>> parse("kaiming_normal(mode=fan_out, a=0.1)")
     ('kaiming_normal', {'mode': 'fan_out', 'a': 0.1})
     """
-    try:
-        call = ast.parse(spec.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        call = None
+    call = parsed(spec)
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
         raise ValueError("a spec is a name, or name(argument=value, ...)")
     if call.args or any(keyword.arg is None for keyword in call.keywords):
@@ -39,6 +39,21 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
         if names.count(name) > 1:
             raise ValueError(f"{name!r} is given twice")
     return call.func.id, dict(zip(names, (_value(keyword.value) for keyword in call.keywords), strict=True))
+
+
+def parsed(text: str) -> ast.expr | None:
+    """Return the tree of a text in Python's syntax, or None for another text, or one of over 1000 characters.
+
+    A stranger may have written it.
+    """
+    if len(text) > _LONGEST:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of `1if`
+        try:
+            return ast.parse(text.strip(), mode="eval").body
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
 
 
 def write(name: str, arguments: Mapping[str, Any]) -> str:

@@ -177,13 +177,13 @@ def bias_leaky_relu_backward(
     x, bias : array_like
         As given to `bias_leaky_relu`.
     negative_slope : float, optional
-    out : array, optional
-        For the gradient of x; as for `relu_backward`.
+    out : array or tuple of two, optional
+        For the gradient of x, or for both; as for `relu_backward`.
 
     Returns
     -------
     grad_x : ndarray, or `out`
-    grad_bias : ndarray
+    grad_bias : ndarray, or the second of `out`
         Of shape (n,): the sum of grad_x over all rows, before rounding to a half type. The order of the sum
         depends on the shape alone.
 

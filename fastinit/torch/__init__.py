@@ -1,4 +1,9 @@
-"""A module's own initialisation with values by name, seed and place; its recording; models without fills."""
+"""A module's own initialisation with values by name, seed and place; its recording; models without fills.
+
+`fastinit.torch.nn`, the activations, is imported on first use.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 try:
     import torch as _torch  # noqa: F401
@@ -14,6 +19,9 @@ from .names import manifest
 from .naming import by_name
 from .recorder import CannotRecord, record
 
+if TYPE_CHECKING:
+    from . import nn as nn
+
 __all__ = [
     "CannotRecord",
     "Recording",
@@ -27,5 +35,17 @@ __all__ = [
 ]
 
 
+_SUBMODULES = ("nn",)
+
+if not TYPE_CHECKING:  # it would hide that a name is misspelt
+
+    def __getattr__(name: str) -> Any:
+        if name in _SUBMODULES:
+            from importlib import import_module
+
+            return import_module(f"fastinit.torch.{name}")
+        raise AttributeError(f"module 'fastinit.torch' has no attribute {name!r}")
+
+
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, *_SUBMODULES]

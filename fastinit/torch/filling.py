@@ -18,6 +18,7 @@ from fastinit.init.initializer import Initializer
 from fastinit.init.seeds import generator_of
 
 from .sharding import local, values_of
+from .staging import fill_through
 
 __all__ = ["fill", "fill_", "write"]
 
@@ -86,7 +87,7 @@ def fill_(
         plan.consume(generator)
         return tensor
     if block is None and (start is not None or full == tuple(tensor.shape)):
-        if _filled_by_gpu(tensor, plan, generator, start or 0):
+        if _filled_on_gpu(tensor, plan, generator, start or 0):
             plan.consume(generator)
             return tensor
     values = np.empty(tuple(tensor.shape), dtype.storage)
@@ -105,7 +106,7 @@ def fill_(
 
 def fill(target: torch.Tensor, plan: TensorPlan, rng: Any) -> None:
     """Fill a tensor, in C order of its elements, by a plan of its shape; of a DTensor this rank's part."""
-    if not target.numel():
+    if not target.numel() or target.is_meta:
         return
     if (part := local(target)) is not None:
         write(part, values_of(target, plan, rng))
@@ -117,29 +118,37 @@ def fill(target: torch.Tensor, plan: TensorPlan, rng: Any) -> None:
             say_written(target)
             plan.fill(array.reshape(-1), rng)
             return
-    if _filled_by_gpu(target, plan, rng, 0):
+    if _filled_on_gpu(target, plan, rng, 0):
         return
     values = np.empty(target.numel(), storage)
     plan.fill(values, rng)
     write(target, values)
 
 
+def _filled_on_gpu(target: torch.Tensor, plan: Any, rng: Any, start: int) -> bool:
+    """Fill a tensor on a GPU in place. Return False for another tensor, or if its values need a copy."""
+    if not target.is_cuda or start < 0 or start + target.numel() > plan.size:
+        return False  # the CPU raises the error
+    if not _filled_by_gpu(target, plan, rng, start):
+        if not (plan.addressable and target.is_contiguous()):
+            return False
+        with torch.no_grad():
+            fill_through(target, plan, rng, start)
+    say_written(target)
+    return True
+
+
 def _filled_by_gpu(target: torch.Tensor, plan: Any, rng: Any, start: int) -> bool:
-    """Have a GPU make the values of a tensor that is on one. Return False if the CPU must."""
-    if not target.is_cuda:
-        return False
+    """Have a GPU make the values. Return False if the CPU must, with a warning if there is a reason."""
     from . import gpu
 
     if not gpu.fills(target, plan):
         return False
-    if start < 0 or start + target.numel() > plan.size:
-        return False  # the CPU raises the error
     try:
         gpu.fill(target, plan, rng, start)
     except gpu.Unavailable as error:
-        warnings.warn(f"the CPU fills tensors on the GPU: {error}", stacklevel=4)
+        warnings.warn(f"the CPU fills tensors on the GPU: {error}", stacklevel=5)
         return False
-    say_written(target)
     return True
 
 

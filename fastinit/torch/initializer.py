@@ -6,25 +6,24 @@ import contextlib
 import functools
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Container, Iterator, Sequence
 
 import torch
 from torch import nn
 
-from fastinit.checkpoint import BadInput, Recording, Rule
-from fastinit.checkpoint.matching import Model
+from fastinit.checkpoint import Recording, Rule
+from fastinit.checkpoint.planning import Manifest
 from fastinit.checkpoint.recipe import checked_seed
-from fastinit.checkpoint.sources import load
 from fastinit.init.seeds import torch_seed
-from fastinit.random import PCG64, Generator
 
 from . import own
-from .filling import fill, write
+from .choosing import choices, fill_chosen, listed
 from .memory import with_large_pages
-from .names import Named, check_parameters, named_tensors, spec_of
-from .naming import Live, by_name
-from .sharding import local
+from .names import Named, check_parameters, named_tensors
+from .naming import Live
+from .recorder import record_in_place
+from .sharded import check_parts, give_memory, has_shards, place
+from .standins import put
 
 __all__ = ["initialize"]
 
@@ -45,6 +44,7 @@ def initialize(
     *,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
+    manifest: Manifest | None = None,
 ) -> nn.Module:
     """Fill a module's parameters and buffers; each value follows from seed, name and place.
 
@@ -63,7 +63,11 @@ def initialize(
         as they are.
     device, dtype : optional
         Where the tensors go, and the dtype of those of floating point. By default those of the meta device go
-        to the CPU, and others stay.
+        to the CPU, those of DTensors to their mesh's device, and others stay.
+    manifest : path, mapping or Recording, optional
+        The list of the whole model's tensors, as `fastinit.checkpoint.plan` takes it, if the module is a part
+        of it, such as a pipeline's stage. Rules may depend on what only the whole model tells, such as its
+        depth.
 
     Returns
     -------
@@ -73,10 +77,13 @@ def initialize(
     Raises
     ------
     TypeError
-        A parameter is lazy, complex or an integer, or gathered by FSDP2, or a DTensor that is a partial sum,
-        on the meta device or to be filled by the module's own code. Nothing has been written.
+        A parameter is lazy, complex or an integer, or gathered by FSDP2, or a DTensor that is a partial sum.
+        Nothing has been written.
     BadInput
-        No rule matches a parameter, or a rule cannot make it. Nothing has been written.
+        No rule matches a parameter, or a rule cannot make it, or the manifest does not have it. Nothing has
+        been written.
+    CannotRecord
+        What the module's own code does to a DTensor cannot be said in rules. Nothing has been written.
     RuntimeError
         The module's code did not fill a tensor that was on the meta device. The message names it, and what
         was on that device is there again. Or a parametrization has no inverse: nothing has been written.
@@ -89,7 +96,8 @@ def initialize(
     Notes
     -----
     Of DTensors, such as FSDP2's, each rank fills its own part, without communication: the values are those
-    of the whole tensor on one device. They need `init`, such as ``record(constructor)``.
+    of the whole tensor on one device. The module's own code then sees tensors of the whole shape on the meta
+    device, as under `record`.
 
     A module whose constructor does more than its reset methods, as torchvision's do, is filled like that by
     ``init=record(constructor)``. torch's generators and defaults stay as they are.
@@ -105,57 +113,35 @@ def initialize(
     seed = checked_seed(seed)
     tensors = named_tensors(module)
     check_parameters(tensors)
-    _check_shards(module, tensors)
+    check_parts(module, tensors)
+    code, wanted, whole = own.run if init is None else init, tensors, None
+    if manifest is not None:
+        code, whole = listed(tensors, code, manifest)
     with torch.no_grad():
-        if init is None or callable(init):
-            _check_whole(tensors)
-            code = own.run if init is None else init
+        if callable(code) and has_shards(tensors):
+            code, filled = record_in_place(module, code)
+            _check_filled([each for each in tensors if each.tensor.numel() and each.name not in filled])
+            wanted = [each for each in tensors if each.name in filled]
+        if callable(code):
             meta = {each.name for each in tensors if each.tensor.is_meta}
-            with _allocated(tensors, device, dtype), _generators_kept(tensors):
+            with _allocated(module, tensors, device, dtype), _generators_kept(tensors):
                 _run(module, seed, code, meta)
         else:
-            model = _model(tensors, init, dtype)
-            with _allocated(tensors, device, dtype):
-                _fill(module, seed, model)
+            chosen = choices(wanted, code, dtype, whole)
+            with _allocated(module, tensors, device, dtype):
+                fill_chosen(module, seed, chosen)
     return module
-
-
-def _check_shards(module: nn.Module, tensors: list[Named]) -> None:
-    """Raise TypeError if this rank's part of a DTensor cannot be filled, or FSDP2 has gathered parameters."""
-    for name, child in module.named_modules():
-        state = child._get_fsdp_state() if hasattr(child, "_get_fsdp_state") else None
-        group = getattr(state, "_fsdp_param_group", None)
-        if not getattr(group, "is_sharded", True):
-            held = (each.name for each in tensors if each.is_parameter and each.name.startswith(name))
-            raise TypeError(
-                f"{next(held, name)} is gathered by FSDP2: call module.reshard() of each FSDP module first"
-            )
-    for each in tensors:
-        try:
-            part = local(each.tensor)
-        except TypeError as error:
-            raise TypeError(f"{each.name}: {error}") from None
-        if part is not None and part.is_meta:
-            raise TypeError(
-                f"{each.name} is a DTensor on the meta device: call module.to_empty(device=...) first"
-            )
-
-
-def _check_whole(tensors: list[Named]) -> None:
-    """Raise TypeError for a DTensor, whose own code would draw once for each rank."""
-    for each in tensors:
-        if local(each.tensor) is not None:
-            raise TypeError(
-                f"{each.name} is a DTensor, which the module's own code cannot fill by name: give"
-                " init=fastinit.torch.record(constructor), or rules"
-            )
 
 
 def _run(module: nn.Module, seed: int, code: Callable[[nn.Module], object], meta: set[str]) -> None:
     """Run code under `by_name`, and see that it filled all."""
-    with by_name(module, seed) as live:
+    with Live(module, seed) as live:
         own.without_parametrizations(module, functools.partial(code, module), live)
-    unfilled = [each for each in named_tensors(module) if not _filled(each, live)]
+    _check_filled([each for each in named_tensors(module) if not _filled(each, live)], meta)
+
+
+def _check_filled(unfilled: list[Named], meta: Container[str] = ()) -> None:
+    """Raise RuntimeError if a tensor that was on the meta device is not filled; warn of other parameters."""
     for each in unfilled:
         if each.name in meta or each.tensor.is_meta:
             raise RuntimeError(f"{each.name} was on the meta device, and {_NOT_FILLED[each.is_parameter]}")
@@ -163,7 +149,7 @@ def _run(module: nn.Module, seed: int, code: Callable[[nn.Module], object], meta
         names = ", ".join(left[:5])
         warnings.warn(
             f"{len(left)} parameters stay as they were, as the module's own code does not fill them: {names}",
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
@@ -171,65 +157,25 @@ def _filled(each: Named, live: Live) -> bool:
     return not each.tensor.numel() or (live.filled(each.tensor) and not each.tensor.is_meta)
 
 
-def _model(tensors: list[Named], init: Any, dtype: torch.dtype | None) -> Model:
-    """Return the tensors that rules fill, with the rules. BadInput if they cannot."""
-    specs = []
-    for each in tensors:
-        like = each.tensor
-        if dtype is not None and like.is_floating_point():
-            like = torch.empty(like.shape, dtype=dtype, device="meta")
-        specs.append(spec_of(each.name, like))
-    if isinstance(init, Recording):
-        recorded = {spec.name: spec.shape for spec in init.specs}
-        for spec in specs:
-            if recorded.get(spec.name, spec.shape) != spec.shape:
-                shape = recorded[spec.name]
-                raise BadInput(f"{spec.name} has shape {spec.shape}, but in the recording {shape}")
-        rules_from, rules = "the recording", list(init.rules)
-    else:
-        rules_from, own_rules, preset = load(specs, init)
-        rules = own_rules + preset
-    model = Model(specs, rules, rules_from)
-    for each, spec in zip(tensors, specs, strict=True):
-        kept = not each.is_parameter and not each.tensor.is_meta
-        if kept and not (each.persistent or isinstance(init, Recording)):
-            del model.tensors[each.name]
-            continue
-        try:
-            model.choose(spec, model.match(spec))
-        except BadInput:
-            if not kept:
-                raise
-            del model.tensors[each.name]
-    return model
-
-
-def _fill(module: nn.Module, seed: int, model: Model) -> None:
-    root = Generator(PCG64(seed))
-    for each in named_tensors(module):
-        spec = model.tensors.get(each.name)
-        if spec is None or not spec.size:
-            continue
-        choice = model.choose(spec, model.match(spec))
-        rng = choice.generator(root)
-        if choice.spec.floating is not None:
-            fill(each.tensor, choice.plan, rng)
-        else:
-            values = torch.empty(spec.size, dtype=each.tensor.dtype).numpy()
-            choice.plan.fill(values, rng)
-            write(each.tensor, values)
-
-
 @contextlib.contextmanager
 def _allocated(
-    tensors: list[Named], device: torch.device | str | None, dtype: torch.dtype | None
+    module: nn.Module,
+    tensors: list[Named],
+    device: torch.device | str | None,
+    dtype: torch.dtype | None,
 ) -> Iterator[None]:
-    """Give tensors memory, a device and a dtype, in all modules that share them; take it back at an error."""
+    """Give tensors memory, a device and a dtype, in all modules that share them; take it back at an error.
+
+    A module with DTensors keeps it.
+    """
+    if has_shards(tensors):
+        give_memory(module, device, dtype)
+        yield
+        return
     made = []
     for each in tensors:
         old = each.tensor
-        to = torch.device(device if device is not None else "cpu" if old.is_meta else old.device)
-        as_dtype = dtype if dtype is not None and old.is_floating_point() else old.dtype
+        to, as_dtype = place(old, device, dtype)
         if (to, as_dtype) == (old.device, old.dtype):
             continue
         if old.is_meta:
@@ -241,18 +187,13 @@ def _allocated(
             new.__dict__.update(old.__dict__)
         made.append((each, new))
     for each, new in made:
-        _put(each, new)
+        put(each, new)
     try:
         yield
     except BaseException:
         for each, _ in made:
-            _put(each, each.tensor)
+            put(each, each.tensor)
         raise
-
-
-def _put(each: Named, tensor: torch.Tensor) -> None:
-    for owner, name in each.owners:
-        (owner._parameters if each.is_parameter else owner._buffers)[name] = tensor
 
 
 @contextlib.contextmanager

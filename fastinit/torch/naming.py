@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import warnings
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from .hooks import active, own_arguments
 from .names import check_parameters, named_tensors, spec_of
 from .own import forget_initialized
 from .rules import plan_of_events
+from .sharded import by_recording, check_parts, has_shards
 from .tracker import Call, Geometry, Tracker, covers, key_of, name_of
 
 __all__ = ["Live", "by_name"]
@@ -28,7 +30,7 @@ __all__ = ["Live", "by_name"]
 _LAWS = {"bernoulli_", "normal_", "uniform_"}
 
 
-def by_name(module: nn.Module, seed: int) -> Live:
+def by_name(module: nn.Module, seed: int) -> contextlib.AbstractContextManager[object]:
     """Context in which each random value of a module's tensors follows from seed, name and place.
 
     The module's own code runs unchanged: element i of a parameter or buffer gets element i of the stream
@@ -51,7 +53,15 @@ def by_name(module: nn.Module, seed: int) -> Live:
     Raises
     ------
     TypeError
-        A parameter is lazy, complex or an integer.
+        A parameter is lazy, complex or an integer, or gathered by FSDP2, or a DTensor that is a partial sum.
+    CannotRecord
+        What the code does to a DTensor cannot be said in rules. Nothing has been written.
+
+    Notes
+    -----
+    A module with DTensors, such as FSDP2's, shows its tensors whole inside the context: on the meta device,
+    without values. At its end each rank fills its own parts of what the code has filled, without
+    communication.
 
     Examples
     --------
@@ -65,7 +75,9 @@ def by_name(module: nn.Module, seed: int) -> Live:
     >>> bool((linear.weight == again.weight).all())
     True
     """
-    return Live(module, seed)
+    tensors = named_tensors(module)
+    check_parts(module, tensors)
+    return by_recording(module, seed) if has_shards(tensors) else Live(module, seed)
 
 
 class Live(Tracker):

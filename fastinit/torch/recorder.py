@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
+from fastinit._arrays import is_sharded
 from fastinit.checkpoint import Recording, Rule, TensorSpec
 from fastinit.checkpoint.buffers import packed
 from fastinit.checkpoint.views import View
@@ -27,11 +27,12 @@ from .hooks import own_arguments
 from .joining import pieces_of
 from .models import Model, Saved, quiet, saved_by
 from .names import Named, check_parameters, named_tensors, spec_of
-from .rules import rule_of, view_of
+from .rules import numbers_of, rule_of, short_spec, view_of
+from .standins import stand_in, stand_ins
 from .tracker import Call, Geometry, Ref, Tracker, covers, name_of
 from .values import NoValue, Readable, value_of
 
-__all__ = ["CannotRecord", "record", "record_model"]
+__all__ = ["CannotRecord", "record", "record_in_place", "record_model", "recording_in_place"]
 
 #: The most bytes of a table that a recording stores.
 MAX_TABLE = 64 << 20
@@ -77,6 +78,8 @@ def record(source: nn.Module | Callable[[], nn.Module], *, device: str = "meta")
     weight  1        normal then=[0] = zeros
     """
     if isinstance(source, nn.Module):
+        if any(is_sharded(each.tensor) for each in named_tensors(source)):  # FSDP2 lets no one copy
+            return _consistent(functools.partial(_recorded_in_place, source, own.run, None), device)
         return _consistent(functools.partial(_recorded_module, source), device)
     return record_model(Model(source, _nothing), device=device)
 
@@ -87,6 +90,21 @@ def record_model(model: Model, *, device: str = "meta") -> Recording:
     `model.save` may save nothing. The names are then those of the module.
     """
     return _consistent(functools.partial(_recorded, model), device)
+
+
+def record_in_place(module: nn.Module, code: Callable[[nn.Module], object]) -> tuple[Recording, set[str]]:
+    """Return what code does to a module that has stand-ins, and the names of the tensors that it fills."""
+    filled: set[str] = set()
+    return _consistent(functools.partial(_recorded_in_place, module, code, filled), "meta"), filled
+
+
+@contextlib.contextmanager
+def recording_in_place(module: nn.Module) -> Iterator[Callable[[], tuple[Recording, set[str]]]]:
+    """Context in which a module has stand-ins. Afterwards the function returns as `record_in_place`."""
+    recorder = _Recorder("meta")
+    filled: set[str] = set()
+    with recorder.in_place(module, filled):
+        yield lambda: (recorder.found, filled)
 
 
 def _consistent(recorded: Callable[[str, int], tuple[Recording, set[str]]], device: str) -> Recording:
@@ -113,7 +131,7 @@ def _recorded(model: Model, device: str, seed: int) -> tuple[Recording, set[str]
         if callable(getattr(module, "initialize_weights", None)):
             own.run(module)
         saved = saved_by(model, module)
-    return recorder.result(module, saved), recorder.outside
+    return recorder.result(named_tensors(module), saved), recorder.outside
 
 
 def _recorded_module(source: nn.Module, device: str, seed: int) -> tuple[Recording, set[str]]:
@@ -122,7 +140,16 @@ def _recorded_module(source: nn.Module, device: str, seed: int) -> tuple[Recordi
     check_parameters(named_tensors(module))
     with recorder.recording():
         own.without_parametrizations(module, lambda: own.run(module), recorder.tracker)
-    return recorder.result(module), recorder.outside
+    return recorder.result(named_tensors(module)), recorder.outside
+
+
+def _recorded_in_place(
+    module: nn.Module, code: Callable[[nn.Module], object], filled: set[str] | None, device: str, seed: int
+) -> tuple[Recording, set[str]]:
+    recorder = _Recorder(device, seed)
+    with recorder.in_place(module, filled):
+        own.without_parametrizations(module, lambda: code(module), recorder.tracker)
+    return recorder.found, recorder.outside
 
 
 def _nothing(module: nn.Module, folder: str) -> None:
@@ -131,6 +158,13 @@ def _nothing(module: nn.Module, folder: str) -> None:
 
 class _Tracker(Tracker):
     """A tracker that lets the hooked functions of `torch.nn.init` draw nothing."""
+
+    def write(
+        self, function: Any, target: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        if is_sharded(target):
+            raise TypeError("a DTensor is written that is none of the module's: take it from the module here")
+        return super().write(function, target, args, kwargs)
 
     def law(self, name: str, original: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         values = inspect.signature(original).bind(*args, **kwargs)
@@ -157,15 +191,9 @@ class _Recorder:
 
     def twin(self, module: nn.Module) -> nn.Module:
         """Return a copy of a module on the meta device, which remembers the values of its buffers."""
-        memo: dict[int, Any] = {}
-        for each in named_tensors(module):
-            meta = torch.empty_like(each.tensor, device="meta")
-            if isinstance(each.tensor, nn.Parameter):
-                meta = torch.Tensor._make_subclass(type(each.tensor), meta, each.tensor.requires_grad)
-                meta.__dict__.update(each.tensor.__dict__)
-            elif not each.tensor.is_meta:
-                self.tracker.constant(meta, each.tensor.detach().cpu().clone())
-            memo[id(each.tensor)] = meta
+        memo: dict[int, Any] = {
+            id(each.tensor): stand_in(each.tensor, self.tracker) for each in named_tensors(module)
+        }
         for each, hook, _ in own.reparametrized(module):
             weight = getattr(each, hook.name)  # no leaf, which deepcopy refuses
             memo[id(weight)] = torch.empty_like(weight, device="meta")
@@ -196,9 +224,25 @@ class _Recorder:
                 raise
             raise CannotRecord(f'{error}; device="cpu" records while the model is really built') from None
 
-    def result(self, module: nn.Module, saved: Saved | None = None) -> Recording:
-        """Return the recording of a module that was built or initialised, and perhaps saved."""
-        tensors = named_tensors(module)
+    @contextlib.contextmanager
+    def in_place(self, module: nn.Module, filled: set[str] | None) -> Iterator[None]:
+        """Context in which a module has stand-ins. What happens to them is `found` afterwards.
+
+        If there is a set `filled`, only what is filled is recorded, and its names go there.
+        """
+        with stand_ins(module, self.tracker):
+            own.forget_initialized(module)
+            with self.recording():
+                yield
+            tensors = named_tensors(module)
+            if filled is not None:
+                written = (each for each in tensors if each.tensor.numel())
+                tensors = [each for each in written if self.tracker.filled(each.tensor)]
+                filled.update(each.name for each in tensors)
+            self.found = self.result(tensors)
+
+    def result(self, tensors: list[Named], saved: Saved | None = None) -> Recording:
+        """Return the recording of tensors of a module that was built or initialised, and perhaps saved."""
         check_parameters(tensors)
         for each in tensors:
             self._names[_key(each.tensor)] = (each.name, tuple(each.tensor.shape))
@@ -291,7 +335,7 @@ class _Recorder:
         """Return the rule of a tensor that draws nothing."""
         if not spec.size:
             return Rule(glob.escape(spec.name), "zeros")
-        if spec.nbytes <= _SMALL and (short := _short(value_of(ref))) is not None:
+        if spec.nbytes <= _SMALL and (short := short_spec(value_of(ref))) is not None:
             return Rule(glob.escape(spec.name), short)
         if ref.history and (spec.floating is not None or spec.nbytes > MAX_TABLE):
             with contextlib.suppress(Unclear):
@@ -306,40 +350,13 @@ class _Recorder:
 
     def _table(self, spec: TensorSpec, value: torch.Tensor) -> Rule:
         """Return the rule of a tensor with known values."""
-        if (short := _short(value)) is not None:
+        if (short := short_spec(value)) is not None:
             return Rule(glob.escape(spec.name), short)
-        return Rule(glob.escape(spec.name), "data", data=packed(_numbers(value).reshape(-1)))
+        return Rule(glob.escape(spec.name), "data", data=packed(numbers_of(value).reshape(-1)))
 
 
 def _key(tensor: torch.Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
-
-
-def _numbers(value: torch.Tensor) -> np.ndarray[Any, Any]:
-    """Return the values of a tensor in a dtype that NumPy has."""
-    # NumPy has no dtype for torch's narrow floats.
-    narrow = value.is_floating_point() and value.dtype not in (torch.float16, torch.float32, torch.float64)
-    numbers: np.ndarray[Any, Any] = (value.float() if narrow else value).cpu().numpy()
-    return np.ascontiguousarray(numbers)
-
-
-def _short(value: torch.Tensor) -> str | None:
-    """Return the short init that makes these values, or None."""
-    values = _numbers(value)
-    if not values.size:
-        return "zeros"
-    first = values.reshape(-1)[0]
-    if values.dtype.kind == "c" or (values.dtype.kind in "iu" and float(int(first)) != int(first)):
-        return None
-    if (values == first).all() and not (values.dtype.kind == "f" and np.signbit(values).any() and first == 0):
-        # The shortest decimal of the dtype rounds to the same value.
-        number = float(str(first)) if values.dtype.kind == "f" else float(int(first))
-        return {0.0: "zeros", 1.0: "ones"}.get(number, f"constant(value={number!r})")
-    if values.dtype.kind in "iu" and values.ndim and (values == np.arange(values.shape[-1])).all():
-        return "arange"
-    if values.ndim > 1 and (values == np.tri(*values.shape[-2:])).all():
-        return "tril"
-    return None
 
 
 def _origin(ref: Ref) -> tuple[Ref, list[int] | None]:

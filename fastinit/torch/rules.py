@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from fastinit import init
 from fastinit.checkpoint import Rule, TensorSpec
@@ -17,7 +18,7 @@ from fastinit.checkpoint.views import View
 from .describing import Event, Unclear
 from .tracker import Geometry
 
-__all__ = ["plan_of_events", "rule_of", "view_of"]
+__all__ = ["numbers_of", "plan_of_events", "rule_of", "short_spec", "view_of"]
 
 
 def rule_of(name: str, events: Sequence[Event], shape: tuple[int, ...], **more: Any) -> Rule:
@@ -69,3 +70,30 @@ def plan_of_events(spec: TensorSpec, events: Sequence[Event], where: Geometry | 
         zeros = Event(None, "=", ("zeros",))
         events = [zeros, *(event._replace(where=where) for event in events)]
     return Part(plan_of(rule_of(spec.name, events, spec.shape), spec), view, where.sizes)
+
+
+def numbers_of(value: torch.Tensor) -> np.ndarray[Any, Any]:
+    """Return the values of a tensor in a dtype that NumPy has."""
+    # NumPy has no dtype for torch's narrow floats.
+    narrow = value.is_floating_point() and value.dtype not in (torch.float16, torch.float32, torch.float64)
+    numbers: np.ndarray[Any, Any] = (value.float() if narrow else value).cpu().numpy()
+    return np.ascontiguousarray(numbers)
+
+
+def short_spec(value: torch.Tensor) -> str | None:
+    """Return the short init that makes these values, or None."""
+    values = numbers_of(value)
+    if not values.size:
+        return "zeros"
+    first = values.reshape(-1)[0]
+    if values.dtype.kind == "c" or (values.dtype.kind in "iu" and float(int(first)) != int(first)):
+        return None
+    if (values == first).all() and not (values.dtype.kind == "f" and np.signbit(values).any() and first == 0):
+        # The shortest decimal of the dtype rounds to the same value.
+        number = float(str(first)) if values.dtype.kind == "f" else float(int(first))
+        return {0.0: "zeros", 1.0: "ones"}.get(number, f"constant(value={number!r})")
+    if values.dtype.kind in "iu" and values.ndim and (values == np.arange(values.shape[-1])).all():
+        return "arange"
+    if values.ndim > 1 and (values == np.tri(*values.shape[-2:])).all():
+        return "tril"
+    return None

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from fastinit._arrays import is_sharded
+
 __all__ = ["indices", "local", "runs", "values_of"]
 
 Indices = npt.NDArray[np.int64]
@@ -24,11 +26,12 @@ def local(tensor: torch.Tensor) -> torch.Tensor | None:
     TypeError
         The DTensor is a partial sum, of which no rank holds elements.
     """
-    part: torch.Tensor | None = getattr(tensor, "_local_tensor", None)
-    if part is None or not hasattr(tensor, "device_mesh"):
+    if not is_sharded(tensor):
         return None
-    if any(placement.is_partial() for placement in tensor.placements):
-        raise TypeError(f"a DTensor of {tensor.placements} is a sum that no rank has: it cannot be filled")
+    dtensor: Any = tensor
+    if any(placement.is_partial() for placement in dtensor.placements):
+        raise TypeError(f"a DTensor of {dtensor.placements} is a sum that no rank has: it cannot be filled")
+    part: torch.Tensor = dtensor._local_tensor
     return part
 
 

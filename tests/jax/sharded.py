@@ -4,6 +4,7 @@ import re
 
 import jax
 import numpy as np
+import one_digest
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -93,6 +94,30 @@ def check_trees(sizes):
             check(one, np.asarray(other), sharding)
 
 
+def check_digest(sizes):
+    """The list of all frameworks has its digest; an axis that the devices divide is shared between them."""
+    mesh = mesh_of(sizes)
+
+    def sharding(shape):
+        axis = next((axis for axis, size in enumerate(shape) if size and size % sizes[0] == 0), None)
+        return NamedSharding(mesh, P(*("x" if each == axis else None for each in range(len(shape)))))
+
+    tree = {
+        name: jax.ShapeDtypeStruct(shape, one_digest.DTYPES[dtype])
+        for name, dtype, shape, _ in one_digest.ROWS
+    }
+    shardings = {name: sharding(struct.shape) for name, struct in tree.items()}
+    for placed in (None, shardings):
+        made = fj.initialize(tree, one_digest.SEED, one_digest.RULES, sharding=placed)
+        assert one_digest.digest(jax.tree.map(np.asarray, made)) == one_digest.NAMED
+
+    def by_key(law, shape, dtype):
+        name = "_".join(re.findall("[A-Z][a-z]+", law)).lower()
+        return np.asarray(getattr(fj, name)()(default_rng(one_digest.SEED), shape, dtype))
+
+    assert one_digest.of_seed(by_key) == one_digest.SEEDED
+
+
 def main():
     for sizes in MESHES[len(jax.devices())]:
         for spec in SPECS[: 3 if len(sizes) == 1 else None]:
@@ -100,6 +125,7 @@ def main():
             print(sizes, spec)
         check_other_laws(sizes)
         check_trees(sizes)
+        check_digest(sizes)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from activations import DTYPES, EPSILON, FUNCTIONS, assert_same
-from test_layouts import READABLE
+from test_layouts import READABLE, WRITABLE
 
 import fastinit
 from fastinit import _dispatch, nn
@@ -134,6 +134,36 @@ def test_sums_in_place(function, tag):
         assert grad_x is changed[i]
         assert_same(grad_x, expected[0])
         assert_same(grad_bias, expected[1])
+
+
+@every_backward
+@every_tag
+@pytest.mark.parametrize("layout", WRITABLE)
+def test_sums_are_written_to_the_second_of_two_outputs(function, tag, layout):
+    operands = operands_of(function, (90, 70), tag)
+    expected = function.both(*operands)
+    out = np.zeros((90, 70), DTYPES[tag]), WRITABLE[layout](np.zeros(70, DTYPES[tag]))
+    found = function.both(*operands, out=out)
+    assert all(a is b for a, b in zip(found, out, strict=True))
+    assert_same(out[0], expected[0])
+    assert_same(np.array(out[1]), expected[1])
+
+
+@every_backward
+def test_a_second_output_that_does_not_fit_is_refused_before_any_write(function):
+    operands = operands_of(function, (9, 7), "f32")
+    read_only = np.zeros(7, "f4")
+    read_only.flags.writeable = False
+    for wrong, error in [
+        (np.zeros(7), TypeError),
+        (np.zeros(8, "f4"), ValueError),
+        (np.zeros((1, 7), "f4"), ValueError),
+        (read_only, ValueError),
+    ]:
+        out = np.zeros((9, 7), "f4")
+        with pytest.raises(error):
+            function.both(*operands, out=(out, wrong))
+        assert not out.any()
 
 
 @every_backward

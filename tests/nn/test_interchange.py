@@ -197,11 +197,11 @@ def test_bfloat16_by_dlpack_alone_is_refused_by_name():
 
 def test_jax_arrays_are_inputs():
     jax = pytest.importorskip("jax")
-    jax.config.update("jax_enable_x64", True)
-    x = jax.numpy.linspace(-2, 2, 100)
-    assert_same(nn.selu(x), nn.selu(np.asarray(x)))
-    for tag in DTYPES:
-        out = x.astype(DTYPES[tag])
-        assert_same(nn.selu(out), nn.selu(np.asarray(out)))
-        with pytest.raises(ValueError, match="read-only"):
-            nn.selu(out, out=out)
+    with jax.enable_x64(True):
+        x = jax.numpy.linspace(-2, 2, 100)
+        assert_same(nn.selu(x), nn.selu(np.asarray(x)))
+        for tag in DTYPES:
+            out = x.astype(DTYPES[tag])
+            assert_same(nn.selu(out), nn.selu(np.asarray(out)))
+            with pytest.raises(ValueError, match="read-only"):
+                nn.selu(out, out=out)

@@ -29,6 +29,10 @@ def transposed(x):
     return np.ascontiguousarray(x.T).T
 
 
+def last_axis_first(x):
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, -1, 0)), 0, -1)
+
+
 def rows_of_more(x):
     wide = np.zeros((*x.shape[:-1], x.shape[-1] + 3), x.dtype)
     wide[..., 2:-1] = x
@@ -65,6 +69,7 @@ WRITABLE = {
     "strided": strided,
     "negative": negative,
     "transposed": transposed,
+    "last axis first": last_axis_first,
     "rows of more": rows_of_more,
     "misaligned": misaligned,
 }

@@ -15,7 +15,7 @@ from fastinit._dispatch import DISTRIBUTIONS, DTYPES
 from fastinit._dtypes import of
 from fastinit.init.plans import Sampled
 from fastinit.random import PCG64, PCG64DXSM, Generator
-from fastinit.torch import fill_, filling, gpu
+from fastinit.torch import fill_, filling, gpu, staging
 
 INF = float("inf")
 LAWS = [
@@ -131,6 +131,12 @@ class OnGpu(torch.Tensor):
     is_cuda = True
 
 
+@pytest.fixture(autouse=True)
+def small_buffer(monkeypatch):
+    """Page-locked memory needs a driver."""
+    monkeypatch.setattr(staging, "page_locked", lambda: torch.zeros(24, dtype=torch.uint8))
+
+
 @pytest.mark.parametrize("start", [None, 3])
 def test_where_a_gpu_cannot_the_cpu_fills(monkeypatch, start):
     def refuse(*arguments):
@@ -163,7 +169,7 @@ def test_a_gpu_is_asked_for_what_it_can_make(monkeypatch):
     fill_(tensor, "normal", rng)
     other.standard_normal(20, "f4")
     assert rng.bit_generator.state == other.bit_generator.state
-    assert filling._filled_by_gpu(torch.zeros(3), None, None, 0) is False
+    assert filling._filled_on_gpu(torch.zeros(3), None, None, 0) is False
 
 
 def test_the_sources_are_in_packages(tmp_path):

@@ -1,5 +1,6 @@
 """DTensors in real groups of processes, by gloo."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -26,6 +27,7 @@ def test_each_rank_has_its_part_of_the_whole_tensor(world):
         subprocess.Popen(
             [sys.executable, PROGRAM, str(rank), str(world), str(port)],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         )
         for rank in range(world)
     ]  # fmt: skip

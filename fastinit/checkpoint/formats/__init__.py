@@ -34,6 +34,7 @@ import os
 from pathlib import Path
 from types import ModuleType
 
+from ..errors import BadInput
 from ..remote import Place
 from . import safetensors
 from .layout import Shard, Stored
@@ -46,6 +47,8 @@ FORMATS: tuple[ModuleType, ...] = (safetensors,)
 
 def read(path: str | os.PathLike[str]) -> tuple[list[Stored], dict[str, str]]:
     """Read the tensors' offsets and the metadata of a checkpoint in any format."""
+    if not os.fspath(path):
+        raise BadInput("the path is empty; . is the current folder")
     stored, metadata = of(Path(path)).read(Path(path))
     return stored, metadata
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput, Damaged
-from ..spec import MAX_HEADER, TensorSpec, checked, parse_json, read_bytes
+from ..spec import MAX_HEADER, TensorSpec, checked, opened, parse_json, read_bytes
 from .layout import Shard, Stored
 
 SUFFIX = ".safetensors"
@@ -108,7 +108,7 @@ def read_index(path: Path) -> tuple[list[Stored], dict[str, str]]:
 
 def _read_header(path: Path) -> tuple[list[Stored], dict[str, str]]:
     try:
-        with open(path, "rb") as file:
+        with open(opened(path), "rb") as file:
             length = int.from_bytes(file.read(8), "little")
             # The length in a damaged file may be any number.
             text = file.read(length) if length <= MAX_HEADER else b""
