@@ -78,7 +78,7 @@ class Url:
         """Whether it is a folder."""
         return bool(self.system.isdir(self.path))
 
-    def mkdir(self, *, exist_ok: bool) -> None:
+    def mkdir(self) -> None:
         """Make the folder if its parent exists. Object stores have none, and need none."""
         with contextlib.suppress(FileExistsError):
             self.system.mkdir(self.path, create_parents=False)
@@ -145,17 +145,20 @@ class Upload:
     def __enter__(self) -> Self:
         with told(self.folder):
             if not self.folder.exists():
-                self.folder.mkdir(exist_ok=True)
+                self.folder.mkdir()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            # Its finaliser would complete it.
-            with contextlib.suppress(Exception):
-                self._file.discard()
-            with contextlib.suppress(Exception):
-                self._file.closed = True
-            with contextlib.suppress(Exception):
+        if self._file is None:
+            return
+        with contextlib.suppress(Exception):
+            written = self._file.tell()
+            self._file.discard()
+        with contextlib.suppress(Exception):
+            self._file.closed = True  # its finaliser would complete it
+        with contextlib.suppress(Exception):
+            # What is larger is another process's, and may be whole.
+            if self._path.system.info(self._path.path)["size"] <= written:
                 self._path.unlink(missing_ok=True)
 
     def begin(self, file: str) -> None:
@@ -173,9 +176,9 @@ class Upload:
 
     def finish(self) -> None:
         """Give the file its name."""
+        file, self._file = self._file, None
         with told(self._path):
-            self._file.close()
-        self._file = None
+            file.close()
 
 
 class Download:

@@ -172,6 +172,16 @@ def test_a_failure_leaves_no_object(url, rules, threads):
     assert bool(Store.discarded) == url.startswith("store")
 
 
+def test_a_failure_spares_what_another_process_made(url, rules, whole):
+    def interfere(*_):
+        generate(MODEL, url, init=rules, **CUT, rank=0, world=1)
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        generate(MODEL, url, init=rules, **CUT, rank=0, world=1, progress=interfere)
+    assert content(url) == whole
+
+
 @pytest.mark.parametrize("failure", [PermissionError("Forbidden"), RuntimeError("no\ncredentials")])
 def test_an_error_of_the_store_is_one_line(url, rules, monkeypatch, capsys, failure):
     monkeypatch.setattr(Store, "failure", failure)
