@@ -44,6 +44,7 @@ LAYERS = [
 # What is imported from elsewhere besides the standard library and NumPy.
 OUTSIDE = {
     "fastinit._dtypes": {"ml_dtypes"},
+    "fastinit.checkpoint.remote": {"fsspec"},
     "fastinit.cli": {"rich", "shtab"},
     "fastinit.dask": {"dask"},
     "fastinit.jax": {"jax"},

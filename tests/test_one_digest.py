@@ -11,6 +11,7 @@ import numpy as np
 import one_digest
 import pytest
 import torch
+from dask.distributed import Client, LocalCluster
 from torch import nn
 
 from fastinit import checkpoint
@@ -110,6 +111,22 @@ def test_the_command(tmp_path, size, capsys):
     ]
     assert main([*map(str, command), "--max-shard-size", size]) == 0, capsys.readouterr().err
     assert one_digest.digest(read(out)) == one_digest.NAMED
+
+
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_ranks(tmp_path, world):
+    how = {"init": one_digest.RULES, "seed": one_digest.SEED, "max_shard_size": "1KB", "world": world}
+    for rank in reversed(range(world)):
+        checkpoint.generate(one_digest.MANIFEST, tmp_path, **how, rank=rank)
+    assert one_digest.digest(read(tmp_path)) == one_digest.NAMED
+
+
+def test_the_workers_of_a_cluster(tmp_path):
+    how = {"init": one_digest.RULES, "seed": one_digest.SEED, "max_shard_size": "1KB"}
+    cluster = LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None)
+    with cluster, Client(cluster) as client:
+        checkpoint.generate(one_digest.MANIFEST, tmp_path, **how, client=client)
+    assert one_digest.digest(read(tmp_path)) == one_digest.NAMED
 
 
 def read(folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import Any, NamedTuple
 
@@ -92,6 +93,7 @@ class Choice(NamedTuple):
         self.plan.fill(out, rng, start)
 
 
+@functools.lru_cache(256)  # tensors that differ only in their names share a rule
 def described(rule: Rule) -> str:
     """Return a rule's initialiser as text, with what else the rule says."""
     skipped = ("match", "init", "min_ndim", "max_ndim")

@@ -77,7 +77,8 @@ def by_names(specs: Sequence[TensorSpec]) -> list[Family]:
     A preset that extends another comes after it. If no family has all names, the one that lacks the fewest is
     the only one; none is if that lacks more than a third.
     """
-    found = [family for family in _families() if any(re.search(family.some, spec.name) for spec in specs)]
+    names = [spec.name for spec in specs]
+    found = [family for family in _families() if any(map(re.compile(family.some).search, names))]
     presets = {family.preset for family in found}
     lacks = {family: len(family.others(specs)) for family in found}
     found.sort(

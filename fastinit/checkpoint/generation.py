@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -11,13 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from . import existing, ranks
+from . import existing, ranks, workers
 from .choices import Choice
 from .job import Job, Layout
 from .pieces import Progress, Report, number_of_threads
 from .planning import CheckpointPlan, Manifest, checked_target, plan
 from .ranks import Share
 from .recipe import DataDigest, Recipe
+from .remote import Place
 from .writer import Locked
 
 
@@ -26,9 +29,9 @@ class Summary(NamedTuple):
 
     Attributes
     ----------
-    files : list of Path
-        The checkpoint's files, including the index.
-    kept : list of Path
+    files : list of Path or Url
+        The checkpoint's files, including the index. ``str`` of a `Url` is the URL.
+    kept : list of Path or Url
         The files that existed with the right content.
     tensors, parameters, bytes : int
         The number of tensors, of elements, and of bytes of data.
@@ -42,12 +45,12 @@ class Summary(NamedTuple):
         Digest of the bytes, if requested.
     tensor_digests : dict or None
         Digest of each tensor's bytes, if requested.
-    missing : list of Path
+    missing : list of Path or Url
         The files that other ranks have yet to write.
     """
 
-    files: list[Path]
-    kept: list[Path]
+    files: list[Place]
+    kept: list[Place]
     tensors: int
     parameters: int
     bytes: int
@@ -56,7 +59,7 @@ class Summary(NamedTuple):
     recipe_digest: str
     digest: str | None
     tensor_digests: dict[str, str] | None
-    missing: list[Path]
+    missing: list[Place]
 
 
 def generate(
@@ -75,6 +78,7 @@ def generate(
     progress: Report | None = None,
     rank: int | str | None = None,
     world: int | None = None,
+    client: Any = None,
 ) -> Summary:
     """Write a checkpoint. The same arguments give the same bytes on every machine.
 
@@ -102,6 +106,10 @@ def generate(
         share, in any order. Shards whose header and size are right are kept; with `resume`, those whose bytes
         are. Whoever sees all shards writes the index. ``rank="auto"`` takes both from the environment:
         ``RANK`` and ``WORLD_SIZE``, or ``SLURM_PROCID`` and ``SLURM_NTASKS``.
+    client : distributed.Client, optional
+        Write the shards as tasks of a Dask cluster, whose workers share the folder. Shards are kept as by a
+        rank, `force` removes old files first, `threads` are those of a task, by default 1, and `progress` is
+        called for each shard that is done. A shard is written again if its worker is killed.
 
     Returns
     -------
@@ -123,8 +131,8 @@ def generate(
     (7840, ['model.safetensors'])
     """
     began = time.perf_counter()
-    share = Share.of(rank, world, force=force, digest=digest)
-    number = number_of_threads(threads)
+    share = Share.of(rank, world, force=force, digest=digest, client=client)
+    number = number_of_threads(1 if threads is None and client is not None else threads)
     options = {"seed": seed, "init": init, "dtype": dtype, "max_shard_size": max_shard_size, "only": only}
     planned = plan(manifest, checked_target(target), **options)
     layout = Layout.of(planned)
@@ -133,9 +141,11 @@ def generate(
     counted = Progress(sum(shard.data_bytes for shard in shards), progress)
     job = Job(planned.recipe, number, digested, counted)
     how = {"force": force, "resume": resume, "spare": bool(only) and existing.is_in(manifest, planned.folder)}
-    missing: list[Path] = []
-    if share is None:
-        kept = _write(planned, layout, job, **how)
+    missing: list[Place] = []
+    if share is None and client is None and isinstance(planned.folder, Path):
+        kept = _write(planned.folder, planned, layout, job, **how)
+    elif share is None:
+        kept = _write_unlocked(client, planned, layout, job, **how)
     else:
         ranks.check(planned, layout, spare=how["spare"])
         kept = ranks.write(planned, shards, job, compare=resume)
@@ -221,11 +231,18 @@ def check(
 
 
 def _write(
-    planned: CheckpointPlan, layout: Layout, job: Job, *, force: bool, resume: bool, spare: bool
-) -> list[Path]:
+    folder: Path,
+    planned: CheckpointPlan,
+    layout: Layout,
+    job: Job,
+    *,
+    force: bool,
+    resume: bool,
+    spare: bool,
+) -> list[Place]:
     """Write the files of a plan, alone, and `spare` those that they do not replace. Return those kept."""
-    folder, content = planned.folder, layout.content
-    kept = []
+    content = layout.content
+    kept: list[Place] = []
     with Locked(folder, planned.stem) as output:
         old = existing.check(planned, layout, force=force, resume=resume, spare=spare)
         for shard in layout.shards:
@@ -233,14 +250,33 @@ def _write(
             if path in old and resume and job.holds(path, planned.format.layouts(shard)):
                 kept.append(path)
                 continue
-            output.begin(path)
+            output.begin(shard.file)
             job.write(output, shard)
             existing.retire(old, content)
             output.finish()
         existing.retire(old, content)
         for file, data in layout.texts.items():
-            output.begin(folder / file)
+            output.begin(file)
             output.write(data, 0)
             output.finish()
     ranks.remove_parts(planned)
+    return kept
+
+
+def _write_unlocked(
+    client: Any, planned: CheckpointPlan, layout: Layout, job: Job, *, force: bool, resume: bool, spare: bool
+) -> list[Place]:
+    """Do what `_write` does by the workers of a Dask cluster, or where no file has a lock."""
+    folder = planned.folder
+    with Locked(folder, planned.stem) if isinstance(folder, Path) else contextlib.nullcontext():
+        goes_on = resume or client is not None
+        old = existing.check(planned, layout, force=force, resume=goes_on, spare=spare)
+        if force:
+            existing.retire(old, layout.content if resume else {})
+        if client is None:
+            kept = ranks.write(planned, layout.shards, job, compare=resume)
+        else:
+            kept = workers.write(planned, layout.shards, client, job, compare=resume)
+        if missing := ranks.finish(planned, layout, layout.shards):
+            raise FileNotFoundError(errno.ENOENT, "was written by a worker that doesn't share it", missing[0])
     return kept

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
@@ -14,8 +14,8 @@ from .formats import Shard
 from .pieces import Progress
 from .planning import CheckpointPlan
 from .recipe import DataDigest, Recipe
-from .spec import opened
-from .writer import Output, read_at
+from .remote import Place, Upload
+from .writer import Output, reading
 
 
 class Layout(NamedTuple):
@@ -72,41 +72,46 @@ class Job:
     """
 
     def __init__(self, recipe: Recipe, threads: int, digest: DataDigest | None, progress: Progress) -> None:
-        self.recipe = recipe
+        self._recipe = recipe
         self.threads = threads
         self.digest = digest
         self._progress = progress
+        self._choices = {choice.spec.name: choice for choice in recipe.choices}
 
-    def write(self, output: Output, shard: Shard) -> None:
+    def recipe_of(self, shard: Shard) -> Recipe:
+        """Return what makes the tensors of a shard, without the rules, which its header has."""
+        choices = [self._choices[name] for name in shard.offsets]
+        return replace(self._recipe, choices=choices, rules=[], unused=[])
+
+    def write(self, output: Output | Upload, shard: Shard) -> None:
         """Write the bytes of a shard to the file that was begun."""
         output.write(shard.header, 0)
-        self._produce(shard, output.write)
+        self._produce(shard, output.write, output.in_order)
 
-    def holds(self, path: Path, layouts: Iterable[Shard]) -> bool:
+    def holds(self, path: Place, layouts: Iterable[Shard]) -> bool:
         """Whether a file has exactly the bytes of one of some layouts."""
         return any(self._holds(path, each) for each in layouts)
 
-    def _holds(self, path: Path, shard: Shard) -> bool:
-        try:
-            fd = opened(path)
-        except OSError:
-            return False
+    def _holds(self, path: Place, shard: Shard) -> bool:
+        with contextlib.ExitStack() as stack:
+            file = reading(path)
+            try:
+                stack.enter_context(file)
+            except OSError:
+                return False
 
-        def compare(data: bytes | memoryview, offset: int) -> None:
-            # A memoryview would be compared element by element.
-            if read_at(path, fd, len(data), offset) != bytes(data):
-                raise _Different
+            def compare(data: bytes | memoryview, offset: int) -> None:
+                # A memoryview would be compared element by element.
+                if file.read(len(data), offset) != bytes(data):
+                    raise _Different
 
-        before = self._progress.done
-        try:
-            if os.fstat(fd).st_size == shard.nbytes:
-                compare(shard.header, 0)
-                self._produce(shard, compare)
-                return True
-        except _Different:
-            self._progress.done = before
-        finally:
-            os.close(fd)
+            try:
+                if file.size == shard.nbytes:
+                    compare(shard.header, 0)
+                    self._produce(shard, compare, file.in_order)
+                    return True
+            except _Different:
+                pass
         return False
 
     def skip(self, shard: Shard) -> None:
@@ -114,16 +119,22 @@ class Job:
         if shard.data_bytes:
             self._progress.add(shard.data_bytes)
 
-    def _produce(self, shard: Shard, put: Callable[[memoryview, int], object]) -> None:
+    def _produce(self, shard: Shard, put: Callable[[memoryview, int], object], in_order: bool) -> None:
         def sink(choice: Choice, start: int, values: npt.NDArray[Any]) -> None:
             data = values.data.cast("B")
             put(data, shard.offsets[choice.spec.name] + start * values.itemsize)
             if self.digest is not None:
                 self.digest.add(choice.spec.name, start, data)
             self._progress.add(len(data))
+            counted.append(len(data))
 
-        of_shard = [choice for choice in self.recipe.choices if choice.spec.name in shard.offsets]
-        self.recipe.produce(of_shard, sink, self.threads)
+        counted: list[int] = []
+        of_shard = [self._choices[name] for name in shard.offsets]  # in the order of the file
+        try:
+            self._recipe.produce(of_shard, sink, 1 if in_order else self.threads)
+        except _Different:
+            self._progress.take_back(sum(counted))
+            raise
 
 
 class _Different(Exception):

@@ -54,7 +54,8 @@ class Model:
         self._candidates = Index(patterns)
         self._seconds = _ALL
         self._exact: dict[tuple[int, str, str], Rule] = {}
-        # Most tensors of a model differ only in their names.
+        # Most tensors of a model differ only in their names, and a rule costs as much to make as a plan.
+        self._alike: dict[Rule, Rule] = {}
         self._plans: dict[tuple[Rule, str, tuple[int, ...]], TensorPlan] = {}
 
     def match(self, spec: TensorSpec) -> int:
@@ -116,7 +117,9 @@ class Model:
 
     def _plan(self, rule: Rule, spec: TensorSpec) -> TensorPlan:
         """Return the plan of a tensor under a rule without arithmetic."""
-        key = replace(rule, match="*", same_as=rule.same_as and "*"), spec.dtype, spec.shape
+        if rule not in self._alike:
+            self._alike[rule] = replace(rule, match="*", same_as=rule.same_as and "*")
+        key = self._alike[rule], spec.dtype, spec.shape
         if key not in self._plans:
             self._plans[key] = plan_of(rule, spec)
         return self._plans[key]

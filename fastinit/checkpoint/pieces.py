@@ -59,3 +59,8 @@ class Progress:
             self.done += nbytes
             if self._report is not None:
                 self._report(self.done, self.total)
+
+    def take_back(self, nbytes: int) -> None:
+        """Count `nbytes` as not done after all, without a report."""
+        with self._lock:
+            self.done -= nbytes

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from .errors import BadInput
 from .manifest import read, select
 from .recipe import Recipe, resolve
 from .recording import Recording, recording_of
+from .remote import Place, place
 from .spec import TensorSpec
 
 #: A path, ``"-"`` for standard input, a mapping, or a recording.
@@ -37,7 +39,7 @@ class CheckpointPlan(NamedTuple):
         (`Recipe.rules_from`), the seed, and a digest of all these.
     format : module
         The module of `fastinit.checkpoint.formats` that lays out the files.
-    folder : Path
+    folder : Path or Url
         The folder of the files.
     stem : str
         The start of their names.
@@ -49,13 +51,13 @@ class CheckpointPlan(NamedTuple):
 
     recipe: Recipe
     format: ModuleType
-    folder: Path
+    folder: Place
     stem: str
     shards: dict[str, list[TensorSpec]]
     beside: Mapping[str, str] = {}
 
     @property
-    def files(self) -> list[Path]:
+    def files(self) -> list[Place]:
         """The files. If several have tensors, the last is their index."""
         index = [self.format.index_name(self.stem)] if len(self.shards) > 1 else []
         return [self.folder / file for file in (*self.shards, *index)]
@@ -101,7 +103,7 @@ def plan(
     manifest : path, ``"-"``, mapping or Recording
         The list of tensors; see `fastinit.checkpoint.manifest.read`. A recording, or the file of one, also
         has the rules, which ``"auto"`` takes.
-    target : path, optional
+    target : path or URL, optional
         A name that ends in ``.safetensors``, or else a folder. A folder gets ``model.safetensors``, or, if
         there is more data than `max_shard_size`, shards and an index with Hugging Face's names.
     seed : int, optional
@@ -146,10 +148,13 @@ def plan(
         return CheckpointPlan(recipe, formats.FORMATS[0], Path(), "", {})
     stem = "model" if recording is None else recording.stem
     planned = CheckpointPlan(recipe, *_destination(selected, target, stem, max_shard_size))
-    if recording is not None and planned.folder == Path(target):
+    if recording is not None and planned.folder == place(target):
         planned = planned._replace(beside=with_dtype(recording.files, dtype))
-    _check_folder(planned.folder)
-    check_names(planned.files)
+    if isinstance(planned.folder, Path):
+        _check_folder(planned.folder)
+        check_names(planned.folder, {path.name for path in planned.files})
+    else:
+        planned.folder.check()
     return planned
 
 
@@ -158,11 +163,12 @@ def _destination(
     target: str | os.PathLike[str],
     stem: str,
     max_shard_size: int | str | None,
-) -> tuple[ModuleType, Path, str, dict[str, list[TensorSpec]]]:
+) -> tuple[ModuleType, Place, str, dict[str, list[TensorSpec]]]:
     """Return a target's format, folder and stem, and the tensors of each file."""
-    folder = Path(checked_target(target))
+    folder = place(checked_target(target))
     format = formats.of(folder)
-    is_folder = os.path.isdir(folder) or os.fspath(target).endswith(os.sep)
+    there = os.path.isdir(folder) if isinstance(folder, Path) else folder.is_dir()
+    is_folder = there or os.fspath(target).endswith(os.sep)
     if folder.suffix == format.SUFFIX and not is_folder:
         folder, stem = folder.parent, folder.stem
     elif max_shard_size is None:
@@ -198,15 +204,22 @@ def _check_folder(folder: Path) -> None:
         raise BadInput(f"{folder}: cannot be written: {error.strerror}") from None
 
 
-def check_names(paths: Iterable[Path]) -> None:
-    """Raise BadInput if a path cannot be a file."""
-    for path in paths:
-        try:
-            mode = os.lstat(path).st_mode
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise BadInput(f"{path}: {error.strerror}") from None
-        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
-            kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
-            raise BadInput(f"{path}: is {kind}, where a file must go")
+def check_names(folder: Path, files: Collection[str]) -> None:
+    """Raise BadInput if one of these names in a folder can't be that of a file.
+
+    The folder is listed once. To look for each of thousands of names, from each of thousands of ranks, would
+    be millions of requests to a file server.
+    """
+    longest = max(files, key=lambda file: len(os.fsencode(file)))
+    there = folder if folder.exists() else folder.parent
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.lstat(there / longest)
+        with os.scandir(there) as entries:
+            named = [each for each in entries if each.name in files and there == folder]
+    except OSError as error:
+        raise BadInput(f"{folder / longest}: {error.strerror}") from None
+    for each in named:
+        if not (each.is_file(follow_symlinks=False) or each.is_symlink()):
+            kind = "a folder" if each.is_dir(follow_symlinks=False) else "a pipe or a device"
+            raise BadInput(f"{folder / each.name}: is {kind}, where a file must go")

@@ -14,13 +14,15 @@ from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fastinit import _threads
+
 from . import existing, formats
 from .errors import BadInput
 from .formats import Shard
 from .job import Job, Layout
 from .planning import CheckpointPlan, check_names
-from .spec import opened
-from .writer import Output, part_of, parts
+from .remote import Place, Upload
+from .writer import Output, output, part_of, parts, reading
 
 _REMEDY = "remove it first"  # if a file is of another command, as no rank may replace it
 _VARIABLES = (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS"))
@@ -33,10 +35,14 @@ class Share(NamedTuple):
     world: int
 
     @classmethod
-    def of(cls, rank: Any, world: Any, *, force: bool = False, digest: bool = False) -> Share | None:
+    def of(
+        cls, rank: Any, world: Any, *, force: bool = False, digest: bool = False, client: Any = None
+    ) -> Share | None:
         """Return the share in `generate`'s arguments, or None if they give no rank. BadInput if wrong."""
         if rank is None and world is None:
             return None
+        if client is not None:
+            raise BadInput("rank excludes client: a cluster's workers share all shards")
         if force:
             raise BadInput(
                 "rank excludes force: one that begins late would remove what others wrote; remove old files"
@@ -83,27 +89,30 @@ def _from_environment() -> tuple[int, int]:
 def check(planned: CheckpointPlan, layout: Layout, *, spare: bool) -> None:
     """Raise the BadInput that a rank raises before it writes; `spare` is as for `existing.check`."""
     existing.check(planned, layout, resume=True, spare=spare, remedy=_REMEDY)
-    longest = max([*layout.content, *layout.beside], key=lambda file: len(os.fsencode(file)))
-    check_names([part_of(planned.folder / longest)])
+    folder = planned.folder
+    if isinstance(folder, Path):
+        check_names(folder, {part_of(folder / file).name for file in layout.content | layout.beside})
 
 
-def write(planned: CheckpointPlan, shards: Sequence[Shard], job: Job, *, compare: bool) -> list[Path]:
+def write(planned: CheckpointPlan, shards: Sequence[Shard], job: Job, *, compare: bool) -> list[Place]:
     """Write some shards of a plan, unless they are whole. Return those that were.
 
     A file is whole if its header and size are right; with `compare`, if all bytes are.
     """
-    kept = []
-    with Output(planned.folder) as output:
-        for shard in shards:
-            path = planned.folder / shard.file
-            if write_shard(output, job, shard, compare=compare):
-                kept.append(path)
-    return kept
+    kept: list[Place] = []
+
+    def write_one(shard: Shard) -> None:
+        if write_shard(planned.folder, job, shard, compare=compare):
+            kept.append(planned.folder / shard.file)
+
+    # What must be written in order is made by one thread, so the threads make several files.
+    _threads.run(write_one, shards, 1 if isinstance(planned.folder, Path) else job.threads)
+    return sorted(kept)
 
 
-def write_shard(output: Output, job: Job, shard: Shard, *, compare: bool) -> bool:
+def write_shard(folder: Place, job: Job, shard: Shard, *, compare: bool) -> bool:
     """Write a shard unless it is whole, in any of its layouts. Return whether it was."""
-    path = output.folder / shard.file
+    path = folder / shard.file
     layouts = formats.of(path).layouts(shard)
 
     def right() -> bool:
@@ -114,16 +123,16 @@ def write_shard(output: Output, job: Job, shard: Shard, *, compare: bool) -> boo
             job.skip(shard)
         return whole
 
-    return _put(output, path, lambda: job.write(output, shard), right)
+    return _put(path, lambda out: job.write(out, shard), right)
 
 
-def finish(planned: CheckpointPlan, layout: Layout, mine: Sequence[Shard]) -> list[Path]:
+def finish(planned: CheckpointPlan, layout: Layout, mine: Sequence[Shard]) -> list[Place]:
     """Write what comes after all shards, if they are whole. Return the files that are missing.
 
     The unfinished files of `mine`, which are whole, and of all that is, are removed.
     """
     folder, format = planned.folder, planned.format
-    old = format.family(folder, planned.stem)
+    old = format.family(folder, planned.stem) if folder.exists() else []
     names = {path.name for path in old}
     # A listing costs less than to open each file, which only the last ranks do.
     missing = [shard for shard in layout.shards if shard.file not in names]
@@ -134,49 +143,48 @@ def finish(planned: CheckpointPlan, layout: Layout, mine: Sequence[Shard]) -> li
     if missing:
         remove_parts(planned, {shard.file for shard in mine})
         return [folder / file for file in (*(shard.file for shard in missing), *layout.listing)]
-    with Output(folder) as output:
-        for file, data in layout.texts.items():
-            _put_text(output, folder / file, data)
+    for file, data in layout.texts.items():
+        _put_text(folder / file, data)
     remove_parts(planned)
     return []
 
 
-def is_whole(path: Path, layouts: Sequence[Shard]) -> bool:
+def is_whole(path: Place, layouts: Sequence[Shard]) -> bool:
     """Whether a file has the header and the size of one of some layouts."""
     try:
-        with open(opened(path), "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            fitting = [each.header for each in layouts if each.nbytes == size]
-            return bool(fitting) and file.read(max(map(len, fitting))).startswith(tuple(fitting))
+        with reading(path) as file:
+            fitting = [each.header for each in layouts if each.nbytes == file.size]
+            return bool(fitting) and file.read(max(map(len, fitting)), 0).startswith(tuple(fitting))
     except FileNotFoundError:
         return False
 
 
-def _put_text(output: Output, path: Path, data: bytes) -> None:
+def _put_text(path: Place, data: bytes) -> None:
     def right() -> bool:
         return path.exists() and path.read_bytes() == data
 
-    _put(output, path, lambda: output.write(data, 0), right)
+    _put(path, lambda out: out.write(data, 0), right)
 
 
-def _put(output: Output, path: Path, write: Callable[[], object], right: Callable[[], bool]) -> bool:
+def _put(path: Place, write: Callable[[Output | Upload], object], right: Callable[[], bool]) -> bool:
     """Write a file unless it is right. Return whether it was."""
     if right():
         return True
-    while True:
-        output.begin(path)
-        write()
-        # Another process may have made the file, and removed this one's as the remains of a kill.
-        with contextlib.suppress(FileNotFoundError):
-            output.finish()
-            return False
-        if right():
-            return False
+    with output(path.parent) as out:
+        while True:
+            out.begin(path.name)
+            write(out)
+            # Another process may have made the file, and removed this one's as the remains of a kill.
+            with contextlib.suppress(FileNotFoundError):
+                out.finish()
+                return False
+            if right():
+                return False
 
 
 def remove_parts(planned: CheckpointPlan, files: Container[str] | None = None) -> None:
     """Remove what a kill left of some files, or of all of a checkpoint, which are complete."""
-    for path, file in parts(planned.folder):
+    for path, file in parts(planned.folder) if isinstance(planned.folder, Path) else ():
         ours = file in planned.beside or planned.format.belongs(file, planned.stem)
         if ours if files is None else file in files:
             path.unlink(missing_ok=True)

@@ -234,6 +234,10 @@ class DataDigest:
         """Add the piece of a tensor that begins at element `start`."""
         self._pieces.setdefault(name, {})[start] = hashlib.blake2b(data, digest_size=32).digest()
 
+    def merge(self, other: DataDigest) -> None:
+        """Add the pieces of another digest, of other tensors."""
+        self._pieces.update(other._pieces)
+
     def tensor(self, name: str) -> str:
         """Return the digest of one tensor."""
         pieces = self._pieces.get(name, {})

@@ -11,9 +11,32 @@ from pathlib import Path
 from typing import Self
 
 from .errors import BadInput
+from .remote import Download, Place, Upload
+from .spec import opened
 
 #: The name of an unfinished file that isn't `Locked`: its later name, the host, the process, and a number.
 _PART = re.compile(r"\.(.+)\.[^.]*\.\d+\.[0-9a-f]{8}\.part")
+
+
+class Input:
+    """Context that reads a file in pieces."""
+
+    in_order = False  # whether it must be read from the beginning to the end
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> Self:
+        self._fd = opened(self._path)
+        self.size = os.fstat(self._fd).st_size
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+    def read(self, size: int, offset: int) -> bytes:
+        """Return `size` bytes at `offset`, fewer only if the file ends. Any thread may call."""
+        return read_at(self._path, self._fd, size, offset)
 
 
 class Output:
@@ -32,6 +55,8 @@ class Output:
     BadInput
         On entry, if the folder is not writable.
     """
+
+    in_order = False  # whether a file must be written from the beginning to the end
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -65,10 +90,10 @@ class Output:
             os.close(self._fd)
             self._fd = -1
 
-    def begin(self, path: Path) -> None:
-        """Open the file that is to become `path`."""
-        self._path = path
-        self._part = part_of(path)
+    def begin(self, file: str) -> None:
+        """Open the file that is to get this name."""
+        self._path = self.folder / file
+        self._part = part_of(self._path)
         self._open(os.O_EXCL)
 
     def _open(self, flag: int) -> None:
@@ -93,6 +118,7 @@ class Output:
             with named(self._path):
                 os.fsync(self._fd)
                 os.replace(self._part, self._path)
+                self._part = None
                 sync_folder(self.folder)
         finally:
             fd, self._fd = self._fd, -1
@@ -123,6 +149,7 @@ class Locked(Output):
         self._stem = stem
         # These names are no longer than the final ones.
         self._lockfile = folder / f".{stem}.lock"
+        self._shared = folder / f".{stem}.part"
         self._made = False
         self._lock = -1
 
@@ -140,7 +167,7 @@ class Locked(Output):
             # Between open and flock another run may have ended and removed this file.
             if os.path.samestat(os.fstat(fd), os.lstat(self._lockfile)):
                 self._lock = fd
-                self._part = self.folder / f".{self._stem}.part"
+                self._part = self._shared  # what a kill left goes when the context ends
         except BlockingIOError:
             raise BadInput(f"{self.folder / self._stem}: is being written by another process") from None
         except FileNotFoundError:
@@ -161,10 +188,20 @@ class Locked(Output):
             with contextlib.suppress(OSError):
                 self.folder.rmdir()
 
-    def begin(self, path: Path) -> None:
-        """Open the file that is to become `path`."""
-        self._path = path
+    def begin(self, file: str) -> None:
+        """Open the file that is to get this name."""
+        self._path, self._part = self.folder / file, self._shared
         self._open(os.O_TRUNC)
+
+
+def output(folder: Place) -> Output | Upload:
+    """Return what writes files to a folder that others may write to, too."""
+    return Output(folder) if isinstance(folder, Path) else Upload(folder)
+
+
+def reading(path: Place) -> Input | Download:
+    """Return what reads a file in pieces."""
+    return Input(path) if isinstance(path, Path) else Download(path)
 
 
 def part_of(path: Path) -> Path:

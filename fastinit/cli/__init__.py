@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             error.filename = "standard output"
         return _fail(1, error)
     except KeyboardInterrupt:
-        how = "" if any(each.startswith("--rank") for each in argv) else " with --resume"
+        how = "" if any(each.startswith(("--rank", "--dask")) for each in argv) else " with --resume"
         more = f"; the same command{how} goes on" if argv[0] == "generate" else ""
         return _fail(130, f"interrupted{more}")
 

@@ -6,11 +6,13 @@ import argparse
 import json
 import os
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fastinit import _signals
 from fastinit.checkpoint import BadInput, CheckpointPlan, Choice, Recording, Summary, generate, plan
 from fastinit.checkpoint.configs import is_model
 from fastinit.checkpoint.errors import Unmatched
@@ -18,6 +20,7 @@ from fastinit.checkpoint.generation import check
 from fastinit.checkpoint.manifest import GPT2
 from fastinit.checkpoint.pieces import number_of_threads
 from fastinit.checkpoint.ranks import Share
+from fastinit.checkpoint.remote import Place
 from fastinit.checkpoint.sources import PRESETS
 
 from .tables import print_table
@@ -62,7 +65,8 @@ def add_parser(verbs: Any) -> None:
         "--output",
         default=".",
         metavar="FILE_OR_DIR",
-        help="a name that ends in .safetensors, or a folder; the current one if left out",
+        help="a name that ends in .safetensors, or a folder, or fsspec's URL of either, such as"
+        " s3://bucket/model; the current folder if left out",
     )
     add("--seed", type=int, default=0, metavar="N", help="the seed; 0 if left out")
     add(
@@ -102,6 +106,11 @@ def add_parser(verbs: Any) -> None:
         " and SLURM_NTASKS",
     )
     add("--world", type=int, metavar="N", help="the number of ranks")
+    add(
+        "--dask",
+        metavar="ADDRESS",
+        help="write by the workers of the Dask scheduler there, such as tcp://host:8786",
+    )
     add("--digest", action="store_true", help="also print a digest of the bytes")
     add(
         "--dry-run",
@@ -135,23 +144,39 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput(f"{source}: --arg and --record need a model, such as a config.json or timm:resnet50")
     if args.dry_run:
         number_of_threads(args.threads)
-        share = Share.of(args.rank, args.world, force=args.force, digest=args.digest)
+        share = Share.of(args.rank, args.world, force=args.force, digest=args.digest, client=args.dask)
         try:
             planned = plan(source, args.output, **what)
         except Unmatched as error:
             _show_unmatched(error, args)
             raise BadInput(error.first) from None
         show(planned, args)
-        check(planned, source, share, only=args.only, force=args.force, resume=args.resume)
+        resume = args.resume or args.dask is not None
+        check(planned, source, share, only=args.only, force=args.force, resume=resume)
         return 0
     how = {key: getattr(args, key) for key in ("threads", "force", "resume", "digest", "rank", "world")}
-    with progress(quiet=args.quiet) as report:
-        summary = generate(source, args.output, **what, **how, progress=report)
+    with _client(args.dask) as client, progress(quiet=args.quiet) as report:
+        summary = generate(source, args.output, **what, **how, client=client, progress=report)
     if args.json:
         print_json(summary._asdict())
     elif not args.quiet:
         print(describe(summary, of_rank=args.rank is not None))
     return 0
+
+
+@contextmanager
+def _client(address: str | None) -> Iterator[Any]:
+    """Context with the client of a Dask cluster, or None."""
+    if address is None:
+        yield None
+        return
+    try:
+        with _signals.held():
+            from fastinit.dask import clusters
+    except ImportError as error:
+        raise BadInput(f"--dask: {error}") from None
+    with clusters.connected(address) as client:
+        yield client
 
 
 def _rank(text: str) -> int | str:
@@ -234,7 +259,7 @@ def show(planned: CheckpointPlan, args: argparse.Namespace) -> None:
         f"rules   {recipe.rules_from}" + ("" if recipe.layers is None else f", layers = {recipe.layers}"),
         f"recipe  {recipe.digest}",
         f"files   {_named(planned.files)}"
-        + (", which is there" if any(map(os.path.lexists, planned.files)) else ""),
+        + (", which is there" if any(map(_is_there, planned.files)) else ""),
     ]
     if recipe.unused:
         lines.append(f"rules that made nothing: {', '.join(recipe.unused)}")
@@ -274,8 +299,12 @@ def _counts(of: CheckpointPlan | Summary) -> str:
     return f"{of.tensors} tensors, {of.parameters:,} parameters, {of.bytes:,} bytes"
 
 
-def _named(files: Sequence[Path]) -> str:
+def _named(files: Sequence[Place]) -> str:
     return f"{files[-1]}, {len(files) - 1} shards" if files[1:] else str(files[0])
+
+
+def _is_there(path: Place) -> bool:
+    return os.path.lexists(path) if isinstance(path, Path) else path.exists()
 
 
 def _list(numbers: Sequence[int] | None) -> str:

@@ -1,6 +1,7 @@
 """Plans describe what generate would write, and write nothing."""
 
 import math
+import os
 
 import pytest
 
@@ -100,3 +101,18 @@ def test_it_checks_everything(tmp_path, monkeypatch, arguments, message):
     with pytest.raises(BadInput, match=message):
         plan(**{"manifest": MODEL, "target": "new", "init": RULES, **arguments})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "taken"]
+
+
+def test_names_are_looked_for_in_one_listing(tmp_path, monkeypatch):
+    """Thousands of ranks would else look for each of thousands of names."""
+    calls = []
+    lstat = os.lstat
+    monkeypatch.setattr(os, "lstat", lambda path: calls.append(path) or lstat(path))
+    model = {f"{number}.weight": {"dtype": "F32", "shape": [2, 2]} for number in range(300)}
+    plan(model, tmp_path, init="he", max_shard_size=1)
+    assert len(calls) <= 3
+    (tmp_path / "model-00007-of-00300.safetensors").mkdir()
+    with pytest.raises(
+        BadInput, match=r"model-00007-of-00300\.safetensors: is a folder, where a file must go"
+    ):
+        plan(model, tmp_path, init="he", max_shard_size=1)

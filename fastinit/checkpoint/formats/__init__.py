@@ -35,6 +35,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ..errors import BadInput
+from ..remote import Place
 from . import safetensors
 from .layout import Shard, Stored
 
@@ -52,6 +53,6 @@ def read(path: str | os.PathLike[str]) -> tuple[list[Stored], dict[str, str]]:
     return stored, metadata
 
 
-def of(path: Path) -> ModuleType:
+def of(path: Place) -> ModuleType:
     """Return the format of a path's suffix."""
     return next((each for each in FORMATS if path.suffix == each.SUFFIX), FORMATS[0])

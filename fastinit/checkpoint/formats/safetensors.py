@@ -250,10 +250,10 @@ def belongs(name: str, stem: str) -> bool:
     return re.fullmatch(pattern, name) is not None
 
 
-def family(folder: Path, stem: str) -> list[Path]:
+def family(folder: Any, stem: str) -> list[Any]:
     """Return the files in a folder that may belong to a checkpoint, its index first."""
     try:
-        files = [folder / name for name in os.listdir(folder) if belongs(name, stem)]
+        files = [path for path in folder.iterdir() if belongs(path.name, stem)]
     except OSError as error:
         raise BadInput(f"{folder}: cannot be read: {error.strerror}") from None
     return sorted(files, key=lambda path: (path.suffix != ".json", path.name))
