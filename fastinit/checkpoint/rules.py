@@ -100,7 +100,8 @@ class Rule:
         defaults = {f.name: f.default for f in fields(self)}
         for key, kind in _TYPES.items():
             value = getattr(self, key)
-            if type(value) is not kind and not (value is None and defaults[key] is None):
+            fits = type(value) is kind and (kind is not tuple or all(type(each) is str for each in value))
+            if not (fits or (value is None and defaults[key] is None)):
                 raise BadInput(f"{key} must be {_KINDS[kind]}, not {value!r:.200}")
         if not self.match:
             raise BadInput("match is empty")
