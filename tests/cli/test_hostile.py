@@ -55,7 +55,7 @@ def refused(run, said, *argv):
     assert (status, out) == (2, "")
     assert err.count("\n") == 1
     assert err.isprintable() or err[:-1].isprintable()
-    assert len(err) < 400
+    assert len(err) < 500
     assert said in err
 
 
@@ -188,8 +188,8 @@ def test_frequencies_are_made_where_they_are_asked_for():
 
 def test_lists_of_lists_take_little_memory(here):
     code = (
-        "import resource, sys; from fastinit.cli import main; status = main(['inspect', 'a.safetensors']);"
-        "print(status, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+        "import re; from fastinit.cli import main; status = main(['inspect', 'a.safetensors']);"
+        "print(status, int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) // 1024)"
     )
     for unit in (b"[],", b"{},", b"1,"):
         text = b'{"a":[' + unit * (99_000_000 // len(unit)) + b"1]}"
