@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -16,7 +17,10 @@ _waiting: list[int] = []
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Defer signals: an import may swallow a handler's exception, or turn it into an ImportError."""
+    """Defer signals that would end what must not be cut in two.
+
+    An import may swallow a handler's exception, or turn it into an ImportError.
+    """
     try:
         with _handlers(lambda number, _: _waiting.append(number)):
             yield
@@ -34,11 +38,15 @@ def handled() -> Iterator[None]:
 
 @contextmanager
 def _handlers(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    if threading.current_thread() is not threading.main_thread():  # no handler runs in another
+        yield
+        return
+    # None is a handler that is not Python's. SIG_IGN is there under nohup.
+    found = {number: signal.getsignal(number) for number in SIGNALS}
+    before = {number: old for number, old in found.items() if old not in (None, signal.SIG_IGN)}
     try:
-        for number, old in before.items():
-            if old is not signal.SIG_IGN:  # as under nohup
-                signal.signal(number, handler)
+        for number in before:
+            signal.signal(number, handler)
         yield
     finally:
         for number, old in before.items():

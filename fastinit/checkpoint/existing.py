@@ -58,14 +58,20 @@ def check(
             raise BadInput(f"{path}: differs from that of this model; {remedy}")
     if isinstance(folder, Path):
         unfinished = [path for path, file in parts(folder) if format.belongs(file, planned.stem)]
-        _check_room(folder, planned.bytes, [*old, *unfinished, folder / f".{planned.stem}.part"])
+        _check_room(folder, _needed(layout, old, resume=resume and not force), unfinished)
     if old and not force:
         check_written_by_us(planned, layout, old, remedy)
     return old
 
 
+def _needed(layout: Layout, old: Sequence[Place], *, resume: bool) -> int:
+    """Return the bytes that are written beside the old ones: all, or those of files that are not resumed."""
+    there = {path.name for path in old} if resume else ()
+    return sum(shard.data_bytes for shard in layout.shards if shard.file not in there)
+
+
 def _check_room(folder: Path, needed: int, old: Iterable[Path]) -> None:
-    """Raise BadInput if the file system has no room for `needed` bytes, even without the old files."""
+    """Raise BadInput if the file system has no room for `needed` bytes, even without unfinished files."""
     system = os.statvfs(folder if folder.exists() else folder.parent)
     free = system.f_bavail * system.f_frsize
     # A file system that doesn't count its blocks reports 0.
@@ -75,7 +81,10 @@ def _check_room(folder: Path, needed: int, old: Iterable[Path]) -> None:
         with contextlib.suppress(FileNotFoundError):
             free += os.lstat(path).st_blocks * 512
     if needed > free:
-        raise BadInput(f"{folder}: needs {sizes.shown(needed)}, {sizes.shown(free)} are free")
+        raise BadInput(
+            f"{folder}: needs {sizes.shown(needed)}, {sizes.shown(free)} are free; an old checkpoint stays"
+            " until the new one is complete"
+        )
 
 
 def check_written_by_us(planned: CheckpointPlan, layout: Layout, old: Iterable[Place], remedy: str) -> None:

@@ -241,24 +241,27 @@ def _write(
     spare: bool,
 ) -> list[Place]:
     """Write the files of a plan, alone, and `spare` those that they do not replace. Return those kept."""
-    content = layout.content
     kept: list[Place] = []
     with Locked(folder, planned.stem) as output:
         old = existing.check(planned, layout, force=force, resume=resume, spare=spare)
+        # An old checkpoint stays whole until the new one is.
+        done = output.wait if force and old else output.finish
         for shard in layout.shards:
             path = folder / shard.file
             if path in old and resume and job.holds(path, planned.format.layouts(shard)):
                 kept.append(path)
                 continue
+            if not force:
+                path.unlink(missing_ok=True)  # it is damaged, and its room is needed
             output.begin(shard.file)
             job.write(output, shard)
-            existing.retire(old, content)
-            output.finish()
-        existing.retire(old, content)
+            done()
         for file, data in layout.texts.items():
-            output.begin(file)
-            output.write(data, 0)
-            output.finish()
+            if output.waits or not (resume and ranks.is_text(folder / file, data)):
+                output.begin(file)
+                output.write(data, 0)
+                done()
+        output.finish_all(old, layout.content)
     ranks.remove_parts(planned)
     return kept
 

@@ -159,11 +159,13 @@ def is_whole(path: Place, layouts: Sequence[Shard]) -> bool:
         return False
 
 
-def _put_text(path: Place, data: bytes) -> None:
-    def right() -> bool:
-        return path.exists() and path.read_bytes() == data
+def is_text(path: Place, data: bytes) -> bool:
+    """Whether a file has exactly some bytes."""
+    return path.exists() and path.read_bytes() == data
 
-    _put(path, lambda out: out.write(data, 0), right)
+
+def _put_text(path: Place, data: bytes) -> None:
+    _put(path, lambda out: out.write(data, 0), lambda: is_text(path, data))
 
 
 def _put(path: Place, write: Callable[[Output | Upload], object], right: Callable[[], bool]) -> bool:

@@ -6,9 +6,11 @@ import contextlib
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Self
+
+from fastinit._signals import held
 
 from .errors import BadInput
 from .remote import Download, Place, Upload
@@ -80,15 +82,18 @@ class Output:
         self._close()
 
     def _enter(self) -> None:
-        self.folder.mkdir(exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            self.folder.mkdir()
+            sync_folder(self.folder.parent)
 
     def _close(self) -> None:
         if self._part is not None:
             with contextlib.suppress(OSError):
                 self._part.unlink(missing_ok=True)
         if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+            fd, self._fd = self._fd, -1
+            with contextlib.suppress(OSError):  # nothing in it is kept
+                os.close(fd)
 
     def begin(self, file: str) -> None:
         """Open the file that is to get this name."""
@@ -112,15 +117,16 @@ class Output:
 
     def finish(self) -> None:
         """Sync the file to the disk and give it its name. FileNotFoundError if another process removed it."""
-        assert self._path is not None
-        assert self._part is not None
-        try:
-            with named(self._path):
-                os.fsync(self._fd)
-                os.replace(self._part, self._path)
-                self._part = None
-                sync_folder(self.folder)
-        finally:
+        self._sync()
+        with named(self._path):
+            os.replace(self._part, self._path)  # type: ignore[arg-type]
+            self._part = None
+            sync_folder(self.folder)
+
+    def _sync(self) -> None:
+        """Have the file on the disk, and close it."""
+        with named(self._path):
+            os.fsync(self._fd)
             fd, self._fd = self._fd, -1
             os.close(fd)
 
@@ -128,8 +134,8 @@ class Output:
 class Locked(Output):
     """An `Output` of all files of a checkpoint, which keeps other runs on this host out until it ends.
 
-    Unfinished files have one name, so the next run overwrites the remains of a killed one. A kill releases
-    the lock.
+    Unfinished files have names that the next run removes, which are the remains of a killed one. A kill
+    releases the lock. Files may wait under these names, so that what they replace stays until all are there.
 
     Parameters
     ----------
@@ -149,7 +155,7 @@ class Locked(Output):
         self._stem = stem
         # These names are no longer than the final ones.
         self._lockfile = folder / f".{stem}.lock"
-        self._shared = folder / f".{stem}.part"
+        self._waiting: list[tuple[Path, Path]] = []
         self._made = False
         self._lock = -1
 
@@ -157,8 +163,17 @@ class Locked(Output):
         if not os.path.isdir(self.folder):
             self.folder.mkdir()
             self._made = True
-        while not self._locked():
-            pass
+            sync_folder(self.folder.parent)
+        with held():  # else a signal may come between the lock and the note of it
+            while not self._locked():
+                pass
+        for path in self._remains():
+            path.unlink(missing_ok=True)
+
+    def _remains(self) -> list[Path]:
+        """Return the unfinished files of this run, or of a killed one."""
+        pattern = re.compile(rf"\.{re.escape(self._stem)}\.part\d*")
+        return [self.folder / name for name in os.listdir(self.folder) if pattern.fullmatch(name)]
 
     def _locked(self) -> bool:
         fd = os.open(self._lockfile, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
@@ -167,7 +182,6 @@ class Locked(Output):
             # Between open and flock another run may have ended and removed this file.
             if os.path.samestat(os.fstat(fd), os.lstat(self._lockfile)):
                 self._lock = fd
-                self._part = self._shared  # what a kill left goes when the context ends
         except BlockingIOError:
             raise BadInput(f"{self.folder / self._stem}: is being written by another process") from None
         except FileNotFoundError:
@@ -180,18 +194,61 @@ class Locked(Output):
     def _close(self) -> None:
         super()._close()
         if self._lock >= 0:
+            for part, _ in self._waiting:
+                with contextlib.suppress(OSError):
+                    part.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 self._lockfile.unlink()
-            os.close(self._lock)
-            self._lock = -1
+            lock, self._lock = self._lock, -1
+            with contextlib.suppress(OSError):
+                os.close(lock)
         if self._made:
             with contextlib.suppress(OSError):
                 self.folder.rmdir()
 
     def begin(self, file: str) -> None:
         """Open the file that is to get this name."""
-        self._path, self._part = self.folder / file, self._shared
+        number = len(self._waiting) or ""
+        self._path, self._part = self.folder / file, self.folder / f".{self._stem}.part{number}"
         self._open(os.O_TRUNC)
+
+    def wait(self) -> None:
+        """Sync the file to the disk. It gets its name by `finish_all`."""
+        assert self._path is not None
+        assert self._part is not None
+        self._sync()
+        self._waiting.append((self._part, self._path))
+        self._part = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether a file waits for its name."""
+        return bool(self._waiting)
+
+    def finish_all(self, old: Sequence[Place], content: Container[str]) -> None:
+        """Give all files that wait their names, in order, and remove old ones that are not in the content.
+
+        An index goes first if a file that it lists is replaced, so that it never lists new ones. That of the
+        new files is the last of them.
+        """
+        sync_folder(self.folder)
+        if any(path in old and path.suffix != ".json" for _, path in self._waiting):
+            self._remove([path for path in old if path.suffix == ".json"])
+        while self._waiting:
+            part, path = self._waiting[0]
+            with named(path):
+                os.replace(part, path)
+            del self._waiting[0]
+            if len(self._waiting) <= 1:  # before the last, which is the index if there is one
+                sync_folder(self.folder)
+        self._remove([path for path in old if path.name not in content])
+
+    def _remove(self, paths: Sequence[Place]) -> None:
+        for path in paths:
+            with named(self.folder / path.name):
+                path.unlink(missing_ok=True)
+        if paths:
+            sync_folder(self.folder)
 
 
 def output(folder: Place) -> Output | Upload:

@@ -108,8 +108,9 @@ def test_what_is_there_counts_as_room(tmp_path, rules, once, monkeypatch):
     system = os.statvfs(tmp_path)
     full = os.statvfs_result([*system[:4], 0, *system[5:]])
     monkeypatch.setattr(os, "statvfs", lambda _: full)
-    with pytest.raises(BadInput, match="0 bytes are free"):
-        generate(MODEL, tmp_path / "new", init=rules)
+    for target, more in ((tmp_path / "new", {}), (tmp_path, {"force": True})):
+        with pytest.raises(BadInput, match="0 bytes are free; an old checkpoint stays until the new one is"):
+            generate(MODEL, target, **arguments, **more)
     assert same(load(generate(MODEL, tmp_path, **arguments, resume=True)), load(once))
 
 
@@ -208,13 +209,17 @@ def test_a_full_disk(tmp_path, rules, monkeypatch, threads):
     arguments = {"seed": 1, "init": rules, "max_shard_size": "2MB", "threads": threads}
     with pytest.raises(OSError, match="No space left"):
         generate(MODEL, tmp_path, **arguments, force=True)
-    assert "model.safetensors.index.json" not in names(tmp_path)
-    assert set(names(tmp_path)) < set(before)
-    for path in tmp_path.iterdir():
+    assert {name: (tmp_path / name).read_bytes() for name in names(tmp_path)} == before
+    left = 5_000_000
+    with pytest.raises(OSError, match="No space left"):
+        generate(MODEL, tmp_path / "new", **arguments)
+    assert "model.safetensors.index.json" not in names(tmp_path / "new")
+    for path in (tmp_path / "new").iterdir():
         load_file(path)
     left = 10**12
-    summary = generate(MODEL, tmp_path, **arguments, force=True, resume=True)
+    summary = generate(MODEL, tmp_path / "new", **arguments, resume=True)
     assert 0 < len(summary.kept) < len(summary.files)
+    summary = generate(MODEL, tmp_path, **arguments, force=True)
     monkeypatch.undo()
     assert same(load(summary), load(generate(MODEL, tmp_path / "other", seed=1, init=rules)))
 

@@ -363,7 +363,7 @@ def test_unfinished_files_of_others_count_as_room(ranks, monkeypatch):
     system = os.statvfs(ranks.folder)
     full = os.statvfs_result([*system[:4], 0, *system[5:]])
     monkeypatch.setattr(os, "statvfs", lambda _: full)
-    with pytest.raises(BadInput, match=r"needs 6\.4 MB, 2\.\d MB are free"):
+    with pytest.raises(BadInput, match=r"needs 3\.\d MB, 0 bytes are free"):
         ranks(1, 2)
     for path in sorted(ranks.folder.iterdir()):
         part_of(path).write_bytes(bytes(10_000_000))
