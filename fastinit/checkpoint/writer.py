@@ -156,6 +156,7 @@ class Locked(Output):
         # These names are no longer than the final ones.
         self._lockfile = folder / f".{stem}.lock"
         self._waiting: list[tuple[Path, Path]] = []
+        self._replacing = False  # then what waits is all that there is
         self._made = False
         self._lock = -1
 
@@ -194,7 +195,7 @@ class Locked(Output):
     def _close(self) -> None:
         super()._close()
         if self._lock >= 0:
-            for part, _ in self._waiting:
+            for part, _ in () if self._replacing else self._waiting:
                 with contextlib.suppress(OSError):
                     part.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
@@ -229,16 +230,23 @@ class Locked(Output):
         """Give all files that wait their names, in order, and remove old ones that are not in the content.
 
         An index goes first if a file that it lists is replaced, so that it never lists new ones. That of the
-        new files is the last of them.
+        new files is the last of them. After an error, what waits stays if an old file has been replaced.
         """
+        with held():
+            self._replace(old, content)
+
+    def _replace(self, old: Sequence[Place], content: Container[str]) -> None:
         sync_folder(self.folder)
         if any(path in old and path.suffix != ".json" for _, path in self._waiting):
-            self._remove([path for path in old if path.suffix == ".json"])
+            indexes = [path for path in old if path.suffix == ".json"]
+            self._replacing = bool(indexes)
+            self._remove(indexes)
         while self._waiting:
             part, path = self._waiting[0]
             with named(path):
                 os.replace(part, path)
             del self._waiting[0]
+            self._replacing = self._replacing or path in old
             if len(self._waiting) <= 1:  # before the last, which is the index if there is one
                 sync_folder(self.folder)
         self._remove([path for path in old if path.name not in content])

@@ -1,0 +1,205 @@
+"""``faults.py FAULTS.SO EVERY OFFSET`` writes checkpoints while each call to the system fails.
+
+It runs with tests/c/faults.c preloaded, and forks for each fault from a process in which all is imported.
+After each: every visible file is an old or a new one to the last bit; an index lists files of one checkpoint;
+nothing good is lost; there is no traceback; the command goes on afterwards.
+"""
+
+import ctypes
+import itertools
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from fastinit.checkpoint import generate
+from fastinit.cli import main
+
+MODEL = {f"fc{number}.weight": {"dtype": "F32", "shape": [40, 50]} for number in range(3)}
+SHARDS, TWO, ONE = "8KB", "16KB", "1MB"  # three shards, two, one file
+HOWS = {
+    name: number
+    for number, name in enumerate(
+        [
+            "never",
+            "fails",
+            "full",
+            "lies",
+            "killed before",
+            "killed after",
+            "SIGINT",
+            "SIGTERM",
+            "nothing",
+            "half",
+        ]
+    )
+}
+ENDS = {0, 1, 2, 130, 143, -signal.SIGKILL}
+INDEX = "model.safetensors.index.json"
+
+
+def fill(folder, seed, size):
+    generate(MODEL, folder, seed=seed, init="he", max_shard_size=size, threads=1)
+
+
+def cut(folder):
+    """Leave what a kill leaves: a shard, and a part of another under its hidden name."""
+    fill(folder, 1, SHARDS)
+    (folder / INDEX).unlink()
+    (folder / "model-00003-of-00003.safetensors").unlink()
+    (folder / "model-00002-of-00003.safetensors").rename(folder / ".model.part")
+
+
+# What is there before, as the seed and the size of shards, or a function; the size of new shards; the option.
+SITUATIONS = {
+    "a new folder": (None, SHARDS, ""),
+    "a new file": (None, ONE, ""),
+    "shards over shards": ((0, SHARDS), SHARDS, "--force"),
+    "shards over other shards": ((0, TWO), SHARDS, "--force"),
+    "a file over a file": ((0, ONE), ONE, "--force"),
+    "a file over shards": ((0, SHARDS), ONE, "--force"),
+    "shards over a file": ((0, ONE), SHARDS, "--force"),
+    "a killed run resumed": (cut, SHARDS, "--resume"),
+    "a whole checkpoint resumed": ((1, SHARDS), SHARDS, "--resume"),
+}
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
+
+
+class Situation:
+    def __init__(self, root, name, library):
+        self.name, self.library = name, library
+        self.before, self.size, self.option = SITUATIONS[name]
+        self.root, self.saved = root, root / "saved"
+        self.folder = root / "out"
+        if callable(self.before):
+            self.before(self.saved)
+        elif self.before is not None:
+            fill(self.saved, *self.before)
+        self.old = {name: data for name, data in contents(self.saved).items() if name[0] != "."}
+        fill(root / "new", 1, self.size)
+        self.new = contents(root / "new")
+
+    def run(self, number, how, *, log=-1, options=()):
+        """Run the command in a fork, and return its status and what it printed."""
+        with tempfile.TemporaryFile() as said:
+            child = os.fork()
+            if not child:
+                self.child(number, how, log, said, options)
+            _, status = os.waitpid(child, 0)
+            said.seek(0)
+            return os.waitstatus_to_exitcode(status), said.read().decode()
+
+    def child(self, number, how, log, said, options):
+        os.dup2(said.fileno(), 1)
+        os.dup2(said.fileno(), 2)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        status = 99
+        try:
+            os.chdir(self.root)
+            argv = ["generate", "model.json", "-o", str(self.folder) + "/", "--seed", "1", "--init", "he"]
+            argv += ["--max-shard-size", self.size, "--threads", "1", "--quiet", *options]
+            argv += [self.option] if self.option else []
+            self.library.fault_arm(os.fsencode(self.folder), number, HOWS[how], log)
+            status = main(argv)
+        except SystemExit as error:
+            status = error.code
+        except BaseException as error:
+            print(f"Traceback: {type(error).__name__}: {error}")
+        finally:
+            sys.stdout.flush()
+            os._exit(status)
+
+    def reset(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.saved.exists():
+            shutil.copytree(self.saved, self.folder)
+
+    def calls(self):
+        """Return the calls of a run in which none fails."""
+        self.reset()
+        with tempfile.TemporaryFile() as log:
+            status, said = self.run(0, "never", log=log.fileno())
+            assert (status, contents(self.folder)) == (0, self.new), (self.name, status, said)
+            log.seek(0)
+            return [line.split(" ", 1) for line in log.read().decode().splitlines()]
+
+    def check(self, number, how):
+        self.reset()
+        status, said = self.run(number, how)
+        found = contents(self.folder)
+        visible = {name: data for name, data in found.items() if name[0] != "."}
+        where = f"{self.name}, call {number} {how}: status {status}: {said[:300]}"
+        assert status in ENDS, where
+        assert "Traceback" not in said, where
+        assert said.count("\n") <= 1, where
+        for name, data in visible.items():
+            assert data in (self.old.get(name), self.new.get(name)), f"{where}: {name} is neither old nor new"
+        if INDEX in visible:
+            of = self.old if visible[INDEX] == self.old.get(INDEX) else self.new
+            of_new = visible.items() >= self.new.items()
+            listed = {name: data for name, data in of.items() if name in visible or of is self.old}
+            assert of_new or listed.items() <= visible.items(), f"{where}: the index lists a mixture"
+        whole = visible.items() >= self.old.items() or visible.items() >= self.new.items()
+        kept = {*found.values()} >= {*self.new.values()} - (
+            {self.new.get(INDEX)} if INDEX in self.new else set()
+        )
+        assert whole or kept or not self.lost(), f"{where}: neither the old nor the new is there"
+        if status != -signal.SIGKILL and whole:  # else the rest of the new files waits
+            stay = found.keys() - visible.keys() - contents(self.saved).keys()
+            assert not stay, f"{where}: {sorted(stay)} stay"
+        if status == 0:
+            assert found == self.new, f"{where}: said to be done"
+        again = [] if self.option == "--resume" else ["--resume"]
+        status, said = self.run(0, "never", options=again)
+        assert (status, contents(self.folder)) == (0, self.new), (
+            f"{where}: {status}: {said}: it does not go on"
+        )
+
+    def lost(self):
+        """Whether there was something to lose: a whole checkpoint."""
+        return bool(self.old) and not callable(self.before)
+
+
+def check_order(calls):
+    """A file is synced after its last write and before it gets its name, and the folder after that."""
+    for number, (name, path) in enumerate(calls):
+        if name == "rename":
+            assert ["fsync", "."] in calls[number:], path
+    parts, synced = {}, set()
+    for name, path in calls:
+        if name == "pwrite64":
+            parts[path] = True
+            synced.discard(path)
+        if name == "fsync":
+            synced.add(path)
+        if name == "close" and path in parts:
+            assert path in synced, f"{path} is closed before it is synced"
+
+
+def run(library, every, offset):
+    library = ctypes.CDLL(library)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        total = 0
+        for name in SITUATIONS:
+            (root / name).mkdir()
+            (root / name / "model.json").write_text(str(MODEL).replace("'", '"'))
+            situation = Situation(root / name, name, library)
+            calls = situation.calls()
+            check_order(calls)
+            faults = itertools.product(range(1, len(calls) + 1), [*HOWS][1:])
+            for number, how in itertools.islice(faults, offset, None, every):
+                if how in ("nothing", "half") and calls[number - 1][0] != "pwrite64":
+                    continue
+                situation.check(number, how)
+                total += 1
+        print(f"{total} runs, nothing lost")
+
+
+if __name__ == "__main__":
+    run(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
