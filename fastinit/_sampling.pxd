@@ -17,6 +17,8 @@ cdef class Source:
     cdef int peek(self, fi_pcg64 *position) except -1
     cdef int take(self, fi_dist dist, fi_dtype dtype, size_t n, fi_pcg64 *before) except -1
     cdef int fill(self, void *out, size_t n, fi_dist dist, fi_dtype dtype, const fi_params *params) except -1
+    cdef int fill_in_turn(self, char *out, size_t n, fi_dist dist, fi_dtype dtype,
+                          const fi_params *params) except -1
     cdef int fill_each(self, void *out, size_t n, fi_dist dist, fi_dtype dtype, columns) except -1
 
 

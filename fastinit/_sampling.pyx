@@ -28,6 +28,7 @@ from fastinit._threads import CHUNK, MANY, share_out
 cnp.import_array()
 
 cdef size_t FEW = 4096  # fewer values are made without releasing the GIL
+cdef size_t IN_TURN = 1 << 22  # values between two checks for Ctrl-C of what gives one at a time
 cdef enum:
     SPAN = 4096  # values made at once by a fill that keeps some of them
     NEAR = 64  # elements at most this far apart are made with those between them
@@ -202,8 +203,21 @@ cdef class Source:
             self.take(dist, dtype, n, &before)
             fill_all(&before, dist, dtype, params, out, n)
         else:
-            with self.lock, nogil:
-                fill_from(&self.foreign, dist, dtype, params, out, n)
+            self.fill_in_turn(<char *>out, n, dist, dtype, params)
+        return 0
+
+    cdef int fill_in_turn(self, char *out, size_t n, fi_dist dist, fi_dtype dtype,
+                          const fi_params *params) except -1:
+        """Fill from a bit generator that gives one value at a time. Ctrl-C is heard between pieces."""
+        cdef size_t few
+        with self.lock:
+            while n:
+                few = min(n, IN_TURN)
+                with nogil:
+                    fill_from(&self.foreign, dist, dtype, params, out, few)
+                out += few * fi_itemsize(dtype)
+                n -= few
+                PyErr_CheckSignals()
         return 0
 
     cdef int fill_each(self, void *out, size_t n, fi_dist dist, fi_dtype dtype, columns) except -1:

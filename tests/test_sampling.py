@@ -1,5 +1,6 @@
 """The promise of the stream: element i is the same for all pieces, kernels and threads."""
 
+import signal
 import subprocess
 import sys
 import threading
@@ -349,3 +350,37 @@ def test_large_unaligned_arrays_are_filled_to_their_edges(tag):
         assert out.tobytes() == expected.tobytes()
         assert (memory[:odd] == 77).all()
         assert (memory[odd + size :] == 77).all()
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_other_bit_generators_fill_in_pieces(dtype):
+    n = (1 << 22) + 6
+    whole = Generator(np.random.MT19937(3))
+    assert np.array_equal(
+        whole.random(n, dtype=dtype), np.random.Generator(np.random.MT19937(3)).random(n, dtype=dtype)
+    )
+    parts, first = Generator(np.random.MT19937(4)), 1 << 21
+    expected = np.concatenate([parts.standard_normal(size, dtype=dtype) for size in (first, n - first)])
+    assert np.array_equal(Generator(np.random.MT19937(4)).standard_normal(n, dtype=dtype), expected)
+
+
+@pytest.mark.parametrize("bits", [np.random.MT19937, np.random.Philox, np.random.SFC64])
+def test_other_bit_generators_hear_a_signal(bits):
+    """Seconds pass before the last element is made."""
+
+    class Heard(Exception):
+        pass
+
+    def hear(*_):
+        raise Heard
+
+    out = np.zeros(1 << 27, "f4")
+    before = signal.signal(signal.SIGALRM, hear)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        with pytest.raises(Heard):
+            Generator(bits(1)).standard_normal(dtype="f4", out=out)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert out[-1] == 0

@@ -239,8 +239,10 @@ class Locked(Output):
         sync_folder(self.folder)
         if any(path in old and path.suffix != ".json" for _, path in self._waiting):
             indexes = [path for path in old if path.suffix == ".json"]
-            self._replacing = bool(indexes)
-            self._remove(indexes)
+            try:
+                self._remove(indexes)
+            finally:
+                self._replacing = not all(path.exists() for path in indexes)
         while self._waiting:
             part, path = self._waiting[0]
             with named(path):
