@@ -117,6 +117,8 @@ def orthogonal(*, gain: float = 1.0) -> Scheme:
     An exception from the promise of equal bits: those of LAPACK depend on the machine's BLAS and threads, so
     values are equal only to rounding (``Plan.exact`` is False). `block` costs as much as the full tensor.
 
+    LAPACK does not hear Ctrl-C, which is raised after it: for thousands of rows and columns, minutes later.
+
     References
     ----------
     Saxe et al., "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks", 2013.
