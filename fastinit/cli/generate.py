@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -60,6 +60,20 @@ def add_parser(verbs: Any) -> None:
         ' {"dtype", "shape"}, - for that on standard input, or a .safetensors file, an index of shards or a'
         " folder with either, whose headers are read. GPT-2 if left out",
     )
+    _add_values(add)
+    _add_ways(add)
+    add("--digest", action="store_true", help="also print a digest of the bytes")
+    add(
+        "--dry-run",
+        action="store_true",
+        help="show how each tensor would be filled, and fail as the command would; write nothing",
+    )
+    add("--json", action="store_true", help="print the summary, or the dry run, as JSON")
+    add("--quiet", action="store_true", help="print only warnings and errors")
+
+
+def _add_values(add: Callable[..., object]) -> None:
+    """Add the options that say which bytes are written, and where."""
     add(
         "-o",
         "--output",
@@ -78,7 +92,6 @@ def add_parser(verbs: Any) -> None:
         " its names",
     )
     add("--dtype", metavar="D", help="make floating-point tensors F64, F32, F16, BF16, F8_E4M3 or F8_E5M2")
-    add("--threads", type=int, metavar="N", help="the number of threads; one for each CPU if left out")
     add(
         "--max-shard-size",
         metavar="SIZE",
@@ -93,6 +106,11 @@ def add_parser(verbs: Any) -> None:
         help="an argument for the constructor of a model, VALUE as in JSON or a word; repeatable",
     )
     add("--record", metavar="FILE", help="write what the model's own code does, as rules; no weights")
+
+
+def _add_ways(add: Callable[..., object]) -> None:
+    """Add the options that say how they are written, on which the bytes don't depend."""
+    add("--threads", type=int, metavar="N", help="the number of threads; one for each CPU if left out")
     add("--force", action="store_true", help="replace what is there")
     add(
         "--resume", action="store_true", help="keep finished shards, each after a comparison of all its bytes"
@@ -111,14 +129,6 @@ def add_parser(verbs: Any) -> None:
         metavar="ADDRESS",
         help="write by the workers of the Dask scheduler there, such as tcp://host:8786",
     )
-    add("--digest", action="store_true", help="also print a digest of the bytes")
-    add(
-        "--dry-run",
-        action="store_true",
-        help="show how each tensor would be filled, and fail as the command would; write nothing",
-    )
-    add("--json", action="store_true", help="print the summary, or the dry run, as JSON")
-    add("--quiet", action="store_true", help="print only warnings and errors")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -142,9 +152,9 @@ def run(args: argparse.Namespace) -> int:
             return 0
     elif args.arg or args.record:
         raise BadInput(f"{source}: --arg and --record need a model, such as a config.json or timm:resnet50")
+    number_of_threads(args.threads)
+    share = Share.of(args.rank, args.world, force=args.force, digest=args.digest, client=args.dask)
     if args.dry_run:
-        number_of_threads(args.threads)
-        share = Share.of(args.rank, args.world, force=args.force, digest=args.digest, client=args.dask)
         try:
             planned = plan(source, args.output, **what)
         except Unmatched as error:

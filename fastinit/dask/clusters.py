@@ -9,15 +9,27 @@ from typing import Any
 
 try:
     from dask.distributed import Client, KilledWorker
+    from distributed.comm.addressing import get_address_host_port
 except ImportError:
     raise ImportError("a Dask cluster needs distributed: pip install 'fastinit[dask]'") from None
+
+from fastinit.checkpoint import BadInput
 
 __all__ = ["connected"]
 
 
 @contextmanager
 def connected(address: str) -> Iterator[Any]:
-    """Context with the client of a scheduler. OSError if it doesn't answer, or if a task is lost inside."""
+    """Context with the client of a scheduler.
+
+    BadInput if the address is none. OSError if it doesn't answer, or if a task is lost inside.
+    """
+    try:
+        host, port = get_address_host_port(address)
+        if not (host and port):
+            raise ValueError
+    except (ValueError, KeyError, TypeError):
+        raise BadInput(f"{address!r} is no address of a Dask scheduler, such as tcp://host:8786") from None
     try:
         client = Client(address, timeout=10, set_as_default=False)
     except (OSError, ValueError, ImportError) as error:

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 import numpy.typing as npt
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec, Sharding
 
 from fastinit.init.filling import ranges_of
 from fastinit.init.plans import Block, Plan
@@ -33,7 +33,10 @@ def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
 
 
 def made(plan: Plan, key: Any, sharding: Any = None) -> jax.Array:
-    """Return an array that a plan fills from a key or Generator."""
+    """Return an array that a plan fills from a key or Generator, by default on the key's device."""
+    spec = sharding if isinstance(sharding, PartitionSpec) else getattr(sharding, "spec", ())
+    if len(spec) > len(plan.shape):
+        raise ValueError(f"{spec} has more axes than the shape {plan.shape}")
     if isinstance(key, Generator):
         if isinstance(jax.numpy.zeros(()), jax.core.Tracer):
             raise TypeError("a Generator under jax.jit would make constants: give a key of jax.random")
@@ -41,11 +44,15 @@ def made(plan: Plan, key: Any, sharding: Any = None) -> jax.Array:
     words = words_of(key)
     if isinstance(words, jax.core.Tracer):
         return _drawn_to(plan, words, sharding)
+    if sharding is None and getattr(key, "committed", False) and len(key.devices()) == 1:
+        sharding = key.sharding
     return filled(plan, generator_of(words), sharding)
 
 
 def _drawn_to(plan: Plan, words: Any, sharding: Any) -> jax.Array:
     """Return a traced array with a sharding, if any."""
+    if isinstance(sharding, Sharding) and not isinstance(sharding, NamedSharding):
+        return jax.lax.with_sharding_constraint(drawn(plan, words), sharding)
     mesh = getattr(sharding, "mesh", None) or jax.sharding.get_abstract_mesh()
     if sharding is None and AxisType.Explicit not in mesh.axis_types:
         array: jax.Array = drawn(plan, words)

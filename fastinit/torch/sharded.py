@@ -15,7 +15,7 @@ from .choosing import choices, fill_chosen
 from .names import Named, check_parameters, named_tensors
 from .recorder import recording_in_place
 from .sharding import local
-from .standins import put
+from .standins import MARK, put
 
 __all__ = ["by_recording", "check_parts", "give_memory", "has_shards", "place"]
 
@@ -28,7 +28,7 @@ def has_shards(tensors: Sequence[Named]) -> bool:
 def check_parts(module: nn.Module, tensors: Sequence[Named]) -> None:
     """Raise TypeError if this rank's part of a DTensor cannot be filled, or FSDP2 has gathered parameters."""
     for name, child in module.named_modules():
-        state = child._get_fsdp_state() if hasattr(child, "_get_fsdp_state") else None
+        state = child._get_fsdp_state() if hasattr(type(child), "_get_fsdp_state") else None
         group = getattr(state, "_fsdp_param_group", None)
         if not getattr(group, "is_sharded", True):
             held = (each.name for each in tensors if each.is_parameter and each.name.startswith(name))
@@ -36,10 +36,19 @@ def check_parts(module: nn.Module, tensors: Sequence[Named]) -> None:
                 f"{next(held, name)} is gathered by FSDP2: call module.reshard() of each FSDP module first"
             )
     for each in tensors:
+        if hasattr(each.tensor, MARK):
+            raise TypeError(f"{each.name} is in a context of by_name already")
         try:
             local(each.tensor)
         except TypeError as error:
             raise TypeError(f"{each.name}: {error}") from None
+    for target, source in getattr(module, "all_tied_weights_keys", {}).items():  # of transformers
+        pair = [module.get_parameter(name) for name in (target, source)]
+        if pair[0] is not pair[1] and any(map(is_sharded, pair)):
+            raise TypeError(
+                f"{target} and {source} are tied, but parallelize_module has made two tensors of them: call"
+                " module.tie_weights() first"
+            )
 
 
 @contextlib.contextmanager

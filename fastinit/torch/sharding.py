@@ -24,11 +24,20 @@ def local(tensor: torch.Tensor) -> torch.Tensor | None:
     Raises
     ------
     TypeError
-        The DTensor is a partial sum, of which no rank holds elements.
+        The DTensor is a partial sum, of which no rank holds elements, or a part of another whose elements
+        torch has copied, so that what is written to it would be lost.
     """
     if not is_sharded(tensor):
         return None
     dtensor: Any = tensor
+    base: Any = dtensor._base if dtensor._is_view() else None
+    if base is not None and is_sharded(base):
+        mine, whole = (each._local_tensor.untyped_storage().data_ptr() for each in (dtensor, base))
+        if mine != whole and dtensor._local_tensor.numel():
+            raise TypeError(
+                "a part of a DTensor is a copy of it, so a fill would be lost: fill the whole, or the module"
+                " under fastinit.torch.by_name"
+            )
     if any(placement.is_partial() for placement in dtensor.placements):
         raise TypeError(f"a DTensor of {dtensor.placements} is a sum that no rank has: it cannot be filled")
     part: torch.Tensor = dtensor._local_tensor

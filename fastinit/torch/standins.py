@@ -13,7 +13,10 @@ from fastinit._arrays import is_sharded
 from .names import Named, named_tensors
 from .tracker import Tracker
 
-__all__ = ["put", "stand_in", "stand_ins"]
+__all__ = ["MARK", "put", "stand_in", "stand_ins"]
+
+#: An attribute of stand-ins.
+MARK = "_fastinit_stands_in"
 
 
 def stand_in(tensor: torch.Tensor, tracker: Tracker) -> torch.Tensor:
@@ -43,11 +46,12 @@ def stand_ins(module: nn.Module, tracker: Tracker) -> Iterator[None]:
     transformers takes them for custom code, which it runs in another way.
     """
     tensors = named_tensors(module)
-    classes = [(each, type(each)) for each in module.modules() if hasattr(each, "_get_fsdp_state")]
+    classes = [(each, type(each)) for each in module.modules() if hasattr(type(each), "_get_fsdp_state")]
     for sharded, kind in classes:
         sharded.__class__ = next(base for base in kind.__bases__ if not hasattr(base, "_get_fsdp_state"))
     for each in tensors:
         meta = stand_in(each.tensor, tracker)
+        meta.__dict__[MARK] = True
         tracker.name(each.name, meta)
         put(each, meta)
     try:

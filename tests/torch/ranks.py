@@ -18,6 +18,7 @@ from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distrib
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 from torch.distributed.tensor.placement_types import _StridedShard
 
+import fastinit.torch.init
 from fastinit import init
 from fastinit.random import PCG64, Generator
 from fastinit.torch import CannotRecord, by_name, fill_, initialize, meta_parameters, record
@@ -130,6 +131,48 @@ def partial_sums_and_blocks_are_refused():
     for fill in (init.normal_, init.zeros_):
         assert_refused(lambda fill=fill: fill(total), "is a sum")
         assert not total._local_tensor.any()
+    fills = (init.normal_, init.zeros_, fastinit.torch.init.normal_, lambda part: fill_(part, "normal", 7))
+    for axis, fill in itertools.product((0, 1), fills):
+        whole = distribute_tensor(torch.full((12, 10), 9.0), mesh, [Shard(axis)])
+        kept = whole.narrow(1 - axis, 2, 3)  # not along the axis that is shared out
+        with torch.no_grad():
+            fill(kept)
+            assert not (kept.full_tensor() == 9).any()
+            if WORLD > 1:
+                part = whole.narrow(axis, 3, 2)
+                assert_refused(lambda fill=fill, part=part: fill(part), "would be lost")
+        assert (whole.full_tensor() == 9).sum() == 120 - 3 * whole.shape[axis]
+
+
+def contexts_of_one_module_do_not_nest():
+    net = Net()
+    fully_shard(net)
+    with by_name(net, 7):
+        assert_refused(lambda: by_name(net, 8).__enter__(), "is in a context of by_name already")
+
+
+def compiled_modules_keep_their_class():
+    net = Net()
+    fully_shard(net)
+    compiled = torch.compile(net, backend="eager")
+    with by_name(compiled, 7):
+        for each in (*net.children(), compiled):
+            each.reset_parameters()
+    expected = initialize(Net(), 7)
+    assert torch.equal(whole(net.up.weight), expected.up.weight)
+
+
+def ties_that_are_broken_are_refused():
+    mesh = init_device_mesh("cpu", (WORLD,))
+    net = models.transformers_model("Llama:ForCausalLM", tie_word_embeddings=True)
+    plan = {"model.embed_tokens": RowwiseParallel(input_layouts=Replicate())}
+    parallelize_module(net, mesh, plan)
+    assert_refused(lambda: initialize(net, 7), "lm_head.weight and model.embed_tokens.weight are tied")
+    net.tie_weights()
+    initialize(net, 7)
+    expected = initialize(models.transformers_model("Llama:ForCausalLM", tie_word_embeddings=True), 7)
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(whole(tensor), expected.state_dict()[name]), name
 
 
 def functions_in_place_fill_parts():
@@ -315,6 +358,9 @@ if __name__ == "__main__":
     functions_in_place_fill_parts()
     models_are_those_of_one_process()
     what_cannot_be_said_in_rules_is_refused()
+    contexts_of_one_module_do_not_nest()
+    compiled_modules_keep_their_class()
+    ties_that_are_broken_are_refused()
     models_of_transformers_are_those_of_one_process()
     print("all equal", flush=True)
     distributed.destroy_process_group()
