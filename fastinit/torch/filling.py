@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from fastinit import init
-from fastinit._arrays import memory_of, say_written
+from fastinit._arrays import check_storage, memory_of, say_written
 from fastinit._dtypes import of
 from fastinit.checkpoint.steps import TensorPlan
 from fastinit.init.filling import ranges_of
@@ -64,7 +64,8 @@ def fill_(
     TypeError
         Both `block` and `start` are given, or the dtype is another one.
     ValueError
-        The tensor is not of the block's shape, or its elements are outside the full tensor.
+        The tensor is not of the block's shape, its elements are outside the full tensor, or its storage has
+        been freed.
 
     Examples
     --------
@@ -79,8 +80,10 @@ def fill_(
     dtype = of(str(tensor.dtype).removeprefix("torch."))
     full = tuple(tensor.shape if shape is None else shape)
     plan = init.get(spec).plan(full, dtype=dtype)
+    part = local(tensor)
+    check_storage(tensor if part is None else part)
     generator = generator_of(rng, tensor)
-    if (part := local(tensor)) is not None:
+    if part is not None:
         if block is not None or start is not None or full != tuple(tensor.shape):
             raise TypeError("a DTensor has its place itself: give no shape, block or start")
         write(part, values_of(tensor, plan, generator))
@@ -109,7 +112,9 @@ def fill(target: torch.Tensor, plan: TensorPlan, rng: Any) -> None:
     """Fill a tensor, in C order of its elements, by a plan of its shape; of a DTensor this rank's part."""
     if not target.numel() or target.is_meta:
         return
-    if (part := local(target)) is not None:
+    part = local(target)
+    check_storage(target if part is None else part)
+    if part is not None:
         write(part, values_of(target, plan, rng))
         say_written(target)
         return

@@ -22,6 +22,7 @@ import torch
 
 import fastinit
 from fastinit import _sampling
+from fastinit._arrays import check_storage
 from fastinit._dispatch import group_of, prepared
 from fastinit.init.plans import Sampled
 
@@ -91,11 +92,14 @@ def fill(tensor: torch.Tensor, plan: Sampled, rng: Any, start: int = 0) -> None:
 
     Raises
     ------
+    ValueError
+        The tensor's storage has been freed.
     Unavailable
         NVRTC or the driver is missing, or refuses. Nothing has been written.
     """
     if not (n := tensor.numel()):
         return
+    check_storage(tensor)  # a kernel that is given address 0 ends the process's use of the GPU
     with torch.cuda.device(tensor.device), torch.no_grad():
         kernel = _kernel(tensor.device.index, f"{plan.distribution}_{plan.dtype.tag}")
         target = (

@@ -41,7 +41,7 @@ def indices(tensor: Any) -> list[Indices]:
     Each placement splits them itself, as torch's own shards come to be: a `_StridedShard` lies in pieces.
     """
     coordinate = tensor.device_mesh.get_coordinate()
-    held = [torch.arange(size) for size in tensor.shape]
+    held = [torch.arange(size, device="cpu") for size in tensor.shape]
     for axis, placement in enumerate(tensor.placements):
         if placement.is_replicate():
             continue

@@ -19,7 +19,7 @@ _buffers: list[torch.Tensor] = []
 def page_locked() -> torch.Tensor:
     """Return the process's buffer, bytes that the driver copies without a copy of its own."""
     if not _buffers:
-        _buffers.append(torch.empty(SIZE, dtype=torch.uint8, pin_memory=True))
+        _buffers.append(torch.empty(SIZE, dtype=torch.uint8, device="cpu", pin_memory=True))
     return _buffers[0]
 
 

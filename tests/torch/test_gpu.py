@@ -179,3 +179,10 @@ def test_the_sources_are_in_packages(tmp_path):
     packed = {path.name for path in (tmp_path / "fastinit" / "src_c").iterdir()}
     assert {"gpu.cu", "fastinit.h", "values.inc.h"} <= gpu.sources().keys() <= packed
     assert "src_c/*.cu" in (ROOT / "MANIFEST.in").read_text()
+
+
+def test_freed_storage_is_refused():
+    tensor = torch.zeros(4, 5)
+    tensor.untyped_storage().resize_(0)
+    with pytest.raises(ValueError, match="storage has been freed"):
+        gpu.fill(tensor, Sampled((4, 5), of("float32"), "normal", (0.0, 1.0)), Generator(PCG64(7)))

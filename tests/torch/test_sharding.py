@@ -8,7 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import distributed
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import Shard, distribute_tensor
 
+from fastinit.torch import fill_
 from fastinit.torch.sharding import runs
 
 PROGRAM = Path(__file__).with_name("ranks.py")
@@ -46,3 +51,25 @@ def test_runs_are_the_held_places_in_order(seed):
     assert np.concatenate([np.empty(0, int), *found]).tolist() == places.tolist()
     if all(len(axis) == size for axis, size in zip(held, shape, strict=True)):
         assert len(found) == 1
+
+
+@pytest.fixture
+def mesh():
+    """A mesh of this process alone."""
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    yield init_device_mesh("cpu", (1,))
+    distributed.destroy_process_group()
+
+
+def test_the_default_device_is_of_no_account(mesh):
+    tensor = distribute_tensor(torch.zeros(6, 4), mesh, [Shard(0)])
+    with torch.device("meta"):
+        fill_(tensor, "normal", 7)
+    assert torch.equal(tensor.to_local(), fill_(torch.empty(6, 4), "normal", 7))
+
+
+def test_freed_storage_is_refused(mesh):
+    tensor = distribute_tensor(torch.zeros(6, 4), mesh, [Shard(0)])
+    tensor.to_local().untyped_storage().resize_(0)
+    with pytest.raises(ValueError, match="storage has been freed"):
+        fill_(tensor, "normal", 7)

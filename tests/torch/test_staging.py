@@ -49,3 +49,12 @@ def test_fills_of_a_gpu_s_tensors_take_the_buffer(monkeypatch):
     fill_(strided, "bernoulli", 7)
     assert torch.equal(strided.as_subclass(torch.Tensor), fill_(torch.empty(4, 5), "bernoulli", 7))
     assert not asked
+
+
+def test_the_buffer_is_the_cpu_s(monkeypatch):
+    """Whatever the default device is. To lock pages takes a driver."""
+    empty = torch.empty
+    monkeypatch.setattr(torch, "empty", lambda *shape, pin_memory, **options: empty(*shape, **options))
+    monkeypatch.setattr(staging, "_buffers", [])
+    with torch.device("meta"):
+        assert staging.page_locked().device.type == "cpu"
