@@ -11,9 +11,11 @@ import ctypes
 import functools
 import hashlib
 import importlib.util
+import itertools
 import os
 import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,12 @@ from fastinit import _sampling
 from fastinit._arrays import check_storage
 from fastinit._dispatch import group_of, prepared
 from fastinit.init.plans import Sampled
+from fastinit.random import PCG64DXSM
 
 __all__ = ["Fill", "Unavailable", "compiled", "described", "fill", "fills", "sources"]
 
-_MULTIPLIERS = {"PCG64": 0x2360ED051FC65DA44385DF649FCCF645, "PCG64DXSM": 0xDA942042E4DD58B5}
+_MULTIPLIER, _MULTIPLIER_OF_DXSM = 0x2360ED051FC65DA44385DF649FCCF645, 0xDA942042E4DD58B5
+_DXSM = PCG64DXSM, np.random.PCG64DXSM  # a subclass has another name in its state
 _MODULUS = 1 << 128
 _POWERS = 40
 _BLOCK = 256  # threads
@@ -119,14 +123,16 @@ def described(plan: Sampled, rng: Any, start: int, n: int, threads: int) -> Fill
     law = plan.distribution, plan.dtype.tag
     _sampling.fill_at(rng, np.empty(0, plan.dtype.storage), 0, *law, *plan.parameters)  # raises its errors
     position = rng.bit_generator.state
-    xsl_rr = position["bit_generator"] == "PCG64"
-    draw = _MULTIPLIERS[position["bit_generator"]], position["state"]["inc"]
+    dxsm = isinstance(rng.bit_generator, _DXSM)
+    draw = _MULTIPLIER_OF_DXSM if dxsm else _MULTIPLIER, position["state"]["inc"]
     draws, values, takes_buffered = group_of(*law)
     # A buffered half is the second value of the draw before the stream.
     buffered = int(takes_buffered and position["has_uint32"])
     first, skip = divmod(start + buffered, values)
-    ahead = (first - buffered) * draws + xsl_rr
+    ahead = (first - buffered) * draws + (not dxsm)  # XSL-RR steps first
     multiplier, increment = _power(draw, ahead % _MODULUS)
+    # A thread begins with its own number of groups.
+    powers = itertools.islice(_doublings(_power(draw, draws)), threads.bit_length())
     job = Fill(
         n=n,
         groups=-(-(skip + n) // values),
@@ -134,10 +140,10 @@ def described(plan: Sampled, rng: Any, start: int, n: int, threads: int) -> Fill
         state=_halves(position["state"]["state"] * multiplier + increment),
         draw=_steps(draw),
         sweep=_steps(_power(draw, draws * threads)),
-        power=(_Steps * _POWERS)(*[_steps(_power(draw, draws << k)) for k in range(_POWERS)]),
+        power=(_Steps * _POWERS)(*map(_steps, powers)),
         buffered=position["uinteger"] << 32,
         has_buffered=int(buffered and first == 0),
-        dxsm=int(not xsl_rr),
+        dxsm=int(dxsm),
     )
     made = prepared(*law, *plan.parameters)
     ctypes.memmove(job.params, made, len(made))
@@ -150,13 +156,18 @@ _Step = tuple[int, int]
 def _power(step: _Step, n: int) -> _Step:
     """Return n steps as one: state -> multiplier * state + increment, modulo 2^128 (Brown 1994)."""
     multiplier, increment = 1, 0
-    a, c = step
-    while n:
-        if n & 1:
+    for k, (a, c) in zip(range(n.bit_length()), _doublings(step), strict=False):
+        if n >> k & 1:
             multiplier, increment = multiplier * a % _MODULUS, (increment * a + c) % _MODULUS
-        a, c = a * a % _MODULUS, (a + 1) * c % _MODULUS
-        n >>= 1
     return multiplier, increment
+
+
+def _doublings(step: _Step) -> Iterator[_Step]:
+    """Yield 1, 2, 4, ... steps, each as one."""
+    a, c = step
+    while True:
+        yield a, c
+        a, c = a * a % _MODULUS, (a + 1) * c % _MODULUS
 
 
 def _halves(x: int) -> Any:

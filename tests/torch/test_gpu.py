@@ -49,9 +49,17 @@ def on_cpu(tmp_path_factory):
     return write
 
 
+class Own(PCG64):
+    """A subclass, whose state has another name."""
+
+
+class OwnDxsm(PCG64DXSM):
+    """Another."""
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("law", "parameters"), LAWS)
-@pytest.mark.parametrize("bits", [PCG64, PCG64DXSM, np.random.PCG64])
+@pytest.mark.parametrize("bits", [PCG64, PCG64DXSM, np.random.PCG64, np.random.PCG64DXSM, Own, OwnDxsm])
 def test_the_values_are_the_cpus(on_cpu, bits, law, parameters, name):
     """At any start, of any length, by any number of threads, after a buffered half, into any alignment."""
     pick = np.random.default_rng(5)
@@ -70,6 +78,18 @@ def test_the_values_are_the_cpus(on_cpu, bits, law, parameters, name):
         assert (values[n:] == 77).all()
         assert padded[: place % 2].tolist() == [77][: place % 2]
         assert rng.bit_generator.state == before
+
+
+def test_each_power_is_that_of_so_many_groups():
+    """As many as a thread's number needs: of 40, each takes the time of a small fill."""
+    rng, plan = Generator(PCG64(7)), Sampled((9,), of("float64"), "normal", (0.0, 1.0))
+    inc = rng.bit_generator.state["state"]["inc"]
+    for threads, many in ((1, 1), (256, 9), (2**39, 40)):
+        powers = gpu.described(plan, rng, 0, 9, threads).power
+        for k, power in enumerate(powers):
+            a, c = (gpu._power((gpu._MULTIPLIER, inc), 2 << k)) if k < many else (0, 0)
+            assert [*power.multiplier] == [a % 2**64, a >> 64]
+            assert [*power.increment] == [c % 2**64, c >> 64]
 
 
 def test_large_fills_are_the_cpus(on_cpu):
