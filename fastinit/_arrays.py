@@ -47,7 +47,8 @@ def memory_of(x: Any, *, output: bool, fills: bool = False) -> tuple[Array, Dtyp
         array = x
     elif torch is not None and isinstance(x, torch.Tensor):
         if not x.is_cpu or x.layout is not torch.strided:
-            raise TypeError(f"the tensor must be dense and on the CPU, not {x.layout} on {x.device}")
+            hint = "; fastinit.torch.fill_ and fastinit.torch.init take others" if fills else ""
+            raise TypeError(f"the tensor must be dense and on the CPU, not {x.layout} on {x.device}{hint}")
         if x.requires_grad and not fills:
             raise RuntimeError(
                 "the tensor requires grad, which fastinit does not record: give tensor.detach()"
