@@ -47,13 +47,13 @@ def memory_of(x: Any, *, output: bool, fills: bool = False) -> tuple[Array, Dtyp
         array = x
     elif torch is not None and isinstance(x, torch.Tensor):
         if not x.is_cpu or x.layout is not torch.strided:
-            raise TypeError(f"the tensor must be dense and on the CPU, not {x.layout} on {x.device}")
+            hint = "; fastinit.torch.fill_ and fastinit.torch.init take others" if fills else ""
+            raise TypeError(f"the tensor must be dense and on the CPU, not {x.layout} on {x.device}{hint}")
         if x.requires_grad and not fills:
             raise RuntimeError(
                 "the tensor requires grad, which fastinit does not record: give tensor.detach()"
             )
-        if x.untyped_storage().nbytes() < _end(x):
-            raise ValueError("the tensor's storage has been freed, in whole or in part")
+        check_storage(x)
         record = _dtypes.of_torch(x.dtype)
         if record is not None:  # NumPy has no such dtype
             words = x.detach().view(getattr(torch, f"int{8 * record.storage.itemsize}"))
@@ -98,6 +98,12 @@ def needs_torch(x: Any) -> bool:
         return False
     alone = x.is_conj() or x.is_neg() or x.dtype in [getattr(torch, name) for name in _TORCH_ALONE]
     return alone and x.untyped_storage().nbytes() >= _end(x)
+
+
+def check_storage(x: Any) -> None:
+    """Refuse a dense tensor whose elements have no memory, as FSDP1 leaves it."""
+    if x.untyped_storage().nbytes() < _end(x):
+        raise ValueError("the tensor's storage has been freed, in whole or in part")
 
 
 def _end(x: Any) -> int:

@@ -258,12 +258,12 @@ def of(dtype: npt.DTypeLike | Dtype) -> Dtype:
     >>> of(np.float32).tag, of("bfloat16").tag, of("f8").tag
     ('f32', 'bf16', 'f64')
     """
-    if isinstance(dtype, Dtype):
-        return dtype
-    try:
-        found = _found(dtype)  # type: ignore[arg-type]
-    except TypeError:  # it is unhashable, as what describes a structured dtype
-        found = None
+    kind = type(dtype)
+    if kind is Dtype:
+        return dtype  # type: ignore[return-value]
+    # Other arguments may be equal though their dtypes differ, as np.float32(1) and np.float64(1).
+    named = kind is type or kind is str or issubclass(kind, np.dtype)
+    found = _found(dtype) if named else _found.__wrapped__(dtype)  # type: ignore[arg-type]
     if found is None:
         raise TypeError(f"dtype must be one of {', '.join(_BY_NAME)} (in native byte order), not {dtype!r}")
     return found

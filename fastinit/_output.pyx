@@ -16,7 +16,8 @@ from fastinit._dispatch import DTYPES, default_fp
 cnp.import_array()
 
 cdef object FLOAT64 = np.float64
-cdef dict codes = {}  # the fi_dtype of each dtype argument seen
+cdef dict codes = {}  # the fi_dtype of dtype arguments seen, if these are strings, classes or dtypes
+cdef Py_ssize_t MOST = 64  # of them: a class with an attribute `dtype` is one, too
 cdef dict dtypes = {FI_F64: np.dtype(np.float64)}  # the NumPy dtype of each fi_dtype seen
 
 
@@ -24,16 +25,21 @@ cdef fi_dtype code_of(dtype, name) except *:
     """The fi_dtype of a `dtype` argument. Error messages name the method `name`."""
     if dtype is FLOAT64 or dtype is None:
         return FI_F64
-    try:
-        return codes[dtype]
-    except (KeyError, TypeError):
-        pass
+    # Other arguments may be equal though their dtypes differ, as np.float32(1) and np.float64(1).
+    cdef bint named = type(dtype) is type or type(dtype) is str or cnp.PyArray_DescrCheck(dtype)
+    if named:
+        try:
+            return codes[dtype]
+        except KeyError:
+            pass
     try:
         found = _dtypes.of(dtype)
     except TypeError:
         raise TypeError(f"Unsupported dtype {np.dtype(dtype)!r} for {name}") from None
     code = DTYPES[found.tag]
-    dtypes[code], codes[dtype] = found.numpy, code
+    dtypes[code] = found.numpy
+    if named and len(codes) < MOST:
+        codes[dtype] = code
     return code
 
 

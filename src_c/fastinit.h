@@ -28,7 +28,8 @@ enum fi_variant { FI_XSL_RR, FI_DXSM, FI_VARIANTS };
  *   F     the working precision: a value is computed in it and then rounded to T once
  *
  * Each row needs narrow_tag and widen_tag in dtypes.inc.h, vector conversions in convert.inc.h, a loop at the
- * end of activations.inc.h, a kernel for each distribution, and a record in fastinit/_dtypes.py. */
+ * end of activations.inc.h, a kernel for each distribution, here and in gpu.cu, and a record in
+ * fastinit/_dtypes.py. */
 #define FI_EACH_DTYPE(X, arg)                                                                                \
     X(arg, F16, f16, uint16_t, float)                                                                        \
     X(arg, BF16, bf16, uint16_t, float)                                                                      \

@@ -1,14 +1,17 @@
 """Dtypes: tags, storage, and the one rounding from float64."""
 
+import gc
+import itertools
 import subprocess
 import sys
+import weakref
 from fractions import Fraction
 
 import ml_dtypes
 import numpy as np
 import pytest
 
-from fastinit import _dtypes
+from fastinit import _dtypes, init, random
 
 TAGS = {"f16": np.float16, "bf16": ml_dtypes.bfloat16, "f32": np.float32, "f64": np.float64}
 
@@ -42,6 +45,7 @@ def test_foreign_byte_order_is_refused():
 def test_bfloat16_is_known_without_ml_dtypes():
     code = """
 import sys
+import weakref
 from fastinit import _dtypes
 assert _dtypes.of("bfloat16").tag == "bf16" and "ml_dtypes" not in sys.modules
 sys.modules["ml_dtypes"] = None
@@ -166,3 +170,39 @@ def test_infinity_and_nan_in_float8(dtype):
         got = dtype.widen(dtype.narrow(np.array([np.inf, -np.inf, np.nan], kind)))
         largest = dtype.max if dtype.stored_as == "F8_E4M3" else np.inf
         np.testing.assert_array_equal(got, [largest, -largest, np.nan])
+
+
+def spellings():
+    """Arguments that are equal to each other, or have a dtype of their own, in all orders of three."""
+    values = [np.float64(1), np.float32(1), np.float16(1), 1, True, 1.0, ml_dtypes.bfloat16(1), np.int64(1)]
+    return [*itertools.permutations(values, 3)]
+
+
+def test_equal_arguments_of_other_dtypes_are_told_apart():
+    """What came before is of no account: NumPy goes by an argument's own dtype."""
+    for order in spellings():
+        rng = random.default_rng(7)
+        for each in order:
+            wanted = getattr(each, "dtype", None)
+            if wanted is None or wanted == np.int64:
+                for call in (rng.random, init.zeros):
+                    with pytest.raises(TypeError, match=r"dtype|data type"):
+                        call(2, dtype=each)
+            else:
+                assert rng.random(2, dtype=each).dtype == init.zeros(2, dtype=each).dtype == wanted
+
+
+def test_arguments_with_a_dtype_are_not_kept():
+    class Column:
+        dtype = np.dtype("f4")
+
+    rng, columns, kinds = random.default_rng(7), [], []
+    for _ in range(200):
+        column, kind = Column(), type("Column", (), {"dtype": np.dtype("f4")})
+        for each in (column, kind):
+            assert rng.random(2, dtype=each).dtype == init.zeros(2, dtype=each).dtype == np.float32
+        columns.append(weakref.ref(column)), kinds.append(weakref.ref(kind))
+    del column, kind, each
+    gc.collect()
+    assert not any(ref() for ref in columns)
+    assert sum(ref() is not None for ref in kinds) <= 128  # bounded tables

@@ -344,9 +344,9 @@ def _coerced(what: str, value: Any, default: Any) -> Any:
             return bool(value)
         raise ValueError(f"{what} must be True or False, not {value!r}")
     kind = int if isinstance(default, int) else float
-    if kind is int and hasattr(value, "__index__") and not isinstance(value, bool):
-        return operator.index(value)
     try:
+        if kind is int and hasattr(value, "__index__") and not isinstance(value, bool):
+            return operator.index(value)
         number = kind(value)
     except (TypeError, ValueError, OverflowError):
         number = None

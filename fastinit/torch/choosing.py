@@ -75,7 +75,7 @@ def fill_chosen(module: nn.Module, seed: int, chosen: Mapping[str, Choice]) -> N
         if choice.spec.floating is not None:
             fill(each.tensor, choice.plan, rng)
         else:
-            values = torch.empty(choice.spec.size, dtype=each.tensor.dtype).numpy()
+            values = torch.empty(choice.spec.size, dtype=each.tensor.dtype, device="cpu").numpy()
             choice.plan.fill(values, rng)
             write(each.tensor, values)
 

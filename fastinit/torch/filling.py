@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from fastinit import init
-from fastinit._arrays import memory_of, say_written
+from fastinit._arrays import check_storage, memory_of, say_written
 from fastinit._dtypes import of
 from fastinit.checkpoint.steps import TensorPlan
 from fastinit.init.filling import ranges_of
 from fastinit.init.initializer import Initializer
 from fastinit.init.seeds import generator_of
 
-from .sharding import local, values_of
+from .sharding import Run, indices, local, runs, values_of
 from .staging import fill_through
 
 __all__ = ["fill", "fill_", "write"]
+
+#: The least length of runs, on average, that a GPU makes one by one. A launch takes the CPU the time of about
+#: as many values.
+LEAST = 1 << 16
 
 
 def fill_(
@@ -64,7 +69,8 @@ def fill_(
     TypeError
         Both `block` and `start` are given, or the dtype is another one.
     ValueError
-        The tensor is not of the block's shape, or its elements are outside the full tensor.
+        The tensor is not of the block's shape, its elements are outside the full tensor, or its storage has
+        been freed.
 
     Examples
     --------
@@ -79,29 +85,22 @@ def fill_(
     dtype = of(str(tensor.dtype).removeprefix("torch."))
     full = tuple(tensor.shape if shape is None else shape)
     plan = init.get(spec).plan(full, dtype=dtype)
+    part = local(tensor)
+    check_storage(tensor if part is None else part)
     generator = generator_of(rng, tensor)
-    if (part := local(tensor)) is not None:
+    if part is not None:
         if block is not None or start is not None or full != tuple(tensor.shape):
             raise TypeError("a DTensor has its place itself: give no shape, block or start")
-        write(part, values_of(tensor, plan, generator))
-        say_written(tensor)
-        plan.consume(generator)
-        return tensor
-    if block is None and (start is not None or full == tuple(tensor.shape)):
-        if _filled_on_gpu(tensor, plan, generator, start or 0):
-            plan.consume(generator)
-            return tensor
-    values = np.empty(tuple(tensor.shape), dtype.storage)
-    if start is not None:
-        plan.fill(values.reshape(-1), generator, start)
+        _fill_sharded(tensor, part, plan, generator)
+    elif start is not None:
+        _fill_range(tensor, plan, generator, start)
     else:
         ranges = ranges_of(() if block is None else block, full)
-        if tuple(map(len, ranges)) != values.shape:
-            part = "the full tensor" if block is None else "the block"
-            raise ValueError(f"the tensor has shape {values.shape}, but {part} has {tuple(map(len, ranges))}")
-        plan.fill_block(values, generator, ranges)
+        if (shape := tuple(map(len, ranges))) != tuple(tensor.shape):
+            whole = "the full tensor" if block is None else "the block"
+            raise ValueError(f"the tensor has shape {tuple(tensor.shape)}, but {whole} has {shape}")
+        _fill_block(tensor, plan, generator, ranges)
     plan.consume(generator)
-    write(tensor, values)
     return tensor
 
 
@@ -109,45 +108,83 @@ def fill(target: torch.Tensor, plan: TensorPlan, rng: Any) -> None:
     """Fill a tensor, in C order of its elements, by a plan of its shape; of a DTensor this rank's part."""
     if not target.numel() or target.is_meta:
         return
-    if (part := local(target)) is not None:
-        write(part, values_of(target, plan, rng))
-        say_written(target)
+    part = local(target)
+    check_storage(target if part is None else part)
+    if part is not None:
+        _fill_sharded(target, part, plan, rng)
         return
-    storage = plan.dtype.storage
     if target.device.type == "cpu":
         array, _ = memory_of(target, output=True, fills=True)
         if array.flags.carray:
             say_written(target)
             plan.fill(array.reshape(-1), rng)
             return
-    if _filled_on_gpu(target, plan, rng, 0):
+    _fill_range(target, plan, rng, 0)
+
+
+def _fill_range(target: torch.Tensor, plan: Any, rng: Any, start: int) -> None:
+    """Fill a tensor with elements `start` and on of a plan."""
+    inside = 0 <= start <= plan.size - target.numel()  # else the CPU raises the error
+    if inside and _filled_on_gpu(target, plan, rng, iter([(start, target.numel())])):
         return
-    values = np.empty(target.numel(), storage)
-    plan.fill(values, rng)
+    values = np.empty(target.numel(), plan.dtype.storage)
+    plan.fill(values, rng, start)
     write(target, values)
 
 
-def _filled_on_gpu(target: torch.Tensor, plan: Any, rng: Any, start: int) -> bool:
-    """Fill a tensor on a GPU in place. Return False for another tensor, or if its values need a copy."""
-    if not target.is_cuda or start < 0 or start + target.numel() > plan.size:
-        return False  # the CPU raises the error
-    if not _filled_by_gpu(target, plan, rng, start):
+def _fill_sharded(tensor: torch.Tensor, part: torch.Tensor, plan: Any, rng: Any) -> None:
+    """Fill this rank's part of a DTensor."""
+    if not (part.is_cuda and _filled_on_gpu(part, plan, rng, runs(plan.shape, indices(tensor)))):
+        write(part, values_of(tensor, plan, rng))
+    say_written(tensor)
+
+
+def _fill_block(tensor: torch.Tensor, plan: Any, rng: Any, ranges: tuple[range, ...]) -> None:
+    """Fill a tensor with a block of a plan. The CPU makes many short rows faster than a GPU run by run."""
+    if tensor.is_cuda and all(axis.step == 1 for axis in ranges):
+        begun, few = _begun(tensor, runs(plan.shape, ranges))
+        if few and _filled_on_gpu(tensor, plan, rng, iter(begun)):
+            return
+    values = np.empty(tuple(tensor.shape), plan.dtype.storage)
+    plan.fill_block(values, rng, ranges)
+    write(tensor, values)
+
+
+def _filled_on_gpu(target: torch.Tensor, plan: Any, rng: Any, places: Iterator[Run]) -> bool:
+    """Fill a tensor on a GPU in place with runs of a plan's elements, in C order.
+
+    Return False for another tensor, or if its values need a copy.
+    """
+    if not target.is_cuda:
+        return False
+    begun, few = _begun(target, places)
+    if not (few and _filled_by_gpu(target, plan, rng, begun)):
         if not (plan.addressable and target.is_contiguous()):
             return False
         with torch.no_grad():
-            fill_through(target, plan, rng, start)
+            fill_through(target, plan, rng, itertools.chain(begun, places))
     say_written(target)
     return True
 
 
-def _filled_by_gpu(target: torch.Tensor, plan: Any, rng: Any, start: int) -> bool:
+def _begun(target: torch.Tensor, places: Iterator[Run]) -> tuple[list[Run], bool]:
+    """Return the first runs of a tensor, and whether they are all and few enough for a GPU."""
+    most = max(target.numel() // LEAST, 1)
+    begun = list(itertools.islice(places, most + 1))
+    return begun, len(begun) <= most
+
+
+def _filled_by_gpu(target: torch.Tensor, plan: Any, rng: Any, places: list[Run]) -> bool:
     """Have a GPU make the values. Return False if the CPU must, with a warning if there is a reason."""
     from . import gpu
 
-    if not gpu.fills(target, plan):
+    alone = len(places) == 1  # then it may have any strides
+    if not (gpu.fills(target, plan) and (alone or target.is_contiguous())):
         return False
+    pieces = [target] if alone else target.detach().view(-1).split([length for _, length in places])
     try:
-        gpu.fill(target, plan, rng, start)
+        for piece, (start, _) in zip(pieces, places, strict=True):
+            gpu.fill(piece, plan, rng, start)
     except gpu.Unavailable as error:
         warnings.warn(f"the CPU fills tensors on the GPU: {error}", stacklevel=5)
         return False

@@ -13,9 +13,10 @@ import torch
 
 from fastinit._arrays import is_sharded
 
-__all__ = ["indices", "local", "runs", "values_of"]
+__all__ = ["Run", "indices", "local", "runs", "values_of"]
 
 Indices = npt.NDArray[np.int64]
+Run = tuple[int, int]  # the place of its first element in the C order of the full tensor, and its length
 
 
 def local(tensor: torch.Tensor) -> torch.Tensor | None:
@@ -50,7 +51,7 @@ def indices(tensor: Any) -> list[Indices]:
     Each placement splits them itself, as torch's own shards come to be: a `_StridedShard` lies in pieces.
     """
     coordinate = tensor.device_mesh.get_coordinate()
-    held = [torch.arange(size) for size in tensor.shape]
+    held = [torch.arange(size, device="cpu") for size in tensor.shape]
     for axis, placement in enumerate(tensor.placements):
         if placement.is_replicate():
             continue
@@ -70,8 +71,8 @@ def _along_first_axis(placement: Any) -> Any:
     return type(placement)(0) if split is None else type(placement)(0, split_factor=split)
 
 
-def runs(shape: Sequence[int], held: Sequence[Indices]) -> Iterator[tuple[int, int]]:
-    """Yield (start, length) of the runs of held elements, as places in the C order of the full tensor.
+def runs(shape: Sequence[int], held: Sequence[Indices | range]) -> Iterator[Run]:
+    """Yield the runs of held elements, whose indices along each axis ascend. A range has step 1.
 
     Examples
     --------
@@ -91,10 +92,10 @@ def runs(shape: Sequence[int], held: Sequence[Indices]) -> Iterator[tuple[int, i
         return
     steps = [math.prod(shape[axis + 1 :]) for axis in range(outer)]
     last = held[outer - 1]
-    cuts = np.flatnonzero(np.diff(last) != 1) + 1
-    pieces = [(int(piece[0]) * width, len(piece) * width) for piece in np.split(last, cuts)]
-    for place in itertools.product(*(axis.tolist() for axis in held[: outer - 1])):
-        first = sum(index * step for index, step in zip(place, steps, strict=False))
+    parts = [last] if isinstance(last, range) else np.split(last, np.flatnonzero(np.diff(last) != 1) + 1)
+    pieces = [(int(part[0]) * width, len(part) * width) for part in parts]
+    for place in itertools.product(*held[: outer - 1]):
+        first = sum(int(index) * step for index, step in zip(place, steps, strict=False))
         yield from ((first + start, length) for start, length in pieces)
 
 

@@ -96,7 +96,8 @@ def _replayed(
         if not isinstance(value, Ref):
             return value
         if reads_shape_only(call.function):
-            return torch.empty_strided(value.geometry.sizes, value.geometry.strides, dtype=value.dtype)
+            sizes, strides, *_ = value.geometry
+            return torch.empty_strided(sizes, strides, dtype=value.dtype, device="cpu")
         if not value.history:
             return value_of(value, reader)
         flat = _replayed(value.history, reader, made, pattern)

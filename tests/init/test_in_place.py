@@ -244,6 +244,13 @@ def test_a_draw_into_complex_numbers_is_refused():
         init.normal_(torch.zeros(3, dtype=torch.complex64))
 
 
+def test_what_fills_a_tensor_of_another_device_is_named():
+    with pytest.raises(
+        TypeError, match=r"on the CPU, not .* on meta; fastinit\.torch\.fill_ and fastinit\.torch\.init"
+    ):
+        init.normal_(torch.empty(3, device="meta"))
+
+
 @pytest.mark.parametrize("name", ["normal_", "zeros_", "eye_"])
 def test_freed_storage_is_refused(name):
     tensor = torch.ones(30, 30)

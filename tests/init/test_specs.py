@@ -217,6 +217,9 @@ def test_what_counts_as_an_integer_is_one():
     assert init.get("kaiming_normal", groups=Two()) == init.get("kaiming_normal", groups=2)
     with pytest.raises(ValueError, match="groups must be an integer, not True"):
         init.get("kaiming_normal", groups=True)
+    for groups in (np.array([1.0]), np.float32, int):  # these have __index__, which refuses
+        with pytest.raises(ValueError, match="groups must be an integer, not"):
+            init.get("kaiming_normal", groups=groups)
     for axis in (True, 1.0):
         with pytest.raises(TypeError, match=f"an axis is an integer, not {axis}"):
             init.get("kaiming_normal", in_axis=axis, out_axis=0)

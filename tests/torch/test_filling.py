@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from fastinit.checkpoint import Rule
 from fastinit.random import default_rng
-from fastinit.torch import fill_
+from fastinit.torch import fill_, initialize, record
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
@@ -63,3 +65,50 @@ def test_wrong_types():
 def test_a_shard_of_a_large_tensor_costs_only_itself():
     part = fill_(torch.empty(4), "normal", 3, shape=(1 << 20, 1 << 20), start=(1 << 40) - 4)
     assert np.isfinite(part.numpy()).all()
+
+
+@pytest.mark.parametrize("options", [{}, {"start": 0}, {"block": (slice(2),)}])
+def test_freed_storage_is_refused(options):
+    """FSDP1 leaves such tensors. Their address is 0."""
+    tensor, generator = torch.zeros(2, 3), default_rng(7)
+    tensor.untyped_storage().resize_(0)
+    state = generator.bit_generator.state
+    with pytest.raises(ValueError, match="storage has been freed"):
+        fill_(tensor, "normal", generator, **options)
+    assert generator.bit_generator.state == state
+
+
+def test_a_module_s_freed_storage_is_refused():
+    module = nn.Linear(4, 3)
+    module.weight.untyped_storage().resize_(0)
+    with pytest.raises(ValueError, match="storage has been freed"):
+        initialize(module, 7, [Rule("*", "normal")])
+
+
+class Steps(nn.Module):
+    """A buffer of integers, and a table that is like another tensor."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(4, 4))
+        self.register_buffer("steps", torch.zeros(5, dtype=torch.int64))
+        self.reset_parameters()
+
+    def reset_parameters(self):
+        with torch.no_grad():
+            self.steps.copy_(torch.arange(5, device=self.steps.device) * 3)
+            self.weight.copy_(torch.ones_like(self.weight) * 2)
+
+
+def test_the_default_device_is_of_no_account():
+    """``torch.set_default_device("cuda")`` is common."""
+    for init in ((record(Steps),), ()):
+        expected, module = initialize(Steps(), 7, *init), Steps()
+        with torch.no_grad(), torch.device("meta"):
+            module.weight.zero_(), module.steps.zero_()
+            initialize(module, 7, *init)
+        assert torch.equal(module.steps, expected.steps)
+        assert torch.equal(module.weight, expected.weight)
+    module = Steps()
+    with torch.device("meta"):
+        assert str(record(module)) == str(record(Steps))

@@ -1,10 +1,15 @@
 """Kernels for a GPU, without one: run on the CPU as C++, and compiled by NVRTC."""
 
+import contextlib
 import ctypes
+import functools
 import os
 import re
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -46,12 +51,21 @@ def on_cpu(tmp_path_factory):
         job.out = out.ctypes.data
         run(DISTRIBUTIONS[plan.distribution], DTYPES[plan.dtype.tag], ctypes.addressof(job), threads)
 
+    write.run = run
     return write
+
+
+class Own(PCG64):
+    """A subclass, whose state has another name."""
+
+
+class OwnDxsm(PCG64DXSM):
+    """Another."""
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("law", "parameters"), LAWS)
-@pytest.mark.parametrize("bits", [PCG64, PCG64DXSM, np.random.PCG64])
+@pytest.mark.parametrize("bits", [PCG64, PCG64DXSM, np.random.PCG64, np.random.PCG64DXSM, Own, OwnDxsm])
 def test_the_values_are_the_cpus(on_cpu, bits, law, parameters, name):
     """At any start, of any length, by any number of threads, after a buffered half, into any alignment."""
     pick = np.random.default_rng(5)
@@ -70,6 +84,18 @@ def test_the_values_are_the_cpus(on_cpu, bits, law, parameters, name):
         assert (values[n:] == 77).all()
         assert padded[: place % 2].tolist() == [77][: place % 2]
         assert rng.bit_generator.state == before
+
+
+def test_each_power_is_that_of_so_many_groups():
+    """As many as a thread's number needs: of 40, each takes the time of a small fill."""
+    rng, plan = Generator(PCG64(7)), Sampled((9,), of("float64"), "normal", (0.0, 1.0))
+    inc = rng.bit_generator.state["state"]["inc"]
+    for threads, many in ((1, 1), (256, 9), (2**39, 40)):
+        powers = gpu.described(plan, rng, 0, 9, threads).power
+        for k, power in enumerate(powers):
+            a, c = (gpu._power((gpu._MULTIPLIER, inc), 2 << k)) if k < many else (0, 0)
+            assert [*power.multiplier] == [a % 2**64, a >> 64]
+            assert [*power.increment] == [c % 2**64, c >> 64]
 
 
 def test_large_fills_are_the_cpus(on_cpu):
@@ -97,17 +123,198 @@ def test_each_operation_rounds_once(architecture):
         assert bodies[name].count(f"fma.rn.{kind}") == count * pairs > 0
 
 
-def test_a_binary_is_kept(monkeypatch, tmp_path):
+class Driver:
+    """NVIDIA's driver. The CPU runs the kernels, in a thread that has a context."""
+
+    def __init__(self, run):
+        self.run, self.images, self.names = run, [], []
+        self.current, self.log = threading.local(), []
+
+    def cuGetErrorString(self, status, text):
+        return 1
+
+    def cuDeviceGet(self, handle, device):
+        handle._obj.value = 40 + device.value
+
+    def cuDevicePrimaryCtxRetain(self, context, handle):
+        context._obj.value = 100 + handle.value
+
+    def cuCtxGetCurrent(self, context):
+        context._obj.value = getattr(self.current, "context", None)
+
+    def cuCtxGetDevice(self, handle):
+        handle._obj.value = self.current.context - 100
+
+    def cuCtxSetCurrent(self, context):
+        self.current.context = context.value
+        self.log.append((threading.get_ident(), context.value))
+
+    def cuModuleLoadData(self, module, image):
+        self.images.append(image)
+        return 0 if image.startswith(b"\x7fELF") else 200
+
+    def cuModuleGetFunction(self, kernel, module, name):
+        self.names.append(name.decode())
+        kernel._obj.value = len(self.names)
+
+    def cuLaunchKernel(self, kernel, blocks, *rest):
+        if getattr(self.current, "context", None) is None:
+            return 201
+        law, tag = self.names[kernel.value - 1].rsplit("_", 1)
+        self.run(DISTRIBUTIONS[law], DTYPES[tag], rest[-2][0], blocks.value * 256)
+
+
+@functools.cache
+def compiled_once(architecture):
+    return gpu.compiled(architecture)
+
+
+@pytest.fixture
+def driver(monkeypatch, tmp_path, on_cpu):
+    """A stand-in for a GPU and its driver."""
+    made = Driver(on_cpu.run)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    binary = gpu._kept("sm_90")
-    [kept] = (tmp_path / "fastinit").iterdir()
-    assert kept.read_bytes() == binary == gpu.compiled("sm_90")
-    kept.write_bytes(b"kept")
-    assert gpu._kept("sm_90") == b"kept"
-    assert len(gpu._kept("sm_80")) > 1000
+    monkeypatch.setattr(gpu, "_cuda", lambda: made)
+    binary = compiled_once("sm_90")  # takes seconds
+    monkeypatch.setattr(gpu, "compiled", lambda architecture, library: binary)
+    for name in ("_primary", "_loaded", "_kernel"):  # each with a table of its own
+        monkeypatch.setattr(gpu, name, functools.cache(getattr(gpu, name).__wrapped__))
+    monkeypatch.setattr(torch.cuda, "device", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: SimpleNamespace(cuda_stream=0))
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda _: SimpleNamespace(multi_processor_count=4)
+    )
+    return made
+
+
+class OnDevice(torch.Tensor):
+    """A tensor that says it is on a GPU with a number."""
+
+    is_cuda = True
+    number = 0
+    device = property(lambda self: SimpleNamespace(type="cuda", index=self.number))
+
+
+def filled(number=0):
+    tensor = torch.zeros(4, 5).as_subclass(OnDevice)
+    tensor.number = number
+    gpu.fill(tensor, Sampled((4, 5), of("float32"), "normal", (0.0, 1.0)), Generator(PCG64(7)))
+    return torch.equal(tensor.as_subclass(torch.Tensor), fill_(torch.empty(4, 5), "normal", 7))
+
+
+def test_each_thread_gets_a_context_of_the_device(driver):
+    """CUDA's runtime binds one at its first call in a thread. The driver doesn't."""
+    assert filled()
+    assert filled()
+    assert [context for _, context in driver.log] == [140]
+    with ThreadPoolExecutor(1) as pool:
+        assert [pool.submit(filled).result() for _ in range(2)] == [True, True]
+    assert [context for _, context in driver.log] == [140, 140]
+    driver.current.context = 141  # as torch.cuda.device leaves it
+    assert filled()
+    assert filled(1)
+    assert [context for _, context in driver.log[2:]] == [140, 141]
+
+
+def kept(tmp_path):
+    [file] = (tmp_path / "fastinit").iterdir()
+    return file
+
+
+def begin_anew():
+    gpu._loaded.cache_clear()
+    gpu._kernel.cache_clear()
+
+
+@pytest.mark.parametrize("content", [b"", b"not ELF"])
+def test_a_binary_is_kept_and_a_broken_one_made_anew(driver, tmp_path, content):
+    assert filled()
+    [binary] = driver.images
+    assert kept(tmp_path).read_bytes() == binary
+    begin_anew()
+    assert filled()
+    kept(tmp_path).write_bytes(content)
+    begin_anew()
+    assert filled()
+    assert driver.images == [binary, binary, content, binary]
+    assert kept(tmp_path).read_bytes() == binary
+
+
+def test_a_binary_is_of_one_architecture_and_version():
+    class Nvrtc:
+        def __init__(self, *version):
+            self.version = version
+
+        def nvrtcVersion(self, *places):
+            for place, number in zip(places, self.version, strict=True):
+                place._obj.value = number
+
+    files = {
+        gpu._file(each, Nvrtc(*version)) for each in ("sm_80", "sm_90") for version in ((12, 8), (13, 0))
+    }
+    assert len(files) == 4
+    assert gpu._file("sm_80", Nvrtc(12, 8)) in files
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(driver, monkeypatch, tmp_path):
+    def refuse(*arguments):
+        raise OSError(28, "no space")
+
+    with monkeypatch.context() as changed:
+        changed.setattr(gpu.os, "replace", refuse)
+        assert filled()
+        assert [*(tmp_path / "fastinit").iterdir()] == []
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # no folder can be made in it
-    assert gpu._kept("sm_90") == binary
+    begin_anew()
+    assert filled()
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(gpu.Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home directory")))
+    begin_anew()
+    assert filled()
+
+
+def test_the_next_nvrtc_is_asked_if_one_fails(driver, monkeypatch, tmp_path):
+    [library, *_] = gpu._nvrtcs()
+    asked = []
+
+    def compile_by(architecture, library):
+        asked.append(library)
+        if isinstance(library, Old):
+            raise gpu.Unavailable("old")
+        return compiled_once(architecture)
+
+    class Old:
+        nvrtcVersion = library.nvrtcVersion
+
+    monkeypatch.setattr(gpu, "compiled", compile_by)
+    monkeypatch.setattr(gpu, "_nvrtcs", lambda: iter([Old(), library]))
+    assert filled()
+    assert asked[1:] == [library]
+    monkeypatch.setattr(gpu, "_nvrtcs", lambda: iter([Old()]))
+    asked.clear()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    begin_anew()
+    for _ in range(3):  # the reason stays
+        with pytest.raises(gpu.Unavailable, match="old"):
+            filled()
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(("version", "first"), [("12.9", "cuda_nvrtc"), ("13.0", "cu13"), (None, None)])
+def test_the_nvrtc_of_torch_s_version_comes_first(monkeypatch, tmp_path, version, first):
+    for folder, number in (("cuda_nvrtc", 12), ("cu13", 13), ("cu14", 14)):
+        library = tmp_path / folder / "lib" / f"libnvrtc.so.{number}"
+        library.parent.mkdir(parents=True)
+        library.write_text("")
+    spec = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr(gpu.importlib.util, "find_spec", lambda name: spec)
+    monkeypatch.setattr(torch.version, "cuda", version)
+    monkeypatch.setattr(gpu.ctypes, "CDLL", str)
+    names = [*gpu._nvrtcs()]
+    assert len(names) == len(set(names)) == 6
+    assert first is None or f"/{first}/" in names[0]
 
 
 def test_what_is_missing_is_named(monkeypatch):
@@ -119,7 +326,6 @@ def test_what_is_missing_is_named(monkeypatch):
     if not torch.cuda.is_available():
         with pytest.raises(gpu.Unavailable, match="need NVIDIA's driver"):
             gpu._driver("cuInit", 0)
-    monkeypatch.setattr(gpu, "_nvrtc", gpu._nvrtc.__wrapped__)
     monkeypatch.setattr(gpu.ctypes, "CDLL", lambda name: (_ for _ in ()).throw(OSError(name)))
     with pytest.raises(gpu.Unavailable, match="need NVRTC"):
         gpu.compiled("sm_90")
@@ -179,3 +385,10 @@ def test_the_sources_are_in_packages(tmp_path):
     packed = {path.name for path in (tmp_path / "fastinit" / "src_c").iterdir()}
     assert {"gpu.cu", "fastinit.h", "values.inc.h"} <= gpu.sources().keys() <= packed
     assert "src_c/*.cu" in (ROOT / "MANIFEST.in").read_text()
+
+
+def test_freed_storage_is_refused():
+    tensor = torch.zeros(4, 5)
+    tensor.untyped_storage().resize_(0)
+    with pytest.raises(ValueError, match="storage has been freed"):
+        gpu.fill(tensor, Sampled((4, 5), of("float32"), "normal", (0.0, 1.0)), Generator(PCG64(7)))

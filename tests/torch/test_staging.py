@@ -22,11 +22,15 @@ def test_any_buffer_gives_the_same_values(dtype, spec, nbytes):
     expected = fill_(torch.empty(shape, dtype=dtype), spec, Generator(PCG64(7)))
     plan = init.get(spec).plan(shape, dtype=str(dtype).removeprefix("torch."))
     made, buffer = torch.full(shape, 9, dtype=dtype), torch.zeros(nbytes, dtype=torch.uint8)
-    staging.fill_through(made, plan, Generator(PCG64(7)), 0, buffer)
+    staging.fill_through(made, plan, Generator(PCG64(7)), [(0, 63)], buffer)
     assert torch.equal(made, expected)
     part = torch.full((20,), 9, dtype=dtype)
-    staging.fill_through(part, plan, Generator(PCG64(7)), 5, buffer)
+    staging.fill_through(part, plan, Generator(PCG64(7)), [(5, 20)], buffer)
     assert torch.equal(part, expected.reshape(-1)[5:25])
+    staging.fill_through(part, plan, Generator(PCG64(7)), iter([(1, 2), (11, 17), (62, 1)]), buffer)
+    assert torch.equal(
+        part, torch.cat([expected.reshape(-1)[at] for at in (slice(1, 3), slice(11, 28), slice(62, 63))])
+    )
 
 
 def test_fills_of_a_gpu_s_tensors_take_the_buffer(monkeypatch):
@@ -49,3 +53,12 @@ def test_fills_of_a_gpu_s_tensors_take_the_buffer(monkeypatch):
     fill_(strided, "bernoulli", 7)
     assert torch.equal(strided.as_subclass(torch.Tensor), fill_(torch.empty(4, 5), "bernoulli", 7))
     assert not asked
+
+
+def test_the_buffer_is_the_cpu_s(monkeypatch):
+    """Whatever the default device is. To lock pages takes a driver."""
+    empty = torch.empty
+    monkeypatch.setattr(torch, "empty", lambda *shape, pin_memory, **options: empty(*shape, **options))
+    monkeypatch.setattr(staging, "_buffers", [])
+    with torch.device("meta"):
+        assert staging.page_locked().device.type == "cpu"
