@@ -46,7 +46,7 @@ OUTSIDE = {
     "fastinit._dtypes": {"ml_dtypes"},
     "fastinit.checkpoint.remote": {"fsspec"},
     "fastinit.cli": {"rich", "shtab"},
-    "fastinit.dask": {"dask"},
+    "fastinit.dask": {"dask", "distributed"},
     "fastinit.jax": {"jax"},
     "fastinit.keras": {"jax", "keras", "torch"},
     "fastinit.torch": {"torch"},

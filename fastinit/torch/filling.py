@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -124,7 +125,7 @@ def fill(target: torch.Tensor, plan: TensorPlan, rng: Any) -> None:
 
 def _fill_range(target: torch.Tensor, plan: Any, rng: Any, start: int) -> None:
     """Fill a tensor with elements `start` and on of a plan."""
-    inside = 0 <= start <= plan.size - target.numel()  # else the CPU raises the error
+    inside = 0 <= start <= math.prod(plan.shape) - target.numel()  # else the CPU raises the error
     if inside and _filled_on_gpu(target, plan, rng, iter([(start, target.numel())])):
         return
     values = np.empty(target.numel(), plan.dtype.storage)

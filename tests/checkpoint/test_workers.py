@@ -16,6 +16,7 @@ from generated import MODEL, OTHER, load, names, same
 from fastinit.checkpoint import BadInput, Rule, generate
 from fastinit.checkpoint.remote import place
 from fastinit.cli import main
+from fastinit.dask import clusters
 
 CUT = {"seed": 5, "max_shard_size": "1MB"}
 # LAPACK takes 20 ms or more for one of 4 tensors in each of 12 shards, so that a kill finds a worker at work.
@@ -149,7 +150,7 @@ def test_a_rank_has_no_client(tmp_path):
         generate(MODEL, tmp_path, init=OTHER, rank=0, world=1, client=Here())
 
 
-def test_the_command(tmp_path, client, capsys):
+def test_the_command(tmp_path, client, capsys, monkeypatch):
     address = client.scheduler.address
     command = ["generate", "--only", "*.h.0.ln_*", "--max-shard-size", "3KB", "--quiet"]
     for folder, more in (("one", []), ("many", ["--dask", address])):
@@ -157,10 +158,24 @@ def test_the_command(tmp_path, client, capsys):
     assert content(tmp_path / "many") == content(tmp_path / "one")
     assert main([*command, "-o", str(tmp_path / "many"), "--dask", address, "--seed", "1", "--dry-run"]) == 2
     assert "was written by another command" in capsys.readouterr().err
-    assert main([*command, "-o", str(tmp_path / "new"), "--dask", "tcp://127.0.0.1:nowhere"]) == 1
-    error = capsys.readouterr().err
-    assert error.startswith("fastinit: error: tcp://127.0.0.1:nowhere: no Dask scheduler answers")
-    assert error.count("\n") == 1
+    for wrong in ("tcp://127.0.0.1:nowhere", "foo", "", "tcp://", "http://x:1"):
+        assert main([*command, "-o", str(tmp_path / "new"), "--dask", wrong]) == 2
+        error = capsys.readouterr().err
+        assert (
+            error
+            == f"fastinit: error: {wrong!r} is no address of a Dask scheduler, such as tcp://host:8786\n"
+        )
+    assert (
+        main([*command, "-o", str(tmp_path / "new"), "--dask", address, "--rank", "0", "--world", "2"]) == 2
+    )
+    assert "rank excludes" in capsys.readouterr().err
+
+    def silent(*_, **__):
+        raise TimeoutError("no answer")
+
+    monkeypatch.setattr(clusters, "Client", silent)
+    assert main([*command, "-o", str(tmp_path / "new"), "--dask", address]) == 1
+    assert capsys.readouterr().err == f"fastinit: error: {address}: no Dask scheduler answers: no answer\n"
     assert not (tmp_path / "new").exists()
 
 

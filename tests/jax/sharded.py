@@ -118,7 +118,18 @@ def check_digest(sizes):
     assert one_digest.of_seed(by_key) == one_digest.SEEDED
 
 
+def check_device():
+    """An array is where its key is, as JAX's."""
+    for device in jax.devices():
+        for key in (KEY, jax.random.PRNGKey(7)):
+            there = jax.device_put(key, device)
+            made = fj.he_normal()(there, SHAPE)
+            assert made.devices() == jax.nn.initializers.he_normal()(there, SHAPE).devices() == {device}
+            assert np.array_equal(made, fj.he_normal()(key, SHAPE))
+
+
 def main():
+    check_device()
     for sizes in MESHES[len(jax.devices())]:
         for spec in SPECS[: 3 if len(sizes) == 1 else None]:
             check_spec(sizes, spec)

@@ -1,8 +1,10 @@
 import jax
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec, SingleDeviceSharding
 
 import fastinit
+import fastinit.jax as fj
 from fastinit import init
 from fastinit.jax import placing
 from fastinit.random import default_rng
@@ -36,3 +38,19 @@ def test_all_threads_fill(monkeypatch):
         fastinit.set_num_threads(before)
     assert len(parts) == 3
     assert np.array_equal(array, init.normal((1 << 20,), rng=7))
+
+
+def test_more_axes_than_the_shape_has_are_refused():
+    sharding = NamedSharding(jax.make_mesh((1,), ("x",)), PartitionSpec(None, "x"))
+    law = fj.normal()
+    with pytest.raises(ValueError, match="more axes than the shape"):
+        law(jax.random.key(7), (16,), out_sharding=sharding)
+    with pytest.raises(ValueError, match="more axes than the shape"):
+        jax.jit(lambda key: law(key, (16,), out_sharding=sharding))(jax.random.key(7))
+
+
+def test_other_shardings_under_jit():
+    sharding = SingleDeviceSharding(jax.devices()[0])
+    law = fj.normal()
+    made = jax.jit(lambda key: law(key, (13, 10), out_sharding=sharding))(jax.random.key(7))
+    assert np.array_equal(made, law(jax.random.key(7), (13, 10)))

@@ -238,6 +238,7 @@ def test_inductor_compiles_functions_and_their_gradients():
         torch.testing.assert_close(*pair)
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch's own first use of jvp
 @every_call
 def test_compiled_under_a_transform(call):
     torch._dynamo.reset()
