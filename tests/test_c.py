@@ -9,6 +9,7 @@ import struct
 
 import pytest
 from checkkernels import ROOT, build, run
+from digests import FEW, expected, functions, made
 
 VECTORS = json.loads((ROOT / "tests" / "vectors.json").read_text())
 SANITIZERS = os.environ.get("FASTINIT_SANITIZE") or "address,undefined"
@@ -33,7 +34,7 @@ def built(request, tmp_path_factory):
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed")
     folder = tmp_path_factory.mktemp(request.param)
-    build(folder, ["golden", "checkkernels"], compiler, extra)
+    build(folder, ["golden", "checkkernels", "digests"], compiler, extra)
     return request.param, folder, runner
 
 
@@ -96,6 +97,14 @@ def test_golden_values_without_fma_in_libm(built):
     _, folder, _ = built
     hidden = {**os.environ, "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-FMA4,-AVX2,-AVX2_Usable"}
     check_golden(folder / "golden", "baseline", env=hidden)
+
+
+def test_digests_of_some_inputs(built):
+    _, folder, runner = built
+    program = folder / "digests"
+    for isa in run(*runner, folder / "golden", "--list").split():
+        for name in functions(program, runner):
+            assert made(program, isa, name, FEW, runner) == expected(name, FEW), (isa, name)
 
 
 ROUNDS = {"gcc": 100, "gcc-11": 10, "gcc-O0": 3, "clang": 50, "aarch64": 3, "sanitize": 10}
