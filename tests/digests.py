@@ -1,7 +1,7 @@
 """Digests of each function over all its inputs: `python tests/digests.py` compares them with the file's.
 
 A float32 function has 2^32 inputs, a float64 function 10^7. The digests don't depend on the machine: they are
-those of any instruction set. `--write` writes tests/digests.json, from the fastest instruction set of this CPU.
+those of any instruction set. `--write` writes tests/digests.json, from this CPU's fastest instruction set.
 """
 
 import argparse
