@@ -7,7 +7,8 @@
 # make whole        compare all 2^32 words of float32 with a second implementation of docs/stream.md; about an hour
 # make lint         ruff, mypy, stubtest, pyright, cython-lint, clang-format
 # make build        the extension modules, in place
-# make sanitize     the tests of the C core under the address and undefined-behaviour sanitizers
+# make sanitize     the tests under the address and undefined-behaviour sanitizers; SANITIZE="tests/nn" for some of them
+# make mutants      wrong programs that the tests must notice; MUTANTS=vmath for those of one file
 # make clean
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TYPED := $(subst /,.,$(basename $(wildcard fastinit/_[a-z]*.pyi))) fastinit.init fastinit.nn fastinit.random
 BUILD_REQUIRES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])
 
-.PHONY: build test test-long bench bench-quick compare check-kernels whole lint demo sanitize clean
+.PHONY: build test test-long bench bench-quick compare check-kernels whole lint demo sanitize mutants clean
 
 build: .venv/build-requires
 	$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
@@ -58,6 +59,11 @@ test: .venv/installed-test build
 test-long: .venv/installed-test build
 	$(BIN)/pytest --numprocesses auto --dist worksteal --long
 
+# test_c.py has its own sanitized build, below. torch, JAX and Keras bring libraries of their own, which aren't
+# built for the sanitizers and take most of the time; the fills that they call are those of the other tests.
+UNSANITIZED := tests/test_c.py tests/torch tests/jax tests/test_keras.py
+SANITIZE ?= tests
+
 # In a copy of the tree: the tests' subprocesses find its build, too.
 sanitize: .venv/installed-test
 	mkdir -p build/sanitize
@@ -66,8 +72,11 @@ sanitize: .venv/installed-test
 		$(CURDIR)/$(BIN)/python setup.py --quiet build_ext --inplace
 	cd build/sanitize && PYTHONPATH=$$PWD ASAN_OPTIONS=detect_leaks=0 \
 		LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
-		$(CURDIR)/$(BIN)/pytest tests $(UNSANITIZED:%=--ignore=%) $(SANITIZE)
+		$(CURDIR)/$(BIN)/pytest $(UNSANITIZED:%=--ignore=%) $(SANITIZE)
 	$(BIN)/pytest tests/test_c.py -k sanitize
+
+mutants: .venv/installed-test build
+	$(BIN)/python -m tools.mutants $(MUTANTS)
 
 clean:
 	rm -rf build fastinit/*.so
