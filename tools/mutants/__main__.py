@@ -11,7 +11,7 @@ import queue
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from . import Mutant, kernels, modules
 from .programs import Programs
@@ -69,7 +69,8 @@ def main() -> int:
     programs = Programs(FOLDER / "objects")
     good = 0
     with ThreadPoolExecutor(2) as pool:
-        for right, line in pool.map(lambda mutant: verdict(mutant, trees, programs), chosen):
+        for done in as_completed(pool.submit(verdict, mutant, trees, programs) for mutant in chosen):
+            right, line = done.result()
             good += right
             print(line, flush=True)
     print(f"{len(chosen)} mutants, {len(chosen) - good} not as they should be")
