@@ -1,12 +1,14 @@
 # make demo         write GPT-2's weights and time it
 # make test         all tests, including the documentation's examples
+# make test-long    the tests that take minutes each: every input of every function, a billion values of each law
 # make bench        speed against NumPy, torch and oneMKL, build/bench.html; bench-quick with fewer rounds
 # make compare      compare the speed of six kernels with the commit before
 # make check-kernels  compare every kernel of this CPU with the baseline's, and time it; CHECK="--isa avx2 'normal_*'"
 # make whole        compare all 2^32 words of float32 with a second implementation of docs/stream.md; about an hour
 # make lint         ruff, mypy, stubtest, pyright, cython-lint, clang-format
 # make build        the extension modules, in place
-# make sanitize     the tests of the C core under the address and undefined-behaviour sanitizers
+# make sanitize     the tests under the address and undefined-behaviour sanitizers; SANITIZE="tests/nn" for some of them
+# make mutants      wrong programs that the tests must notice; MUTANTS=vmath for those of one file
 # make clean
 
 PYTHON ?= python3
@@ -15,7 +17,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TYPED := $(subst /,.,$(basename $(wildcard fastinit/_[a-z]*.pyi))) fastinit.init fastinit.nn fastinit.random
 BUILD_REQUIRES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])
 
-.PHONY: build test bench bench-quick compare check-kernels whole lint demo sanitize clean
+.PHONY: build test test-long bench bench-quick compare check-kernels whole lint demo sanitize mutants clean
 
 build: .venv/build-requires
 	$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
@@ -54,12 +56,27 @@ lint: .venv/installed-lint
 test: .venv/installed-test build
 	$(BIN)/pytest --numprocesses auto --dist worksteal
 
+test-long: .venv/installed-test build
+	$(BIN)/pytest --numprocesses auto --dist worksteal --long
+
+# test_c.py has its own sanitized build, below. torch, JAX and Keras bring libraries of their own, which aren't
+# built for the sanitizers and take most of the time; the fills that they call are those of the other tests.
+UNSANITIZED := tests/test_c.py tests/torch tests/jax tests/test_keras.py
+SANITIZE ?= tests
+
+# In a copy of the tree: the tests' subprocesses find its build, too.
 sanitize: .venv/installed-test
-	FASTINIT_SANITIZE=address,undefined $(BIN)/python setup.py --quiet build --build-base build/sanitize
-	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
-		ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$$(echo build/sanitize/lib.*) \
-		$(BIN)/pytest tests/test_bit_generator.py tests/test_sampling.py
+	mkdir -p build/sanitize
+	git ls-files -z | xargs -0 cp --parents --update --preserve=timestamps --target-directory build/sanitize
+	cd build/sanitize && FASTINIT_SANITIZE=address,undefined \
+		$(CURDIR)/$(BIN)/python setup.py --quiet build_ext --inplace
+	cd build/sanitize && PYTHONPATH=$$PWD ASAN_OPTIONS=detect_leaks=0 \
+		LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
+		$(CURDIR)/$(BIN)/pytest $(UNSANITIZED:%=--ignore=%) $(SANITIZE)
 	$(BIN)/pytest tests/test_c.py -k sanitize
+
+mutants: .venv/installed-test build
+	$(BIN)/python -m tools.mutants $(MUTANTS)
 
 clean:
 	rm -rf build fastinit/*.so

@@ -6,7 +6,6 @@ cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 from libc.float cimport FLT_MAX
 from libc.math cimport INFINITY, fabs
-from libc.string cimport memcmp
 
 from fastinit._dispatch cimport activate, consume, set_alpha_dropout
 from fastinit._kernels cimport (
@@ -128,12 +127,6 @@ cdef bint same_or_disjoint(cnp.ndarray out, cnp.ndarray x) noexcept:
     return cnp.PyArray_DATA(out) == cnp.PyArray_DATA(x) or disjoint(out, x)
 
 
-cdef bint same_shape(cnp.ndarray a, cnp.ndarray b) noexcept:
-    cdef int ndim = cnp.PyArray_NDIM(a)
-    return ndim == cnp.PyArray_NDIM(b) and memcmp(
-        cnp.PyArray_DIMS(a), cnp.PyArray_DIMS(b), ndim * sizeof(cnp.npy_intp)) == 0
-
-
 cdef object fast(fi_activation_op op, x, y, out, double slope):
     """The result for C-contiguous arrays of one dtype and shape, the common case; None for others."""
     cdef int code
@@ -141,7 +134,7 @@ cdef object fast(fi_activation_op op, x, y, out, double slope):
     if type(x) is not cnp.ndarray or not cnp.PyArray_ISCARRAY_RO(x) or (code := code_of(x)) < 0:
         return None
     if y is not None and (type(y) is not cnp.ndarray or not cnp.PyArray_ISCARRAY_RO(y) or code_of(y) != code
-                          or not same_shape(x, y)):
+                          or not cnp.PyArray_SAMESHAPE(x, y)):
         return None
     job = Job.__new__(Job)
     job.op, job.dtype = op, <fi_dtype>code
@@ -149,7 +142,7 @@ cdef object fast(fi_activation_op op, x, y, out, double slope):
     if out is None:
         out = cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
     elif (type(out) is not cnp.ndarray or not cnp.PyArray_ISCARRAY(out) or code_of(out) != code
-          or not same_shape(x, out) or not same_or_disjoint(out, x)
+          or not cnp.PyArray_SAMESHAPE(x, out) or not same_or_disjoint(out, x)
           or y is not None and not same_or_disjoint(out, y)):
         return None
     job.out = <char *>cnp.PyArray_DATA(out)

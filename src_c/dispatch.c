@@ -41,14 +41,15 @@ static features cpu(void) {
     return found;
 }
 
-static int has(features level) {
-    const features found = cpu();
+static int has(features level, features found) {
     return !(level.leaf1_ecx & ~found.leaf1_ecx) && !(level.leaf7_ebx & ~found.leaf7_ebx) &&
            !(level.leaf7_1_eax & ~found.leaf7_1_eax) && !(level.extended_ecx & ~found.extended_ecx) &&
            !(level.xcr0 & ~found.xcr0);
 }
 #else
-#define has(level) 0
+typedef int features;
+static features cpu(void) { return 0; }
+#define has(level, found) 0
 #endif
 #ifdef __aarch64__
 #define is_aarch64 1 /* NEON is part of it */
@@ -56,20 +57,22 @@ static int has(features level) {
 #define is_aarch64 0
 #endif
 
-/* The list of instruction sets, slowest first: X(name, supported). Each row needs isa_name.c, with that
- * file's compile flags in setup.py. */
+/* The list of instruction sets, slowest first: X(name, whether a CPU with the features `found` supports it).
+ * Each row needs isa_name.c, with that file's compile flags in setup.py. */
 #define FI_EACH_ISA(X)                                                                                       \
     X(baseline, 1)                                                                                           \
     X(neon, is_aarch64)                                                                                      \
-    X(avx2, has(v3))                                                                                         \
-    X(avx512, has(v3) && has(v4))                                                                            \
-    X(avx512ifma, has(v3) && has(v4) && has(ifma))                                                           \
-    X(avx512bf16, has(v3) && has(v4) && has(ifma) && has(bf16))
+    X(avx2, has(v3, found))                                                                                  \
+    X(avx512, has(v3, found) && has(v4, found))                                                              \
+    X(avx512ifma, has(v3, found) && has(v4, found) && has(ifma, found))                                      \
+    X(avx512bf16, has(v3, found) && has(v4, found) && has(ifma, found) && has(bf16, found))
 
 #define FI_DECLARE(name, on_cpu) extern const fi_kernels *const fi_table_##name;
 FI_EACH_ISA(FI_DECLARE)
 
-const char *fi_isa(int i, const fi_kernels **built, int *supported) {
+/* fi_isa on a CPU with these features. */
+static const char *isa_on(features found, int i, const fi_kernels **built, int *supported) {
+    (void)found; /* else unused if no row asks */
 #define FI_RETURN_ROW(name, on_cpu)                                                                          \
     if (i-- == 0) {                                                                                          \
         *built = fi_table_##name;                                                                            \
@@ -78,6 +81,10 @@ const char *fi_isa(int i, const fi_kernels **built, int *supported) {
     }
     FI_EACH_ISA(FI_RETURN_ROW)
     return NULL;
+}
+
+const char *fi_isa(int i, const fi_kernels **built, int *supported) {
+    return isa_on(cpu(), i, built, supported);
 }
 
 const fi_kernels *fi_select(const char *name) {

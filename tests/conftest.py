@@ -7,6 +7,20 @@ import pytest
 os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras's own default is not installed
 
 
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="run the tests marked `long`, and no others")
+
+
+def pytest_collection_modifyitems(config, items):
+    long = config.getoption("--long")
+    chosen, others = [], []
+    for item in items:
+        marked = item.get_closest_marker("long") is not None
+        (chosen if marked == long else others).append(item)
+    config.hook.pytest_deselected(items=others)
+    items[:] = chosen
+
+
 def pytest_generate_tests(metafunc):
     if "isa" in metafunc.fixturenames:
         import fastinit

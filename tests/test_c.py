@@ -6,9 +6,13 @@ import os
 import re
 import shutil
 import struct
+from fractions import Fraction
 
+import numpy as np
 import pytest
 from checkkernels import ROOT, build, run
+from digests import FEW, expected, functions, made
+from exact import fl
 
 VECTORS = json.loads((ROOT / "tests" / "vectors.json").read_text())
 SANITIZERS = os.environ.get("FASTINIT_SANITIZE") or "address,undefined"
@@ -33,7 +37,7 @@ def built(request, tmp_path_factory):
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed")
     folder = tmp_path_factory.mktemp(request.param)
-    build(folder, ["golden", "checkkernels"], compiler, extra)
+    build(folder, ["golden", "checkkernels", "digests", "fma"], compiler, extra)
     return request.param, folder, runner
 
 
@@ -96,6 +100,38 @@ def test_golden_values_without_fma_in_libm(built):
     _, folder, _ = built
     hidden = {**os.environ, "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-FMA4,-AVX2,-AVX2_Usable"}
     check_golden(folder / "golden", "baseline", env=hidden)
+
+
+def near_ties():
+    """Floats a, b and c whose a * b + c is so near the middle of two floats that float64 shows the middle."""
+    pick = np.random.default_rng(7)
+    a = pick.uniform(1, 2, 40_000).astype(np.float32)
+    b = (1 / a).astype(np.float32)
+    off = a.astype(np.float64) * b - 1  # exact
+    few = (off != 0) & (abs(off) < 2.0**-28)
+    c = 1 + pick.integers(0, 2**23, few.sum()) * np.float32(2.0**-23)
+    signs = pick.choice([-1, 1], (2, few.sum())).astype(np.float32)
+    return np.stack([a[few] * signs[0] * np.float32(2.0**-24), b[few], c.astype(np.float32) * signs[1]])
+
+
+def test_fma_rounds_once(built):
+    _, folder, runner = built
+    triples = near_ties()
+    lines = "".join(f"{a:08x} {b:08x} {c:08x}\n" for a, b, c in triples.view(np.uint32).T)
+    got = [int(line, 16) for line in run(*runner, folder / "fma", input=lines).split()]
+    wanted = [
+        fl(Fraction(float(a)) * Fraction(float(b)) + Fraction(float(c)), "f32") for a, b, c in triples.T
+    ]
+    assert len(wanted) > 500
+    assert got == np.array(wanted, np.float32).view(np.uint32).tolist()
+
+
+def test_digests_of_some_inputs(built):
+    _, folder, runner = built
+    program = folder / "digests"
+    for isa in run(*runner, folder / "golden", "--list").split():
+        for name in functions(program, runner):
+            assert made(program, isa, name, FEW, runner) == expected(name, FEW), (isa, name)
 
 
 ROUNDS = {"gcc": 100, "gcc-11": 10, "gcc-O0": 3, "clang": 50, "aarch64": 3, "sanitize": 10}

@@ -18,16 +18,23 @@ CONFIG = fastinit.show_config(mode="dicts")
 
 
 @pytest.fixture(scope="module")
-def isas(tmp_path_factory):
-    """A function from the name of a QEMU CPU to the instruction sets that dispatch.c finds on it."""
+def program(tmp_path_factory):
+    """tests/c/isas.c, which prints the instruction sets that dispatch.c finds."""
     if platform.machine() != "x86_64":
         pytest.skip("these CPUs are x86-64's")
-    for tool in ["gcc", "qemu-x86_64-static"]:
-        if shutil.which(tool) is None:
-            pytest.skip(f"{tool} is not installed")
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
     program = tmp_path_factory.mktemp("isas") / "isas"
     source = ROOT / "tests" / "c" / "isas.c"
     subprocess.run(["gcc", "-static", "-I", ROOT / "src_c", source, "-o", program], check=True)
+    return program
+
+
+@pytest.fixture(scope="module")
+def isas(program):
+    """A function from the name of a QEMU CPU to the instruction sets that dispatch.c finds on it."""
+    if shutil.which("qemu-x86_64-static") is None:
+        pytest.skip("qemu-x86_64-static is not installed")
 
     def run(cpu):
         return subprocess.check_output(["qemu-x86_64-static", "-cpu", cpu, program], text=True).split()
@@ -50,6 +57,60 @@ FEATURES = ["abm", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "popcnt", "ss
 @pytest.mark.parametrize("feature", FEATURES)
 def test_a_level_needs_each_of_its_features(isas, feature):
     assert isas(f"Haswell,-{feature}") == ["baseline"]
+
+
+#: What each level adds, of Intel's manual (volume 2, CPUID; volume 1, 13.3): the name, the word and the bit.
+#: The words are leaf 1 ECX, leaf 7 EBX, leaf 7.1 EAX, leaf 0x80000001 ECX and XCR0.
+LEVELS = {
+    "avx2": [
+        *(("SSE3", 0, 0), ("SSSE3", 0, 9), ("FMA", 0, 12), ("CMPXCHG16B", 0, 13), ("SSE4.1", 0, 19)),
+        *(("SSE4.2", 0, 20), ("MOVBE", 0, 22), ("POPCNT", 0, 23), ("OSXSAVE", 0, 27), ("AVX", 0, 28)),
+        *(("F16C", 0, 29), ("BMI1", 1, 3), ("AVX2", 1, 5), ("BMI2", 1, 8), ("LAHF", 3, 0), ("LZCNT", 3, 5)),
+        *(("xmm", 4, 1), ("ymm", 4, 2)),
+    ],
+    "avx512": [
+        *(("AVX512F", 1, 16), ("AVX512DQ", 1, 17), ("AVX512CD", 1, 28), ("AVX512BW", 1, 30)),
+        *(("AVX512VL", 1, 31), ("masks", 4, 5), ("zmm0 to zmm15", 4, 6), ("zmm16 to zmm31", 4, 7)),
+    ],
+    "avx512ifma": [("AVX512IFMA", 1, 21)],
+    "avx512bf16": [("AVX512_BF16", 2, 5)],
+}
+ALL_BITS = [feature for features in LEVELS.values() for feature in features]
+
+
+@pytest.fixture(scope="module")
+def isas_with(program):
+    """A function from features to the instruction sets that dispatch.c finds on a CPU of these alone."""
+
+    def run(features):
+        words = [0] * 5
+        for _, word, bit in features:
+            words[word] |= 1 << bit
+        return subprocess.check_output([program, *map(hex, words)], text=True).split()
+
+    return run
+
+
+def test_a_cpu_with_the_features_of_all_levels_has_all(isas_with):
+    assert isas_with(ALL_BITS) == ["baseline", *LEVELS]
+    assert isas_with([]) == ["baseline"]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_level_needs_no_feature_of_those_above(level, isas_with):
+    below = [*LEVELS][: [*LEVELS].index(level) + 1]
+    assert isas_with([each for name in below for each in LEVELS[name]]) == ["baseline", *below]
+
+
+@pytest.mark.parametrize(("level", "missing"), [(level, each) for level in LEVELS for each in LEVELS[level]])
+def test_a_level_and_those_above_need_each_of_its_features(level, missing, isas_with):
+    below = [*LEVELS][: [*LEVELS].index(level)]
+    assert isas_with([each for each in ALL_BITS if each != missing]) == ["baseline", *below]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_features_of_one_level_are_not_enough_without_those_below(level, isas_with):
+    assert isas_with(LEVELS[level]) == (["baseline", "avx2"] if level == "avx2" else ["baseline"])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux names the flags")

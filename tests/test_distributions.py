@@ -1,5 +1,7 @@
 """Draws have SciPy's distributions and stay within their bounds."""
 
+import struct
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fastinit import _dtypes, _sampling
+from fastinit import _dispatch, _dtypes, _sampling
 from fastinit._distributions import DISTRIBUTIONS
 from fastinit.random import default_rng
 
@@ -156,6 +158,27 @@ def test_uniform_keeps_below_high_where_the_dtype_has_a_value_there(low, span, d
     else:
         assert (wide == float(rounded)).all()
     assert default_rng(7).uniform([low], [high], 2000, dtype).tobytes() == values.tobytes()
+
+
+@pytest.mark.parametrize("tag", ["f16", "bf16", "f32"])
+def test_the_limits_of_uniform_are_the_dtypes_values_next_to_its_bounds(tag):
+    dtype = {"f16": np.float16, "bf16": ml_dtypes.bfloat16, "f32": np.float32}[tag]
+    least, one_up = float(np.nextafter(dtype(0), dtype(1))), next_to(1, dtype, 2)
+    cases = {
+        (-1.0, 0.0): (-1.0, -least),
+        (0.0, least): (0.0, 0.0),
+        (-least, least): (-least, 0.0),
+        (1.0, one_up): (1.0, 1.0),
+        (1.0 - 2.0**-40, one_up + 2.0**-40): (1.0, one_up),
+    }
+    # No value lies in [low, high): low is rounded to float32, then to the dtype, here a tie to even.
+    between = 1 + 1.5 * (one_up - 1) - 2.0**-40 if tag != "f32" else 1 + 2.0**-24
+    cases[between, between] = (float(dtype(np.float32(between))),) * 2
+    for (low, high), limits in cases.items():
+        assert struct.unpack_from("4d", _dispatch.prepared("uniform", tag, low, high))[2:] == limits, (
+            low,
+            high,
+        )
 
 
 @settings(deadline=None, max_examples=400)

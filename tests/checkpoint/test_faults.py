@@ -1,4 +1,4 @@
-"""Checkpoints while calls to the system fail: faults.py, with the seventh part of all faults."""
+"""Checkpoints while calls to the system fail, by faults.py: a seventh of all faults, or all."""
 
 import shutil
 import subprocess
@@ -23,11 +23,20 @@ def library(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("part", range(4))
-def test_no_fault_loses_what_is_good(library, part, monkeypatch):
-    """`make test-long` has them all."""
+def lose_nothing(library, monkeypatch, every, offset):
     monkeypatch.setenv("LD_PRELOAD", str(library))
-    command = [sys.executable, PROGRAM, library, "28", str(7 * part)]
+    command = [sys.executable, PROGRAM, library, str(every), str(offset)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "runs, nothing lost" in done.stdout
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_no_fault_loses_what_is_good(library, part, monkeypatch):
+    lose_nothing(library, monkeypatch, 28, 7 * part)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("part", range(7))
+def test_no_fault_at_all_does(library, part, monkeypatch):
+    lose_nothing(library, monkeypatch, 7, part)

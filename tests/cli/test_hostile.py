@@ -19,12 +19,12 @@ PROGRAM = Path(__file__).parents[1] / "hostile.py"
 MODEL = {"a.weight": {"dtype": "F32", "shape": [2, 3]}}
 
 
+@pytest.mark.parametrize("count", [500, pytest.param(20_000, marks=pytest.mark.long)])
 @pytest.mark.parametrize("kind", ["header", "index", "manifest", "toml", "spec", "size", "command"])
-def test_made_inputs(kind):
-    """`make test-long` has more of them."""
-    done = subprocess.run([sys.executable, PROGRAM, kind, "500"], capture_output=True, text=True)
+def test_made_inputs(kind, count):
+    done = subprocess.run([sys.executable, PROGRAM, kind, str(count)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{kind}: 500 inputs, 0 wrong" in done.stdout
+    assert f"{kind}: {count} inputs, 0 wrong" in done.stdout
 
 
 def test_made_inputs_find_what_is_wrong():

@@ -194,6 +194,23 @@ def test_sparse_is_its_definition(sparsity, dtype):
     assert position(rng) == position(peer)
 
 
+def test_of_two_equal_words_of_sparse_the_upper_row_counts_as_smaller():
+    rows = 1 << 18
+    rng = random.default_rng(8)
+    rng.normal(size=rows, dtype=np.float32)
+    words = rng.integers(0, 2**32, rows, dtype=np.uint32)
+    order = np.argsort(words, kind="stable")
+    [tied] = np.flatnonzero(np.diff(words[order].astype(np.int64)) == 0)[:1]
+    upper, lower = sorted(order[tied : tied + 2])
+    sparsity = (tied + 1) / rows  # the tied words are those next to the limit
+    full = init.sparse((rows, 1), sparsity, rng=random.default_rng(8))
+    block = init.sparse((rows, 1), sparsity, rng=random.default_rng(8), block=(slice(None), slice(1)))
+    for values in (full, block):
+        assert np.count_nonzero(values == 0) == tied + 1
+        assert values[upper] == 0
+        assert values[lower] != 0
+
+
 def test_a_fill_outside_the_tensor_is_refused():
     plan = init.get("normal").plan((3, 4))
     for start, size in ((-1, 2), (10, 3), (13, 0)):

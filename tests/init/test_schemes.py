@@ -55,6 +55,13 @@ def test_variance_scaling_is_its_formula(mode, distribution):
     assert plan.distribution == distribution
 
 
+def test_the_geometric_mean_is_the_root_of_the_product():
+    plan = init.get("variance_scaling", mode="fan_geo_avg", distribution="normal").plan((2, 2))
+    std = math.sqrt(1 / math.sqrt(2 * 2))
+    assert std != math.sqrt(1 / (math.sqrt(2) * math.sqrt(2)))
+    assert plan.parameters == (0.0, std)
+
+
 @pytest.mark.parametrize(
     "name", ["xavier_uniform", "kaiming_normal", "variance_scaling", "orthogonal", "lecun_normal"]
 )
