@@ -59,6 +59,8 @@ class _Filled:
         ------
         TypeError
             The dtype is another one, or a SeedGenerator is read while JAX traces a function.
+        ValueError
+            The seed is negative.
         """
         sizes = tuple(map(int, shape))
         record = _dtypes.of(keras.backend.standardize_dtype(dtype or keras.config.floatx()))
@@ -88,6 +90,8 @@ def _filled(plan: Plan, entropy: Any, block: tuple[slice, ...] | None = None) ->
 def _entropy(seed: Any) -> Any:
     """Return the entropy of a seed: an int itself, or the next two words of a SeedGenerator, which moves."""
     if not isinstance(seed, keras.random.SeedGenerator):
+        if seed < 0:
+            raise ValueError(f"seed must be 0 or more, not {seed}")
         return seed
     words = seed.next()
     try:

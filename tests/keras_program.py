@@ -100,6 +100,8 @@ def seeds_are_keras():
     assert (stored(again((4, 5))) == first).all()
     with pytest.raises(ValueError, match="seed"):
         ours.HeNormal(seed="7")
+    with pytest.raises(ValueError, match="seed must be 0 or more, not -1"):
+        ours.HeNormal(seed=-1)((4, 5))
 
 
 def configs_clones_and_files_keep_them():
