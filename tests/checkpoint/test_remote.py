@@ -173,12 +173,14 @@ def test_a_failure_leaves_no_object(url, rules, threads):
 
 
 def test_a_failure_spares_what_another_process_made(url, rules, whole):
+    """One thread: those who write one object in memory at once share it, as no store has them do."""
+
     def interfere(*_):
         generate(MODEL, url, init=rules, **CUT, rank=0, world=1)
         raise RuntimeError("stop")
 
     with pytest.raises(RuntimeError, match="stop"):
-        generate(MODEL, url, init=rules, **CUT, rank=0, world=1, progress=interfere)
+        generate(MODEL, url, init=rules, **CUT, rank=0, world=1, threads=1, progress=interfere)
     assert content(url) == whole
 
 
