@@ -42,8 +42,12 @@ def check_parts(module: nn.Module, tensors: Sequence[Named]) -> None:
             local(each.tensor)
         except TypeError as error:
             raise TypeError(f"{each.name}: {error}") from None
-    for target, source in getattr(module, "all_tied_weights_keys", {}).items():  # of transformers
-        pair = [module.get_parameter(name) for name in (target, source)]
+    ties = getattr(module, "all_tied_weights_keys", {}) if has_shards(tensors) else {}  # of transformers
+    parameters = dict(module.named_parameters(remove_duplicate=False)) if ties else {}
+    for target, source in ties.items():
+        if not {target, source} <= parameters.keys():  # a stage of a pipeline may have one of them
+            continue
+        pair = parameters[target], parameters[source]
         if pair[0] is not pair[1] and any(map(is_sharded, pair)):
             raise TypeError(
                 f"{target} and {source} are tied, but parallelize_module has made two tensors of them: call"
