@@ -49,12 +49,18 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     -------
     dict or None
         ``version``, ``contract``, ``python``, ``numpy``, ``compiler``; ``built`` and ``supported``, the
-        instruction sets of this build and of this CPU, slowest first; ``isa``, the one in use; ``threads``.
+        instruction sets of this build and of this CPU, slowest first; ``isa``, the one in use; ``threads``;
+        ``package``, the folder that was imported.
 
     Raises
     ------
     ValueError
         For another mode.
+
+    Warns
+    -----
+    UserWarning
+        Another project's distribution ``fastinit``, which has files of the same names, is installed, too.
 
     Examples
     --------
@@ -78,9 +84,29 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
         "numpy": np.__version__,
         **_dispatch.config(),
         "threads": get_num_threads(),
+        "package": os.path.dirname(__file__),
     }
+    _warn_of_namesake()
     if mode == "dicts":
         return config
     for name, value in config.items():
         print(f"{name:<10} {' '.join(value) if isinstance(value, list) else value}")
     return None
+
+
+def _warn_of_namesake() -> None:
+    """Warn if the distribution that has this one's import name on PyPI is installed."""
+    import importlib.metadata
+    import warnings
+
+    try:
+        other = importlib.metadata.distribution("fastinit")
+    except importlib.metadata.PackageNotFoundError:
+        return
+    if any(script.value.startswith("fastinit.__main__:") for script in other.entry_points):
+        return  # a build of this project, from before it was named fastinit-engine
+    warnings.warn(
+        f"another project's fastinit {other.version} is installed, too, and either may replace the other's"
+        " files: pip uninstall fastinit fastinit-engine, then install fastinit-engine again",
+        stacklevel=3,
+    )

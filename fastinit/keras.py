@@ -15,7 +15,7 @@ import numpy.typing as npt
 try:
     import keras
 except ImportError:
-    raise ImportError("fastinit.keras needs keras: pip install 'fastinit[keras]'") from None
+    raise ImportError("fastinit.keras needs keras: pip install 'fastinit-engine[keras]'") from None
 
 from fastinit import _dtypes, init
 from fastinit.init.filling import fill, ranges_of

@@ -112,4 +112,4 @@ def test_fastinit_does_not_load_dask_and_names_its_extra():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
     code = "import sys; sys.modules['dask'] = None; import fastinit.dask"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "pip install 'fastinit[dask]'" in done.stderr
+    assert "pip install 'fastinit-engine[dask]'" in done.stderr

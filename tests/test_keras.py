@@ -31,4 +31,4 @@ def test_fastinit_does_not_load_keras_and_names_its_extra():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
     code = "import sys; sys.modules['keras'] = None; import fastinit.keras"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "pip install 'fastinit[keras]'" in done.stderr
+    assert "pip install 'fastinit-engine[keras]'" in done.stderr

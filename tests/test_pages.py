@@ -71,3 +71,11 @@ def test_the_code_of_a_page_runs(page, folder, monkeypatch):
         else:
             done = subprocess.run(["sh", "-ec", code], stdout=-1, stderr=-2, text=True)
             assert done.returncode == 0, f"{code}{done.stdout}"
+
+
+def test_nothing_sends_to_the_distribution_of_another_project():
+    """PyPI's fastinit is not this one, whose distribution is fastinit-engine."""
+    sent = re.compile(r"pip install [^\n]*\bfastinit(?!-engine)\b")
+    sources = {str(path.relative_to(ROOT)): path.read_text() for path in (ROOT / "fastinit").rglob("*.py")}
+    assert sent.search("pip install 'fastinit[cli]'")
+    assert [name for name, text in (PAGES | sources).items() if sent.search(text)] == []

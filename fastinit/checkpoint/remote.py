@@ -120,7 +120,7 @@ def place(target: str | os.PathLike[str]) -> Place:
         import fsspec
         from fsspec.implementations.local import LocalFileSystem
     except ImportError:
-        raise BadInput(f"{target}: a URL needs fsspec: pip install 'fastinit[fsspec]'") from None
+        raise BadInput(f"{target}: a URL needs fsspec: pip install 'fastinit-engine[fsspec]'") from None
     try:
         system, path = fsspec.core.url_to_fs(target)
     except (ImportError, ValueError, OSError) as error:

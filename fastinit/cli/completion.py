@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
         with _signals.held():
             import shtab
     except ImportError:
-        raise BadInput("completion needs shtab: pip install 'fastinit[cli]'") from None
+        raise BadInput("completion needs shtab: pip install 'fastinit-engine[cli]'") from None
     for each in options(args.parser):
         if each.metavar in _FILES:
             each.complete = shtab.FILE  # type: ignore[attr-defined]

@@ -3,7 +3,7 @@
 try:
     import dask.array as _array  # noqa: F401
 except ImportError:
-    raise ImportError("fastinit.dask needs dask: pip install 'fastinit[dask]'") from None
+    raise ImportError("fastinit.dask needs dask: pip install 'fastinit-engine[dask]'") from None
 
 from . import random
 

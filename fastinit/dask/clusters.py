@@ -11,7 +11,7 @@ try:
     from dask.distributed import Client, KilledWorker
     from distributed.comm.addressing import get_address_host_port
 except ImportError:
-    raise ImportError("a Dask cluster needs distributed: pip install 'fastinit[dask]'") from None
+    raise ImportError("a Dask cluster needs distributed: pip install 'fastinit-engine[dask]'") from None
 
 from fastinit.checkpoint import BadInput
 

@@ -3,7 +3,7 @@
 try:
     import jax as _jax  # noqa: F401
 except ImportError:
-    raise ImportError("fastinit.jax needs jax: pip install 'fastinit[jax]'") from None
+    raise ImportError("fastinit.jax needs jax: pip install 'fastinit-engine[jax]'") from None
 
 from . import initializers
 from .initializers import *  # noqa: F403

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 try:
     import torch as _torch  # noqa: F401
 except ImportError:
-    raise ImportError("fastinit.torch needs torch: pip install 'fastinit[torch]'") from None
+    raise ImportError("fastinit.torch needs torch: pip install 'fastinit-engine[torch]'") from None
 
 from fastinit.checkpoint import Recording
 

@@ -76,7 +76,7 @@ def model_of(source: str | os.PathLike[str], arguments: Mapping[str, Any]) -> Mo
         library = (error.name or "").partition(".")[0]
         if library not in _EXTRAS:
             raise
-        raise BadInput(f"{source}: needs {library}: pip install 'fastinit[{library}]'") from None
+        raise BadInput(f"{source}: needs {library}: pip install 'fastinit-engine[{library}]'") from None
 
 
 def saved_by(model: Model, module: nn.Module) -> Saved | None:

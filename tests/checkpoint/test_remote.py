@@ -274,6 +274,6 @@ def test_without_fsspec_the_extra_is_named(tmp_path):
     script = "import sys; sys.modules['fsspec'] = None; from fastinit import cli; sys.exit(cli.main())"
     command = [sys.executable, "-c", script, "generate", "-o", "memory://x"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-    error = "fastinit: error: memory://x: a URL needs fsspec: pip install 'fastinit[fsspec]'\n"
+    error = "fastinit: error: memory://x: a URL needs fsspec: pip install 'fastinit-engine[fsspec]'\n"
     assert (done.returncode, done.stderr) == (2, error)
     assert names(tmp_path) == []

@@ -195,5 +195,5 @@ def test_without_distributed_the_extra_is_named(tmp_path):
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.endswith("a Dask cluster needs distributed: pip install 'fastinit[dask]'\n")
+    assert done.stderr.endswith("a Dask cluster needs distributed: pip install 'fastinit-engine[dask]'\n")
     assert not (tmp_path / "new").exists()

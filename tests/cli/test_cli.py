@@ -112,7 +112,7 @@ def test_bash_completes(capsys):
 def test_completion_needs_shtab(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "shtab", None)
     assert main(["completion", "bash"]) == 2
-    assert "needs shtab: pip install 'fastinit[cli]'" in capsys.readouterr().err
+    assert "needs shtab: pip install 'fastinit-engine[cli]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

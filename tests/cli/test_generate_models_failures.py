@@ -101,7 +101,7 @@ def test_bad_configs(run, tmp_path, content, error):
 def test_a_missing_library_names_its_extra(tmp_path, source, missing):
     process = command("generate", source, "-o", tmp_path / "out", blocked=[missing])
     assert process.returncode == 2
-    assert f"pip install 'fastinit[{missing}]'" in process.stderr
+    assert f"pip install 'fastinit-engine[{missing}]'" in process.stderr
     assert process.stderr.count("\n") == 1
 
 

@@ -123,4 +123,4 @@ def test_shapes_that_cannot_be():
 def test_without_jax_the_error_names_the_extra():
     program = "import sys; sys.modules['jax'] = None; import fastinit; fastinit.jax"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert "ImportError: fastinit.jax needs jax: pip install 'fastinit[jax]'" in done.stderr
+    assert "ImportError: fastinit.jax needs jax: pip install 'fastinit-engine[jax]'" in done.stderr
