@@ -1,17 +1,16 @@
 """Initialisers on layers of real models, in place, against torch's."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from fastinit import init, random
+from fastinit.checkpoint.manifest import MODELS
 
 from . import limits
 from .peers import SEED, torch
 
-MANIFESTS = Path(__file__).parents[1] / "tests" / "manifests"
 LAYERS = [
     ("resnet50", "resnet.encoder.stages.0.layers.0.layer.1.convolution.weight", "kaiming_normal_"),
     ("vit-b16", "vit.layers.0.mlp.fc1.weight", "trunc_normal_"),
@@ -24,7 +23,7 @@ LAYERS = [
 
 @pytest.mark.parametrize(("model", "layer", "name"), LAYERS, ids=lambda each: each.rpartition(".layers.")[2])
 def test_layer(race, model, layer, name):
-    shape = json.loads((MANIFESTS / f"{model}.json").read_text())[layer]["shape"]
+    shape = json.loads(MODELS[model].read_text())[layer]["shape"]
     out = np.zeros(shape, np.float32)
     rng, ours = random.default_rng(SEED), getattr(init, name)
     calls = {"fastinit": lambda: ours(out, generator=rng)}

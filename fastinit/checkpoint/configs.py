@@ -10,10 +10,11 @@ from typing import Any
 
 from . import formats
 from .errors import BadInput
+from .manifest import MODELS
 from .spec import parse_json
 from .storage import DTYPES, dtype_name
 
-__all__ = ["LIBRARIES", "beside", "config_of", "is_model", "with_dtype"]
+__all__ = ["LIBRARIES", "beside", "config_of", "is_model", "named", "with_dtype"]
 
 #: What comes before the colon in ``timm:NAME`` and so on.
 LIBRARIES = ("diffusers", "py", "timm", "torchvision")
@@ -46,6 +47,24 @@ def is_model(source: Any, target: str | os.PathLike[str] | None = None) -> bool:
             f"{path}: names neither model_type nor architectures, and there are no weights beside it"
         )
     return False
+
+
+def named(source: Any, target: str | os.PathLike[str] | None = None) -> Any:
+    """Return the list that has a model's name, such as ``"gpt2"``; `source` itself if it is something else.
+
+    A file of that name, or a folder of it with a model or weights, is something else, unless the folder is
+    the `target` and fastinit wrote the weights.
+
+    Examples
+    --------
+    >>> named("gpt2").name, named("./gpt2")
+    ('gpt2.json', './gpt2')
+    """
+    if not isinstance(source, str) or source not in MODELS:
+        return source
+    path = Path(source)
+    is_path = path.is_file() or config_of(path) is not None or _has_weights(path, target)
+    return source if is_path else MODELS[source]
 
 
 def config_of(source: str | os.PathLike[str]) -> Path | None:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from . import existing, ranks, workers
 from .choices import Choice
+from .configs import named
 from .job import Job, Layout
 from .pieces import Progress, Report, number_of_threads
 from .planning import CheckpointPlan, Manifest, checked_target, plan
@@ -134,7 +135,8 @@ def generate(
     share = Share.of(rank, world, force=force, digest=digest, client=client)
     number = number_of_threads(1 if threads is None and client is not None else threads)
     options = {"seed": seed, "init": init, "dtype": dtype, "max_shard_size": max_shard_size, "only": only}
-    planned = plan(manifest, checked_target(target), **options)
+    manifest = named(manifest, checked_target(target))
+    planned = plan(manifest, target, **options)
     layout = Layout.of(planned)
     shards = layout.shards if share is None else share.taken(layout.shards)
     digested = DataDigest() if digest else None

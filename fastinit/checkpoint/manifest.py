@@ -17,10 +17,13 @@ from .errors import BadInput
 from .spec import MAX_BYTES, MAX_HEADER, TensorSpec, checked, parse_json, read_bytes
 from .storage import DTYPES, dtype_name
 
-__all__ = ["DTYPES", "GPT2", "TensorSpec", "read", "select"]
+__all__ = ["DTYPES", "GPT2", "MODELS", "TensorSpec", "read", "select"]
+
+#: The lists of known models that come with fastinit, by name.
+MODELS = {path.stem: path for path in sorted(Path(__file__).with_name("manifests").glob("*.json"))}
 
 #: The default list: GPT-2, 124M parameters.
-GPT2 = Path(__file__).parent / "manifests" / "gpt2.json"
+GPT2 = MODELS["gpt2"]
 
 
 def read(
@@ -101,6 +104,8 @@ def _read(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[list[Tens
     format = formats.of(path)
     if path.suffix == format.SUFFIX or os.path.isdir(path):
         return [stored.spec for stored in format.read(path)[0]], str(path)
+    if not (path.suffix or os.path.lexists(path)):
+        raise BadInput(f"{path}: No such file or folder, and none of the models {', '.join(MODELS)}")
     entries = parse_json(read_bytes(path), str(path))
     if format.is_index(entries):
         return [stored.spec for stored in format.read_index(path)[0]], str(path)

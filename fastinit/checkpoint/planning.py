@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy.typing as npt
 
 from . import formats, sizes
-from .configs import beside, with_dtype
+from .configs import beside, named, with_dtype
 from .errors import BadInput
 from .manifest import read, select
 from .recipe import Recipe, resolve
@@ -22,7 +22,7 @@ from .recording import Recording, recording_of
 from .remote import Place, place
 from .spec import TensorSpec
 
-#: A path, ``"-"`` for standard input, a mapping, or a recording.
+#: A path, a model's name, ``"-"`` for standard input, a mapping, or a recording.
 Manifest = str | os.PathLike[str] | Mapping[str, Any] | Recording
 
 #: The default limit of a file's data in a folder, which is Hugging Face's.
@@ -100,9 +100,10 @@ def plan(
 
     Parameters
     ----------
-    manifest : path, ``"-"``, mapping or Recording
-        The list of tensors; see `fastinit.checkpoint.manifest.read`. A recording, or the file of one, also
-        has the rules, which ``"auto"`` takes.
+    manifest : path, str, mapping or Recording
+        The list of tensors; see `fastinit.checkpoint.manifest.read`. ``"gpt2"`` and other names of
+        `fastinit.checkpoint.manifest.MODELS` are lists that come with fastinit, unless a file or a checkpoint
+        of that name is there. A recording, or the file of one, also has the rules, which ``"auto"`` takes.
     target : path or URL, optional
         A name that ends in ``.safetensors``, or else a folder. A folder gets ``model.safetensors``, or, if
         there is more data than `max_shard_size`, shards and an index with Hugging Face's names.
@@ -136,6 +137,7 @@ def plan(
     >>> planned.recipe.rules_from, [str(path) for path in planned.files], planned.bytes
     ('he', ['out.safetensors'], 31360)
     """
+    manifest = named(manifest, target)
     recording = recording_of(manifest)
     if recording is not None and isinstance(init, str) and init == "auto":
         init = recording

@@ -14,7 +14,7 @@ from typing import Any
 
 from fastinit import _signals
 from fastinit.checkpoint import BadInput, CheckpointPlan, Choice, Recording, Summary, generate, plan
-from fastinit.checkpoint.configs import is_model
+from fastinit.checkpoint.configs import is_model, named
 from fastinit.checkpoint.errors import Unmatched
 from fastinit.checkpoint.generation import check
 from fastinit.checkpoint.manifest import GPT2
@@ -32,6 +32,7 @@ _EPILOG = f"""presets:
 
 examples:
   fastinit generate config.json -o model/ --seed 7    # a transformers model's own initialisation
+  fastinit generate llama-7b --dry-run                # a model that fastinit models shows
   fastinit generate list.json -o model/ --init he     # a list of names, dtypes and shapes
   fastinit generate list.json --init mine.toml --dry-run
   srun fastinit generate list.json -o model/ --rank auto    # by all processes of a Slurm step
@@ -56,7 +57,8 @@ def add_parser(verbs: Any) -> None:
         nargs="?",
         metavar="MANIFEST",
         help="a model: a transformers config.json or its folder, timm:NAME, torchvision:NAME,"
-        " diffusers:FOLDER, py:package.module:callable, or a recording. Or a list: JSON of name ->"
+        " diffusers:FOLDER, py:package.module:callable, or a recording. Or a list: a name that fastinit"
+        " models shows, such as llama-7b; JSON of name ->"
         ' {"dtype", "shape"}, - for that on standard input, or a .safetensors file, an index of shards or a'
         " folder with either, whose headers are read. GPT-2 if left out",
     )
@@ -134,7 +136,7 @@ def _add_ways(add: Callable[..., object]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Generate, or show the plan."""
     what = {key: getattr(args, key) for key in ("seed", "init", "dtype", "max_shard_size", "only")}
-    source: Any = GPT2 if args.manifest is None else args.manifest
+    source: Any = GPT2 if args.manifest is None else named(args.manifest, args.output)
     if is_model(source, args.output):
         source = _recorded(source, args)
         if args.record and not args.dry_run:

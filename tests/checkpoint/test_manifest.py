@@ -5,7 +5,6 @@ import json
 import math
 import os
 import sys
-from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -14,25 +13,29 @@ import safetensors.numpy
 import torch
 
 from fastinit.checkpoint import BadInput, manifest
-from fastinit.checkpoint.manifest import GPT2, TensorSpec
+from fastinit.checkpoint.manifest import TensorSpec
 
-MANIFESTS = Path(__file__).parents[1] / "manifests"
 ENTRY = {"dtype": "F32", "shape": [2, 3]}
 
 # The sizes in the models' papers and cards.
 PARAMETERS = {
-    GPT2: 124_439_808,
-    MANIFESTS / "bert-base.json": 109_514_298,
-    MANIFESTS / "llama-7b.json": 6_738_415_616,
-    MANIFESTS / "mixtral-8x7b.json": 46_702_792_704,
-    MANIFESTS / "resnet50.json": 25_557_032,
-    MANIFESTS / "vit-b16.json": 86_567_656,
+    "gpt2": 124_439_808,
+    "bert-base": 109_514_298,
+    "llama-7b": 6_738_415_616,
+    "mixtral-8x7b": 46_702_792_704,
+    "resnet50": 25_557_032,
+    "vit-b16": 86_567_656,
 }
 
 
-@pytest.mark.parametrize("path", PARAMETERS, ids=lambda path: path.stem)
-def test_published_parameter_counts(path):
-    assert sum(spec.size for spec in manifest.read(path)) == PARAMETERS[path]
+@pytest.mark.parametrize("model", PARAMETERS)
+def test_published_parameter_counts(model):
+    assert sum(spec.size for spec in manifest.read(manifest.MODELS[model])) == PARAMETERS[model]
+
+
+def test_there_is_no_other_list():
+    assert manifest.MODELS.keys() == PARAMETERS.keys()
+    assert manifest.GPT2 == manifest.MODELS["gpt2"]
 
 
 def test_a_spec_counts_as_numpy_does():

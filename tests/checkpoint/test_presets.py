@@ -21,7 +21,6 @@ from fastinit.checkpoint import BadInput, TensorSpec, families, manifest
 from fastinit.checkpoint.recipe import resolve
 
 HERE = Path(__file__).parent
-MANIFESTS = {path.stem: path for path in [manifest.GPT2, *sorted((HERE.parent / "manifests").glob("*.json"))]}
 MEASURED = json.loads((HERE / "model_statistics.json").read_text())["models"]
 FAMILY = {
     "gpt2": "gpt2",
@@ -80,9 +79,9 @@ SCHEMES = {
 }
 
 
-@pytest.fixture(scope="module", params=MANIFESTS)
+@pytest.fixture(scope="module", params=manifest.MODELS)
 def model(request):
-    return request.param, manifest.read(MANIFESTS[request.param])
+    return request.param, manifest.read(manifest.MODELS[request.param])
 
 
 def test_auto_makes_every_tensor_as_it_should(model):
@@ -98,7 +97,7 @@ def test_auto_makes_every_tensor_as_it_should(model):
 
 def test_no_label_is_idle():
     for name, labels in LABELS.items():
-        names = [spec.name for spec in manifest.read(MANIFESTS[name])]
+        names = [spec.name for spec in manifest.read(manifest.MODELS[name])]
         assert all(fnmatch.filter(names, glob) for glob in labels)
 
 
@@ -131,7 +130,7 @@ def test_moments_are_those_of_the_models_own_code(model):
 
 
 def test_families_are_disjoint():
-    for name, path in MANIFESTS.items():
+    for name, path in manifest.MODELS.items():
         specs = manifest.read(path)
         assert [family.preset for family in families.by_names(specs)] == [FAMILY[name]]
 
@@ -147,7 +146,7 @@ def test_families_are_disjoint():
     ],
 )
 def test_prefixes_do_not_matter(name, prefix):
-    specs = manifest.read(MANIFESTS[name])
+    specs = manifest.read(manifest.MODELS[name])
     bare = [TensorSpec(spec.name.removeprefix(prefix), spec.dtype, spec.shape) for spec in specs]
     with_prefix, without = resolve(specs, "auto"), resolve(bare, "auto")
     assert [choice.label for choice in without.choices] == [choice.label for choice in with_prefix.choices]
@@ -155,7 +154,7 @@ def test_prefixes_do_not_matter(name, prefix):
 
 
 def test_mistral_is_llama():
-    specs = manifest.read(MANIFESTS["mixtral-8x7b"])
+    specs = manifest.read(manifest.MODELS["mixtral-8x7b"])
     assert resolve(specs, "mistral").rules == resolve(specs, "llama").rules
 
 

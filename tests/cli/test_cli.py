@@ -46,7 +46,7 @@ def test_help_names_every_command(capsys):
         main(["--help"])
     assert end.value.code == 0
     out = capsys.readouterr().out
-    assert all(command in out for command in ("generate", "verify", "inspect", "rules", "info"))
+    assert all(command in out for command in ("generate", "verify", "inspect", "models", "rules", "info"))
 
 
 def helped(capsys, *argv):
@@ -65,7 +65,7 @@ def test_words_that_people_try_first(capsys):
 def test_the_help_of_generate_has_presets_and_examples(capsys):
     out = helped(capsys, "generate", "--help")
     assert all(preset in out for preset in sources.PRESETS)
-    assert out.count("\n  fastinit generate ") == 3
+    assert out.count("\n  fastinit generate ") == 4
     assert max(map(len, out.partition("presets:")[2].splitlines())) <= 100
 
 
@@ -124,6 +124,7 @@ def test_completion_needs_shtab(capsys, monkeypatch):
         ["inspect", "model.safetensors"],
         ["verify", "model.safetensors"],
         ["verify", "cut.safetensors"],
+        ["models"],
         ["rules"],
         ["rules", "he"],
         ["info"],
