@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, Unpack, overload
 
 import numpy as np
@@ -298,9 +298,10 @@ def get(spec: str | Initializer, **arguments: Any) -> Initializer:
     Parameters
     ----------
     spec : str or Initializer
-        A name, or a string such as ``"kaiming_normal(mode=fan_out, a=0.1)"``: values are numbers, words,
-        quoted strings, True, False, None, tuples or lists. ``in_axis``, ``out_axis`` and ``batch_axis`` are
-        defaults for calls.
+        A name, or a string such as ``"kaiming_normal(mode=fan_out, a=0.1)"`` or ``"normal(0, 0.02)"``: values
+        are numbers, words, quoted strings, True, False, None, tuples or lists. Those without a name have the
+        order of the function's own arguments. ``in_axis``, ``out_axis`` and ``batch_axis`` are defaults for
+        calls.
     **arguments
         The arguments, if `spec` is a name.
 
@@ -328,9 +329,24 @@ def get(spec: str | Initializer, **arguments: Any) -> Initializer:
         raise TypeError(f"an initialiser is a name, a spec string or an Initializer, not {spec!r}")
     try:
         with default_fp():  # reading and writing decimals rounds
-            return Initializer(*specs.parse(spec))
+            name, values, given = specs.parse(spec)
+            return Initializer(name, _named(name, values, given) if values else given)
     except ValueError as error:
         raise ValueError(f"in {spec!r}: {error}") from None
+
+
+def _named(name: str, values: Sequence[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments by name, `values` being an initialiser's first. ValueError if they don't fit."""
+    entry = _ENTRIES.get(_ALIASES.get(name, name))
+    if entry is None:
+        return {}  # the name is an error of its own
+    names = list(entry.defaults)
+    if len(values) > len(names):
+        raise ValueError(f"{name} takes {', '.join(names) or 'none'}, but {len(values)} values are given")
+    first = dict(zip(names, values, strict=False))
+    if twice := first.keys() & given.keys():
+        raise ValueError(f"{min(twice)!r} is given twice")
+    return {**first, **given}
 
 
 def _coerced(what: str, value: Any, default: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Reads and writes spec strings such as ``"kaiming_normal(mode=fan_out, a=0.1)"``."""
+"""Reads and writes spec strings such as ``"kaiming_normal(0.1, mode=fan_out)"``."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 _LONGEST = 1000
 
 
-def parse(spec: str) -> tuple[str, dict[str, Any]]:
-    """Return the name and the arguments in a spec string.
+def parse(spec: str) -> tuple[str, list[Any], dict[str, Any]]:
+    """Return the name, the arguments without a name and those with one in a spec string.
 
     Parameters
     ----------
     spec : str
-        ``name(argument=value, ...)``; a value is a number, a word, a quoted string, True, False, None, a
-        tuple or a list.
+        ``name(value, ..., argument=value, ...)``; a value is a number, a word, a quoted string, True, False,
+        None, a tuple or a list.
 
     Raises
     ------
@@ -26,19 +26,21 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
 
     Examples
     --------
-    >>> parse("kaiming_normal(mode=fan_out, a=0.1)")
-    ('kaiming_normal', {'mode': 'fan_out', 'a': 0.1})
+    >>> parse("kaiming_normal(0.1, mode=fan_out)")
+    ('kaiming_normal', [0.1], {'mode': 'fan_out'})
     """
     call = parsed(spec)
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
         raise ValueError("a spec is a name, or name(argument=value, ...)")
-    if call.args or any(keyword.arg is None for keyword in call.keywords):
-        raise ValueError("arguments are written argument=value")
+    starred = any(isinstance(each, ast.Starred) for each in call.args)
+    if starred or any(keyword.arg is None for keyword in call.keywords):
+        raise ValueError("arguments are written value or argument=value")
     names = [str(keyword.arg) for keyword in call.keywords]
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"{name!r} is given twice")
-    return call.func.id, dict(zip(names, (_value(keyword.value) for keyword in call.keywords), strict=True))
+    values = [_value(keyword.value) for keyword in call.keywords]
+    return call.func.id, [*map(_value, call.args)], dict(zip(names, values, strict=True))
 
 
 def parsed(text: str) -> ast.expr | None:

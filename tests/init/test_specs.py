@@ -42,6 +42,18 @@ def test_specs_are_canonical():
     assert init.get("normal") != "normal"
 
 
+def test_arguments_without_names_have_the_order_of_the_function():
+    for name in (name for name in init.__all__ if hasattr(init, name + "_")):
+        own = [*inspect.signature(getattr(init, name)).parameters][1:-8]
+        arguments = init.get(name, **{key: 0.5 for key in own if key in ("value", "sparsity")}).arguments
+        values = ", ".join(str(arguments[key]) for key in own)
+        assert init.get(f"{name}({values})").arguments == arguments, name
+    assert init.get("constant(0.25)").spec == "constant(value=0.25)"
+    assert init.get("normal(0, 0.02)") == init.get("normal(std=0.02)")
+    assert init.get("normal(1, std=0.02)").spec == "normal(mean=1.0, std=0.02)"
+    assert init.get("he_normal(0.1, fan_out, in_axis=1, out_axis=0)").arguments["mode"] == "fan_out"
+
+
 def test_a_table_of_functions_is_what_they_say():
     for name in ("glorot_uniform", "glorot_normal", "he_uniform", "he_normal"):
         plain = name.replace("glorot", "xavier").replace("he_", "kaiming_")
@@ -73,13 +85,20 @@ def test_a_table_of_functions_is_what_they_say():
         ("kaiming", "unknown initialiser 'kaiming'; known are bernoulli, .*zeros"),
         ("kaiming(a=1)", r"in 'kaiming\(a=1\)': unknown initialiser"),
         ("kaiming_normal(", r"in 'kaiming_normal\(': a spec is a name, or name\(argument=value, ...\)"),
+        ("kaiming(1)", r"in 'kaiming\(1\)': unknown initialiser 'kaiming'"),
+        ("kaiming_normal(fan_out)", "kaiming_normal's a must be a number, not 'fan_out'"),
+        ("normal(0, 1, 2)", "normal takes mean, std, but 3 values are given"),
+        ("zeros(0)", "zeros takes none, but 1 values are given"),
+        ("normal(1, mean=1)", "'mean' is given twice"),
+        ("constant()", "constant needs a value for 'value'"),
+        ("normal(*a)", "arguments are written value or argument=value"),
+        ("normal(std=1, 2)", "a spec is a name"),
         ("kaiming normal", "a spec is a name"),
         ("", "a spec is a name"),
         ("a.b(c=1)", "a spec is a name"),
         ("normal(std=1)(std=2)", "a spec is a name"),
         ("normal(\0)", "a spec is a name"),
-        ("kaiming_normal(fan_out)", "arguments are written argument=value"),
-        ("kaiming_normal(**a)", "arguments are written argument=value"),
+        ("kaiming_normal(**a)", "arguments are written value or argument=value"),
         ("kaiming_normal(mode=fan-out)", "'fan - out' is not a number, a word"),
         ("kaiming_normal(mode=fan_up)", "unknown mode 'fan_up'; known are fan_in, fan_out"),
         ("variance_scaling(mode=fan_up)", "known are fan_in, fan_out, fan_avg, fan_geo_avg"),
