@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy.typing as npt
 
 from . import formats
+from .entries import attributes, entries_of
 from .errors import BadInput
 from .spec import MAX_BYTES, MAX_HEADER, TensorSpec, checked, parse_json, read_bytes
 from .storage import DTYPES, dtype_name
@@ -27,18 +28,22 @@ GPT2 = MODELS["gpt2"]
 
 
 def read(
-    source: str | os.PathLike[str] | Mapping[str, Any], dtype: npt.DTypeLike | None = None
+    source: str | os.PathLike[str] | Mapping[str, Any] | Iterable[Any], dtype: npt.DTypeLike | None = None
 ) -> list[TensorSpec]:
     """Read a list of tensors.
 
     Parameters
     ----------
-    source : path, ``"-"`` or mapping
+    source : path, ``"-"``, mapping or iterable
         A mapping ``{name: {"dtype": ..., "shape": [...]}}``; the same as JSON, in a file or on standard input
         (``"-"``), or the JSON of a safetensors header; or a checkpoint, whose headers are read: a
         ``.safetensors`` file, the ``.index.json`` of a sharded one, or a folder with either. dtypes have the
-        names of safetensors, NumPy or torch. In a mapping, they may be those of NumPy and torch themselves,
-        and a `TensorSpec` may stand in place of the inner mapping.
+        names of safetensors, NumPy or torch.
+
+        In Python, dtypes may be those of NumPy and torch themselves, and anything with ``.dtype`` and
+        ``.shape`` may stand in place of the inner mapping: an array, a tensor, a `TensorSpec`. So a list is a
+        ``state_dict()``, ``named_parameters()`` or other pairs, or a tree of dicts and lists, such as
+        `jax.eval_shape` returns. The names in a tree are its keys and indices, joined with dots.
     dtype : str or dtype, optional
         The dtype that all floating-point tensors get: F64, F32, F16, BF16, F8_E4M3 or F8_E5M2.
 
@@ -57,6 +62,9 @@ def read(
     >>> from fastinit.checkpoint import manifest
     >>> manifest.read({"fc.weight": {"dtype": "F32", "shape": [10, 784]}})
     [TensorSpec(name='fc.weight', dtype='F32', shape=(10, 784))]
+    >>> import numpy as np
+    >>> manifest.read({"layers": [{"w": np.zeros((3, 2))}]})
+    [TensorSpec(name='layers.0.w', dtype='F64', shape=(3, 2))]
     """
     specs, where = _read(source)
     if not specs:
@@ -89,10 +97,12 @@ def _float_name(dtype: Any) -> str:
     return str(name)
 
 
-def _read(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[list[TensorSpec], str]:
+def _read(source: Any) -> tuple[list[TensorSpec], str]:
     if isinstance(source, Mapping):
-        return _listed(source, "the manifest")
-    if source == "-":
+        source = {name: each for name, each in source.items() if not _is_metadata(name, each)}
+    if not isinstance(source, os.PathLike) and (found := entries_of(source, "the manifest")) is not None:
+        return _listed(found, "the manifest")
+    if isinstance(source, str) and source == "-":
         if sys.stdin is None:
             raise BadInput("standard input: is closed")
         return _listed(parse_json(sys.stdin.buffer.read(MAX_HEADER + 1), "standard input"), "standard input")
@@ -123,14 +133,15 @@ def _is_metadata(name: str, entry: Any) -> bool:
 
 
 def _spec(name: str, entry: Any, where: str) -> TensorSpec:
-    if isinstance(entry, TensorSpec):
-        return checked(name, entry.dtype, entry.shape, where)
+    if (found := attributes(entry, name, where)) is not None:
+        dtype, shape = found
     # An entry of a header also has the offsets of its data.
-    if not isinstance(entry, Mapping) or entry.keys() - {"data_offsets"} != {"dtype", "shape"}:
+    elif isinstance(entry, Mapping) and entry.keys() - {"data_offsets"} == {"dtype", "shape"}:
+        dtype, shape = entry["dtype"], entry["shape"]
+    else:
         raise BadInput(
             f'{where}: tensor {name!r} must be {{"dtype": ..., "shape": [...]}}, not {entry!r:.200}'
         )
-    shape = entry["shape"]
     if isinstance(shape, (list, tuple)):
         shape = tuple(int(n) if hasattr(n, "__index__") and not isinstance(n, bool) else n for n in shape)
-    return checked(name, dtype_name(entry["dtype"]), shape, where)
+    return checked(name, dtype_name(dtype), shape, where)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import stat
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -22,8 +22,8 @@ from .recording import Recording, recording_of
 from .remote import Place, place
 from .spec import TensorSpec
 
-#: A path, a model's name, ``"-"`` for standard input, a mapping, or a recording.
-Manifest = str | os.PathLike[str] | Mapping[str, Any] | Recording
+#: A path, a model's name, ``"-"`` for standard input, a mapping or another list of tensors, or a recording.
+Manifest = str | os.PathLike[str] | Mapping[str, Any] | Iterable[Any] | Recording
 
 #: The default limit of a file's data in a folder, which is Hugging Face's.
 MAX_SHARD_SIZE = "5GB"
@@ -100,7 +100,7 @@ def plan(
 
     Parameters
     ----------
-    manifest : path, str, mapping or Recording
+    manifest : path, str, mapping, iterable or Recording
         The list of tensors; see `fastinit.checkpoint.manifest.read`. ``"gpt2"`` and other names of
         `fastinit.checkpoint.manifest.MODELS` are lists that come with fastinit, unless a file or a checkpoint
         of that name is there. A recording, or the file of one, also has the rules, which ``"auto"`` takes.
@@ -109,9 +109,11 @@ def plan(
         there is more data than `max_shard_size`, shards and an index with Hugging Face's names.
     seed : int, optional
         The seed of all tensors.
-    init : str, path or list of Rule, optional
-        The rules for filling tensors: a preset's name, ``"auto"``, a TOML file, or the rules. An initialiser
-        such as ``"normal(std=0.02)"`` makes all matrices. ``"dummy"`` makes any tensor, for load tests.
+    init : str, path, list of Rule, mapping or Initializer, optional
+        The rules for filling tensors: a preset's name, ``"auto"``, a TOML file, or the rules, which may be
+        patterns with their initialisers: ``{"*.bias": "zeros", "*": "normal(0, 0.02)"}``. An Initializer, or
+        its spec such as ``"normal(std=0.02)"``, makes all matrices. ``"dummy"`` makes any tensor, for load
+        tests.
         Presets take `initializer_range` and padding from a ``config.json`` beside a checkpoint, and
         ``"auto"`` takes its `model_type`. If the family is not known, ``"auto"`` warns.
     dtype : str or dtype, optional

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 import fastinit
 from fastinit import _threads
+from fastinit.init import Initializer
 from fastinit.random import PCG64, Generator
 
 from . import sources
@@ -166,7 +167,7 @@ def resolve(
     if left:
         error = _unmatched(rules_from, left, choices, specs)
         raise error if isinstance(init, (str, os.PathLike)) else BadInput(error.first)
-    if isinstance(init, (str, os.PathLike)):
+    if isinstance(init, (str, os.PathLike, Initializer)):
         sources.warn_untied(specs, {choice.spec.name: choice.stream for choice in choices}, config or {})
     used = [rule for rule, exact in zip(rules, won, strict=True) if exact]
     return Recipe(

@@ -173,8 +173,12 @@ def from_tables(tables: Any, where: str, also: Sequence[str] = ()) -> list[Rule]
                 raise BadInput(f"unknown key {min(unknown)!r}; known are {', '.join([*_TYPES, *also])}")
             if missing := {"match", "init"} - table.keys():
                 raise BadInput(f"lacks {' and '.join(sorted(missing))}")
-            lists = {key: tuple(table[key]) for key in ("then", "parts") if isinstance(table.get(key), list)}
-            rules.append(Rule(**{**table, **lists}))
+            given: dict[str, Any] = {
+                key: tuple(table[key]) for key in ("then", "parts") if isinstance(table.get(key), list)
+            }
+            if isinstance(table["init"], init.Initializer):
+                given["init"] = table["init"].spec
+            rules.append(Rule(**{**table, **given}))
         except BadInput as error:
             raise BadInput(f"{where}: rule {number}: {error}") from None
     return rules

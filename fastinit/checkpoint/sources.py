@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from fastinit.init import Initializer
+
 from . import families
 from .errors import BadInput
 from .patterns import matcher
@@ -54,8 +56,12 @@ def load(
     config = config or {}
     if isinstance(init, Recording):
         return "the recording", list(init.rules), []
+    if isinstance(init, Mapping):
+        init = _tables(init)
     if isinstance(init, (list, tuple)):
         return "the rules given", from_tables(init, "init"), []
+    if isinstance(init, Initializer):
+        init = init.spec
     if not isinstance(init, (str, os.PathLike)):
         raise BadInput(f"init must be a preset's name, a TOML file or a list of rules, not {init!r:.200}")
     if init == "auto":
@@ -78,6 +84,14 @@ def load(
     except UnicodeDecodeError:
         raise BadInput(f"{init}: is not UTF-8") from None
     return os.fspath(init), *_parse(text, str(init), specs, config)
+
+
+def _tables(init: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rules of a mapping of patterns to initialisers. A table may stand in place of its `init`."""
+    if {"match", "init"} <= init.keys():
+        raise BadInput("init is one rule: give a list of rules")
+    tables = {match: each if isinstance(each, Mapping) else {"init": each} for match, each in init.items()}
+    return [{"match": match, **table} for match, table in tables.items()]
 
 
 def preset_toml(preset: str) -> str:

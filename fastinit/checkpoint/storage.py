@@ -148,9 +148,14 @@ DTYPES: dict[str, StoredDtype] = {
 _SPELLINGS = {
     spelling: name
     for name, dtype in DTYPES.items()
-    for spelling in (name.lower(), dtype.numpy_name, f"torch.{dtype.numpy_name}")
+    for module in ("", "torch.", "np.", "numpy.", "jnp.")
+    for spelling in (name, name.lower(), f"{module}{dtype.numpy_name}")
     if spelling not in ("f4", "i8", "u8")  # NumPy's names of wider dtypes
-} | {name: name for name in DTYPES}
+}
+# Plain "float", "int" and "long" are left out: they are wider in NumPy than in torch.
+_SPELLINGS |= {"fp16": "F16", "fp32": "F32", "fp64": "F64", "half": "F16", "double": "F64"}
+_SPELLINGS |= {"torch.half": "F16", "torch.float": "F32", "torch.double": "F64"}
+_SPELLINGS |= {"torch.short": "I16", "torch.int": "I32", "torch.long": "I64"}
 
 
 def dtype_name(dtype: Any) -> Any:

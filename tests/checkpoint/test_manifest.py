@@ -6,6 +6,7 @@ import math
 import os
 import sys
 
+import jax
 import ml_dtypes
 import numpy as np
 import pytest
@@ -92,19 +93,30 @@ def test_a_mapping_may_hold_what_python_has(dtype):
         ("torch.float8_e8m0fnu", "F8_E8M0"),
         (ml_dtypes.float4_e2m1fn, "F4"),
         (np.complex64, "C64"),
+        ("bf16", "BF16"),
+        ("fp16", "F16"),
+        ("half", "F16"),
+        ("torch.float", "F32"),
+        ("torch.long", "I64"),
+        ("np.float64", "F64"),
+        ("jnp.bfloat16", "BF16"),
+        (jax.numpy.bfloat16, "BF16"),
+        ("bool", "BOOL"),
     ],
 )
 def test_names_of_dtypes(dtype, name):
     assert manifest.read({"x": {"dtype": dtype, "shape": [2]}})[0].dtype == name
 
 
-@pytest.mark.parametrize("dtype", [None, "F8", "f8", "i8", np.complex128, torch.float8_e4m3fnuz, float, 3])
+@pytest.mark.parametrize(
+    "dtype", [None, "F8", "f8", "i8", "float", "long", np.complex128, torch.float8_e4m3fnuz, float, 3]
+)
 def test_dtypes_that_no_checkpoint_has(dtype):
     with pytest.raises(BadInput, match="has dtype"):
         manifest.read({"x": {"dtype": dtype, "shape": [2]}})
 
 
-@pytest.mark.parametrize("source", [None, 3, [("x", ENTRY)]])
+@pytest.mark.parametrize("source", [None, 3, b"x", np.zeros(3), torch.zeros(3)])
 def test_what_is_no_manifest(source):
     with pytest.raises(BadInput, match="the manifest must be a path, - or a mapping"):
         manifest.read(source)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from specs import choose, f32
 
+from fastinit import init
 from fastinit.checkpoint import BadInput, Rule, sources
 from fastinit.checkpoint.recipe import resolve
 
@@ -27,6 +28,42 @@ def toml(tmp_path):
 def test_what_is_no_rules(init):
     with pytest.raises(BadInput, match="init must be a preset's name, a TOML file or a list of rules"):
         choose([f32("a", 1)], init)
+
+
+def test_patterns_with_their_initialisers():
+    rules = {
+        "a.*": init.get("constant", value=2),
+        "/b$/": "constant(0.25)",
+        "*": {"init": "ones", "layout": "io"},
+    }
+    names = "a.x", "b", "c"
+    choices = choose([f32(name, 2, 3) for name in names], rules)
+    assert [choice.label for choice in choices] == [
+        "constant(value=2.0)",
+        "constant(value=0.25)",
+        "ones layout=io",
+    ]
+    recipe = resolve([f32("b", 2, 3)], rules)
+    assert (recipe.rules_from, recipe.unused) == ("the rules given", ["a.*", "*"])
+    tables = [{"match": "*", "init": init.get("constant", value=2)}]
+    assert [choice.label for choice in choose([f32("b", 1)], tables)] == ["constant(value=2.0)"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"*": 3}, "init: rule 1: init must be a string, not 3"),
+        ({"a": "ones", "*": "nothing"}, "init: rule 2: .*unknown initialiser 'nothing'"),
+        ({3: "ones"}, "init: rule 1: match must be a string, not 3"),
+        ({"match": "*", "init": "ones"}, "init is one rule: give a list of rules"),
+        ({"*": {"layout": "io"}}, "init: rule 1: lacks init"),
+        ({}, "the rules given: no rule matches tensor 'a'"),
+        ({"b": "ones"}, "the rules given: no rule matches tensor 'a'"),
+    ],
+)
+def test_patterns_that_are_refused(rules, message):
+    with pytest.raises(BadInput, match=message):
+        choose([f32("a", 1)], rules)
 
 
 def test_any_name_of_a_file_that_is_there(tmp_path, monkeypatch):
