@@ -5,8 +5,10 @@ It needs gcc 11 or clang 14, the oldest that the tests have run with. Before gcc
 """
 
 import os
+import shlex
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from pathlib import Path
 
 import numpy
@@ -34,33 +36,43 @@ SANITIZE = os.environ.get("FASTINIT_SANITIZE")
 SANITIZERS = [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all", "-g", "-O1"] if SANITIZE else []
 
 CORE = sorted(Path("src_c").glob("*.c"))
-HEADERS = [str(path) for path in Path("src_c").rglob("*.*") if path.suffix != ".c"]
 GPU = [path.name for path in Path("src_c").iterdir() if path.suffix in (".cu", ".def", ".h")]
 MODULES = sorted(Path("fastinit").glob("*.pyx"))
 
 
 class BuildExt(build_ext):
-    """Links the C core into ``fastinit._dispatch``, each file compiled with its own flags."""
+    """Compiles each file with its own flags, and again only if what it was made from has changed."""
 
     def build_extension(self, extension):
-        if extension.name == "fastinit._dispatch":
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
-                extension.extra_objects = [*pool.map(self.compile_core, CORE)]
-            extension.depends = [*extension.depends, *extension.extra_objects]
-        super().build_extension(extension)
+        sources = [*map(Path, extension.sources), *(CORE if extension.name == "fastinit._dispatch" else [])]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            objects = [*pool.map(lambda source: self.compiled(source, extension), sources)]
+        linked = copy(extension)
+        linked.sources, linked.extra_objects, linked.depends = [], objects, objects
+        super().build_extension(linked)
 
-    def compile_core(self, source):
+    def compiled(self, source, extension):
+        """The object of a source. The compiler lists what it was made from, in a file beside it."""
         [built] = self.compiler.object_filenames([str(source)], output_dir=self.build_temp)
-        if not (self.force or newer_group(["setup.py", str(source), *HEADERS], built)):
-            return built
-        flags = [*self.understood(ISA_FLAGS.get(source.stem, [])), *FLAGS, *SAFE_MATH, *WARNINGS, *SANITIZERS]
-        self.compiler.compile([str(source)], self.build_temp, extra_postargs=flags)
+        listed = Path(f"{built}.d")
+        if listed.exists() and not self.force:
+            made_from = shlex.split(listed.read_text().partition(":")[2].replace("\\\n", ""))
+            if not newer_group(["setup.py", *made_from], built, missing="newer"):
+                return built
+        isa = self.understood(ISA_FLAGS.get(source.stem, []))
+        self.compiler.compile(
+            [str(source)],
+            output_dir=self.build_temp,
+            macros=extension.define_macros,
+            include_dirs=extension.include_dirs,
+            extra_postargs=[*isa, *extension.extra_compile_args, "-MMD", "-MF", str(listed)],
+        )
         return built
 
     def understood(self, flags):
         """The flags, or none if the compiler or target lacks one: the file then makes a NULL table."""
         probe = [*self.compiler.compiler_so, *flags, "-fsyntax-only", "-x", "c", os.devnull]
-        return flags if subprocess.run(probe, capture_output=True).returncode == 0 else []
+        return flags if flags and subprocess.run(probe, capture_output=True).returncode == 0 else []
 
 
 class BuildPy(build_py):
@@ -86,7 +98,6 @@ def extension(module):
         libraries=["npyrandom"] if module.stem in CALLS_NUMPY else [],
         library_dirs=[str(Path(numpy.random.__file__).with_name("lib"))],
         include_dirs=["src_c", numpy.get_include()],
-        depends=HEADERS,
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         extra_compile_args=[*FLAGS, *SAFE_MATH, *WARNINGS, *SANITIZERS],
         extra_link_args=[*SAFE_LINK, *SANITIZERS],
