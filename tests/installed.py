@@ -1,0 +1,99 @@
+"""An environment with a wheel of this tree, no compiler, and nothing but what its extras promise."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SOURCES = ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py", "src_c", "fastinit", "build")
+
+
+def wheel(folder):
+    """Build the wheel in a copy of the tree, from the objects that are there, and return its path."""
+    tree = folder / "tree"
+    tree.mkdir()
+    skipped = shutil.ignore_patterns(
+        "*.so", "__pycache__", "lib.*", "sanitize", "bdist.*", "*.json", "*.html"
+    )
+    for name in SOURCES:
+        if name == "fastinit":  # its lists are JSON
+            shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+        elif (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tree / name, ignore=skipped)
+        else:
+            shutil.copy2(ROOT / name, tree / name)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps", "."]
+    done = subprocess.run([*command, "-w", folder], cwd=tree, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    [path] = folder.glob("fastinit_engine-*.whl")
+    return path
+
+
+class Environment:
+    """A virtual environment with a wheel.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it is made.
+    path : Path
+        The wheel.
+    """
+
+    def __init__(self, folder, path):
+        self.folder, self._promised, self._brought = folder, folder / "promised", set()
+        self._promised.mkdir(parents=True)
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "env"], check=True)
+        python = folder / "env" / "bin" / "python"
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            python,
+            "install",
+            "--quiet",
+            "--no-index",
+            "--no-deps",
+        ]
+        subprocess.run([*pip, path], check=True)
+        [packages] = (folder / "env").glob("lib/python*/site-packages")
+        (packages / "promised.pth").write_text(f"{self._promised}\n")
+        self.promise(*PROJECT["dependencies"])
+
+    def promise(self, *requirements):
+        """Bring what pip would bring for requirements, from the environment of the tests."""
+        for each in map(Requirement, requirements):
+            if each.marker is not None and not each.marker.evaluate({"extra": ""}):
+                continue
+            if each.name == PROJECT["name"]:
+                self.extras(*each.extras)
+            elif each.name not in self._brought:
+                self._brought.add(each.name)
+                found = distribution(each.name)
+                for top in {
+                    file.parts[0] for file in found.files if file.parts[0] not in ("..", "__pycache__")
+                }:
+                    if not (self._promised / top).exists():
+                        (self._promised / top).symlink_to(found.locate_file(top))
+                self.promise(*(found.requires or []))
+
+    def extras(self, *names):
+        """Bring what some extras of the project ask for."""
+        for name in names:
+            self.promise(*PROJECT["optional-dependencies"][name])
+
+    def run(self, *command, cwd, **variables):
+        """Run a command where nothing else is on the path. Return the process."""
+        own = {"PATH": f"{self.folder / 'env' / 'bin'}:/usr/bin:/bin", "CC": "/bin/false", "HOME": str(cwd)}
+        kept = {key: value for key, value in os.environ.items() if key.startswith(("FASTINIT_", "OMP_"))}
+        return subprocess.run(
+            command, cwd=cwd, env={**own, **kept, **variables}, capture_output=True, text=True, check=False
+        )
