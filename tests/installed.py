@@ -90,10 +90,19 @@ class Environment:
         for name in names:
             self.promise(*PROJECT["optional-dependencies"][name])
 
-    def run(self, *command, cwd, **variables):
-        """Run a command where nothing else is on the path. Return the process."""
-        own = {"PATH": f"{self.folder / 'env' / 'bin'}:/usr/bin:/bin", "CC": "/bin/false", "HOME": str(cwd)}
+    @property
+    def python(self):
+        """The path of its interpreter."""
+        return self.folder / "env" / "bin" / "python"
+
+    def variables(self, home):
+        """Return the variables of a process in it."""
         kept = {key: value for key, value in os.environ.items() if key.startswith(("FASTINIT_", "OMP_"))}
+        own = {"PATH": f"{self.python.parent}:/usr/bin:/bin", "CC": "/bin/false", "HOME": str(home)}
+        return {**kept, **own}
+
+    def run(self, *command, cwd):
+        """Run a command where nothing else is on Python's path. Return the process."""
         return subprocess.run(
-            command, cwd=cwd, env={**own, **kept, **variables}, capture_output=True, text=True, check=False
+            command, cwd=cwd, env=self.variables(cwd), capture_output=True, text=True, check=False
         )

@@ -19,6 +19,7 @@ from bench import methods, table  # noqa: E402
 #: The tables that each page has.
 PAGES = {
     "README.md": ["fills", "numpys"],
+    "README.zh.md": ["fills", "numpys"],
     "bench/README.md": ["bounds", "activations", "generator"],
     "docs/compatibility.md": ["methods"],
 }
