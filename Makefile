@@ -1,4 +1,4 @@
-# make demo         write GPT-2's weights and time it
+# make demo         write GPT-2's weights to build/demo, time it, and say how to open them
 # make test         all tests, including the documentation's examples
 # make test-long    the tests that take minutes each: every input of every function, a billion values of each law
 # make bench        speed against NumPy, torch and oneMKL, build/bench.html; bench-quick with fewer rounds
