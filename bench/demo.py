@@ -38,11 +38,12 @@ def opening(folder: Path) -> list[str]:
     """Return the commands that open the checkpoint. The last ones need safetensors, and transformers."""
     command = os.path.join(os.path.dirname(sys.executable), "fastinit")
     file = str(folder / "model.safetensors")
-    config = "from transformers import GPT2Config, GPT2LMHeadModel"
+    loading = "from transformers import GPT2Config, GPT2LMHeadModel as Model"
+    loading += f"; GPT2Config().save_pretrained({str(folder)!r}); Model.from_pretrained({str(folder)!r})"
     return [
         f"{os.path.relpath(command)} inspect {folder}",
         f'python -c "from safetensors.numpy import load_file; print(load_file({file!r}))"',
-        f'python -c "{config}; GPT2LMHeadModel.from_pretrained({str(folder)!r}, config=GPT2Config())"',
+        f'python -c "{loading}"',
     ]
 
 

@@ -69,6 +69,16 @@ def test_transformers_loads_a_folder(tmp_path, sharded):
     assert all(np.array_equal(loaded.state_dict()[name], values) for name, values in made.items())
 
 
+def test_transformers_loads_a_folder_of_a_list_beside_a_config(tmp_path):
+    model = transformers_model("GPT2:LMHeadModel")
+    checkpoint.generate(model.state_dict(), tmp_path, seed=7, init="gpt2")
+    model.config.save_pretrained(tmp_path)
+    loaded, report = type(model).from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(report.values())
+    for name, values in checkpoint.tensors(model.state_dict(), seed=7, init="gpt2"):
+        assert np.array_equal(loaded.state_dict()[name], values)
+
+
 @pytest.mark.parametrize("name", manifest.MODELS)
 def test_a_list_has_the_names_of_its_class(name):
     transformers = pytest.importorskip("transformers")
