@@ -31,7 +31,8 @@ def main(folder: Path = Path("build/demo"), model: Any = "gpt2") -> None:
         both = made + saved
         steps = f"normal_ {made:.2f} s, save_file and fsync {saved:.2f} s ({threads} threads)"
         print(f"torch     {both:.2f} s  {steps}\n\n{both / summary.seconds:.1f} times as fast")
-    print("\nThe checkpoint stays there. To look into it, and to load it by safetensors and transformers:\n", *opening(folder), sep="\n    ")
+    print("\nThe checkpoint stays there. To look into it, and to load it by safetensors and transformers:\n")
+    print(*("    " + line for line in opening(folder)), sep="\n")
 
 
 def opening(folder: Path) -> list[str]:
