@@ -150,6 +150,7 @@ class Situation:
             {self.new.get(INDEX)} if INDEX in self.new else set()
         )
         assert whole or kept or not self.lost(), f"{where}: neither the old nor the new is there"
+        assert whole or how not in ("SIGINT", "SIGTERM") or not self.lost(), f"{where}: cut in two"
         if status != -signal.SIGKILL and whole:  # else the rest of the new files waits
             stay = found.keys() - visible.keys() - contents(self.saved).keys()
             # What could not be removed, and a lock that may be another's.
@@ -168,20 +169,36 @@ class Situation:
         return bool(self.old) and not callable(self.before)
 
 
-def check_order(calls):
-    """A file is synced after its last write and before it gets its name, and the folder after that."""
-    for number, (name, path) in enumerate(calls):
-        if name == "rename":
-            assert ["fsync", "."] in calls[number:], path
-    parts, synced = {}, set()
+def check_order(situation, calls):
+    """A file is synced after its last write and before it is closed, to get its name.
+
+    The folder is synced before the index comes, which lists what is there; before the first old file goes,
+    which new ones replace; and at the end. A folder that is made is synced, too, in its parent.
+    """
+    written, synced = set(), set()
+    names = []  # what happened to names since the folder was synced
     for name, path in calls:
         if name == "pwrite64":
-            parts[path] = True
+            written.add(path)
             synced.discard(path)
-        if name == "fsync":
+        elif name == "fsync":
             synced.add(path)
-        if name == "close" and path in parts:
-            assert path in synced, f"{path} is closed before it is synced"
+            names = [] if path == "." else names
+        elif name == "close":
+            assert path in synced or path not in written, f"{path} is closed before it is synced"
+        elif name == "mkdir":
+            synced.discard("..")
+        elif name == "open64" and path.startswith(".model.part"):
+            names.append(path)
+        elif name in ("rename", "unlink") and path != LOCK:
+            if path == INDEX:
+                assert all(each.startswith(".") for each in names), f"{names} before the index"
+            if situation.option == "--force" and path in situation.old:
+                assert not any(each.startswith(".") for each in names), f"{names} before an old {path} goes"
+            names.append(path)
+    assert not names, f"{names} at the end"
+    assert ".." in synced or situation.old, "the folder that was made isn't synced"
+    assert not written or situation.old != situation.new, "a whole checkpoint is written again"
 
 
 def run(library, every, offset):
@@ -194,7 +211,7 @@ def run(library, every, offset):
             (root / name / "model.json").write_text(str(MODEL).replace("'", '"'))
             situation = Situation(root / name, name, library)
             calls = situation.calls()
-            check_order(calls)
+            check_order(situation, calls)
             faults = itertools.product(range(1, len(calls) + 1), [*HOWS][1:])
             for number, how in itertools.islice(faults, offset, None, every):
                 if how in ("nothing", "half") and calls[number - 1][0] != "pwrite64":

@@ -102,7 +102,6 @@ FILES = [
         ("self._made = True\n            sync_folder(self.folder.parent)", "self._made = True"),
         ("if len(self._waiting) <= 1:", "if len(self._waiting) == 0:"),
         ("                self._remove(indexes)\n", "                pass\n"),
-        ("self._replacing = self._replacing or path in old", "self._replacing = False"),
         (
             "with held():\n            self._replace",
             "with contextlib.nullcontext():\n            self._replace",
