@@ -135,7 +135,7 @@ FILES = [
     *_of(
         "checkpoint/patterns.py",
         "tests/checkpoint/test_patterns.py",
-        ("MOST = 1 << 26", "MOST = 1 << 60"),
+        ("MOST = 1 << 26", "MOST = 1 << 36"),
         ("name.find(part, at, end)", "name.find(part, at)"),
         ("if end < len(first) or not", "if not"),
         ("self._by_end.get(name[-length:], ())", "()"),
