@@ -114,7 +114,7 @@ def _read(source: Any) -> tuple[list[TensorSpec], str]:
     format = formats.of(path)
     if path.suffix == format.SUFFIX or os.path.isdir(path):
         return [stored.spec for stored in format.read(path)[0]], str(path)
-    if not (path.suffix or os.path.lexists(path)):
+    if isinstance(source, str) and path.name == source and not (path.suffix or os.path.lexists(path)):
         raise BadInput(f"{path}: No such file or folder, and none of the models {', '.join(MODELS)}")
     entries = parse_json(read_bytes(path), str(path))
     if format.is_index(entries):

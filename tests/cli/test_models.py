@@ -62,3 +62,6 @@ def test_a_name_that_is_none(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     message = f"lama-7b: No such file or folder, and none of the models {', '.join(MODELS)}"
     assert run("generate", "lama-7b") == (2, "", f"fastinit: error: {message}\n")
+    for path in ("./gpt2", "gpt2/", "gpt2.json"):
+        shown = path.strip("./")
+        assert run("generate", path) == (2, "", f"fastinit: error: {shown}: No such file or directory\n")
