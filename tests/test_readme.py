@@ -98,7 +98,7 @@ def test_the_first_screen(page):
         )
     )
     cells = {name: [cell.strip() for cell in row.split("|")] for name, row in rows.items()}
-    figures = [float(figure) for figure in re.findall(r"\*\*(\d+)x\*\*", screen)]
+    figures = [float(figure) for figure in re.findall(r"\*\*(\d+)x?\*\*", screen)]
     table = [cells["uniform float32"][1], cells["normal float32"][1], cells["truncated normal float32"][2]]
     assert [round(float(figure.rstrip("x"))) for figure in table] == figures
     assert "pip install" in screen
