@@ -12,23 +12,21 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-SOURCES = ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py", "src_c", "fastinit", "build")
+# What a wheel is made of, and what a build left of objects, which are not made again.
+SOURCES = ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py", "src_c", "fastinit")
+BUILT = ("build/fastinit", "build/temp.*")
 
 
 def wheel(folder):
-    """Build the wheel in a copy of the tree, from the objects that are there, and return its path."""
+    """Build the wheel in a copy of the tree, and return its path."""
     tree = folder / "tree"
-    tree.mkdir()
-    skipped = shutil.ignore_patterns(
-        "*.so", "__pycache__", "lib.*", "sanitize", "bdist.*", "*.json", "*.html"
-    )
-    for name in SOURCES:
-        if name == "fastinit":  # its lists are JSON
-            shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-        elif (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, tree / name, ignore=skipped)
+    for path in (*map(ROOT.joinpath, SOURCES), *(path for each in BUILT for path in ROOT.glob(each))):
+        there = tree / path.relative_to(ROOT)
+        there.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            shutil.copytree(path, there, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
         else:
-            shutil.copy2(ROOT / name, tree / name)
+            shutil.copy2(path, there)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps", "."]
     done = subprocess.run([*command, "-w", folder], cwd=tree, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -51,19 +49,8 @@ class Environment:
         self.folder, self._promised, self._brought = folder, folder / "promised", set()
         self._promised.mkdir(parents=True)
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "env"], check=True)
-        python = folder / "env" / "bin" / "python"
-        pip = [
-            sys.executable,
-            "-m",
-            "pip",
-            "--python",
-            python,
-            "install",
-            "--quiet",
-            "--no-index",
-            "--no-deps",
-        ]
-        subprocess.run([*pip, path], check=True)
+        pip = [sys.executable, "-m", "pip", "--python", self.python, "install", "--quiet"]
+        subprocess.run([*pip, "--no-index", "--no-deps", path], check=True)
         [packages] = (folder / "env").glob("lib/python*/site-packages")
         (packages / "promised.pth").write_text(f"{self._promised}\n")
         self.promise(*PROJECT["dependencies"])
@@ -78,9 +65,7 @@ class Environment:
             elif each.name not in self._brought:
                 self._brought.add(each.name)
                 found = distribution(each.name)
-                for top in {
-                    file.parts[0] for file in found.files if file.parts[0] not in ("..", "__pycache__")
-                }:
+                for top in {file.parts[0] for file in found.files} - {"..", "__pycache__"}:
                     if not (self._promised / top).exists():
                         (self._promised / top).symlink_to(found.locate_file(top))
                 self.promise(*(found.requires or []))
