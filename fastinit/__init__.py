@@ -73,7 +73,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
 
     import numpy as np
 
-    from fastinit import _dispatch
+    from fastinit import _dispatch, _namesake
 
     if mode not in ("stdout", "dicts"):
         raise ValueError(f"mode must be 'stdout' or 'dicts', not {mode!r}")
@@ -86,27 +86,9 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
         "threads": get_num_threads(),
         "package": os.path.dirname(__file__),
     }
-    _warn_of_namesake()
+    _namesake.warn()
     if mode == "dicts":
         return config
     for name, value in config.items():
         print(f"{name:<10} {' '.join(value) if isinstance(value, list) else value}")
     return None
-
-
-def _warn_of_namesake() -> None:
-    """Warn if the distribution that has this one's import name on PyPI is installed."""
-    import importlib.metadata
-    import warnings
-
-    try:
-        other = importlib.metadata.distribution("fastinit")
-    except importlib.metadata.PackageNotFoundError:
-        return
-    if any(script.value.startswith("fastinit.__main__:") for script in other.entry_points):
-        return  # a build of this project, from before it was named fastinit-engine
-    warnings.warn(
-        f"another project's fastinit {other.version} is installed, too, and either may replace the other's"
-        " files: pip uninstall fastinit fastinit-engine, then install fastinit-engine again",
-        stacklevel=3,
-    )

@@ -1,4 +1,3 @@
-import contextlib
 import mmap
 import os
 import platform
@@ -200,20 +199,3 @@ def test_new_and_other_memory_get_the_same_values(method, dtype, more):
     other = np.ones(n + 1, dtype)
     for part in (other[:-1], other[1:]):
         assert np.array_equal(getattr(default_rng(7), method)(dtype=dtype, out=part), new)
-
-
-@pytest.mark.parametrize(
-    ("script", "warns"), [("fastinit.cli:app", True), ("fastinit.__main__:run", False), ("", True)]
-)
-def test_show_config_warns_of_another_projects_distribution(tmp_path, monkeypatch, script, warns):
-    """PyPI's fastinit has a command of this name at fastinit.cli:app."""
-    folder = tmp_path / "fastinit-0.2.0.dist-info"
-    folder.mkdir()
-    (folder / "METADATA").write_text("Metadata-Version: 2.4\nName: fastinit\nVersion: 0.2.0\n")
-    if script:
-        (folder / "entry_points.txt").write_text(f"[console_scripts]\nfastinit = {script}\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    expected = pytest.warns(UserWarning, match="another project's fastinit 0.2.0 is installed")
-    with expected if warns else contextlib.nullcontext():
-        config = fastinit.show_config(mode="dicts")
-    assert config["package"] == os.path.dirname(fastinit.__file__)

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 # From the lowest; a module imports from its own layer and earlier ones. A package stands for what it holds.
 LAYERS = [
-    {"fastinit._kernels", "fastinit._signals", "fastinit._threads", "fastinit._typing"},
+    {"fastinit._kernels", "fastinit._namesake", "fastinit._signals", "fastinit._threads", "fastinit._typing"},
     {"fastinit._dispatch"},
     {"fastinit", "fastinit._distributions", "fastinit._dtypes", "fastinit._truncation"},
     {

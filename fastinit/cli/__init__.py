@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import fastinit
-from fastinit import _signals
+from fastinit import _namesake, _signals
 from fastinit.checkpoint import BadInput
 from fastinit.checkpoint.errors import Unmatched, shortened
 
@@ -54,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv[0] in _WORDS:
         argv = [*argv[1:2], _WORDS[argv[0]]]
     _mend_streams()
+    if not hasattr(fastinit, "CONTRACT"):
+        return _fail(1, _namesake.REPLACED)
     try:
         with _signals.handled(), _warnings_as_lines():
             args = _parser(argv).parse_args(argv)
@@ -76,6 +78,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         how = "" if any(each.startswith(("--rank", "--dask")) for each in argv) else " with --resume"
         more = f"; the same command{how} goes on" if argv[0] == "generate" else ""
         return _fail(130, f"interrupted{more}")
+
+
+def __getattr__(name: str) -> NoReturn:
+    if name == "app":  # the other project's command imports it
+        raise ImportError(_namesake.REPLACED)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @contextlib.contextmanager
