@@ -27,7 +27,7 @@ build: .venv/build-requires
 demo: .venv/installed-cli build
 	$(BIN)/python -m bench.demo
 
-docs: .venv/installed-docs build
+docs: .venv/installed-test build
 	$(BIN)/python -m sphinx -W --keep-going --quiet -c docs -d build/doctrees . build/docs
 
 bench: .venv/installed-bench build

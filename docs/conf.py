@@ -9,6 +9,7 @@ import importlib
 import os
 import pkgutil
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import numpy
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).parents[1]
 SOURCE = "https://github.com/fastinit/fastinit"
@@ -23,6 +25,7 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras's own default is not installed
 
 import fastinit  # noqa: E402
+from fastinit import cli  # noqa: E402
 
 project = "fastinit"
 author = copyright = "The fastinit authors"
@@ -92,6 +95,21 @@ def check_reference(app, env):
         logging.getLogger(__name__).warning("%s is public and not in the reference", name)
 
 
+class Verbs(SphinxDirective):
+    """What `--help` prints of each verb of the command."""
+
+    def run(self):
+        return [*self.help()]
+
+    def help(self):
+        environment = {**os.environ, "COLUMNS": "88", "NO_COLOR": "1"}
+        for verb in cli._VERBS:
+            command = [sys.executable, "-m", "fastinit", verb, "--help"]
+            said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+            yield nodes.rubric(text=f"fastinit {verb}")
+            yield nodes.literal_block(said, said, language="text")
+
+
 def math(translator, node):
     """Formulas as MathML, which browsers draw without a script."""
     translator.body.append(tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block)))
@@ -109,4 +127,5 @@ def setup(app):
     app.connect("source-read", link_sources)
     app.connect("env-check-consistency", check_reference)
     app.connect("build-finished", redirect)
+    app.add_directive("verbs", Verbs)
     app.add_html_math_renderer("mathml", (math, None), (math, None))
