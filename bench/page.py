@@ -207,13 +207,14 @@ def _tables(lines: list[Line]) -> Iterator[Section]:
     }
     for unit, speed in dict.fromkeys((line.unit, _speed_unit(line)) for line in lines):
         rows = [
-            [line.what, line.speed.removesuffix(f" {speed}"), line.against]
+            [line.what, line.against]
             + [cell.removesuffix(unit) for cell in line.cells]
+            + [line.speed.removesuffix(f" {speed}")]
             for line in lines
             if (line.unit, _speed_unit(line)) == (unit, speed)
         ]
         ours = f"fastinit, {speed} (fresh)" if speed else "fastinit"
-        heading = ["what", ours, "against", f"figure, {unit.strip()}", "quartiles", "fresh array"]
+        heading = ["what", "against", f"figure, {unit.strip()}", "quartiles", "fresh array", ours]
         name = names.get(unit, "Other figures") + (f", fastinit in {speed}" if speed else "")
         yield Section(name, notes.get(unit, ""), table=[heading, *rows], folded=len(rows) > 20)
 

@@ -32,11 +32,10 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin: 2rem 0 0; }
 .note { margin: .2rem 0; max-width: 45rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; margin: .5rem 0; }
-td, th { padding: .15rem 1.2rem .15rem 0; text-align: left; }
-td { white-space: nowrap; }
+td, th { padding: .15rem 1.2rem .15rem 0; text-align: left; vertical-align: top; }
 th { font-weight: 600; border-bottom: 1px solid #8886; vertical-align: bottom; }
 tbody tr:hover { background: #8881; }
-.number { text-align: right; }
+.number { text-align: right; } td.number { white-space: nowrap; }
 summary { cursor: pointer; }
 """
 
@@ -104,9 +103,8 @@ def _table(rows: list[list[str]]) -> str:
 
     def line(cells: list[str], tag: str) -> str:
         marks = (" class=number" if number else "" for number in numeric)
-        return "".join(
-            f"<{tag}{mark}>{escape(cell)}</{tag}>" for mark, cell in zip(marks, cells, strict=True)
-        )
+        texts = (escape(cell).replace("_", "_<wbr>") for cell in cells)  # a phone has no room for long names
+        return "".join(f"<{tag}{mark}>{text}</{tag}>" for mark, text in zip(marks, texts, strict=True))
 
     lines = "".join(f"<tr>{line(row, 'td')}</tr>" for row in body)
     return f"<table><thead><tr>{line(heading, 'th')}</tr></thead><tbody>{lines}</tbody></table>"
