@@ -101,9 +101,9 @@ def plan(
     Parameters
     ----------
     manifest : path, str, mapping, iterable or Recording
-        The list of tensors; see ``fastinit.checkpoint.manifest.read``. ``"gpt2"`` and other names of
-        ``fastinit.checkpoint.manifest.MODELS`` are lists that come with fastinit, unless a file or a checkpoint
-        of that name is there. A recording, or the file of one, also has the rules, which ``"auto"`` takes.
+        The list of tensors; see ``fastinit.checkpoint.manifest.read``. ``"gpt2"`` and other names that
+        ``fastinit models`` shows are lists that come with fastinit, unless a file or a checkpoint of that
+        name is there. A recording, or the file of one, also has the rules, which ``"auto"`` takes.
     target : path or URL, optional
         A name that ends in ``.safetensors``, or else a folder. A folder gets ``model.safetensors``, or, if
         there is more data than `max_shard_size`, shards and an index with Hugging Face's names.
