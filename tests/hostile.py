@@ -1,7 +1,8 @@
 """``hostile.py KIND COUNT [SEED]`` gives the command COUNT inputs of a kind that strangers might; see KINDS.
 
 Each must end within five seconds of CPU time and 500 MB, without a traceback, and an error in one line of
-bounded length with status 2. The inputs are made of tokens, as most of those that did harm were; a seed repeats them.
+bounded length with status 2. The inputs are made of tokens, as most of those that did harm were; a seed
+repeats them.
 """
 
 import contextlib

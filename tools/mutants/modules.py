@@ -156,7 +156,7 @@ CHECKPOINTS = [
     ),
     *_of(
         "checkpoint/storage.py",
-        "tests/checkpoint/test_storage.py tests/checkpoint/test_buffers.py tests/checkpoint/test_generation.py",
+        " ".join(f"tests/checkpoint/test_{name}.py" for name in ("storage", "buffers", "generation")),
         ("np.signbit(values) == np.signbit(value)", "True"),
         ("least <= value <= most and value == int(value)", "least <= value <= most"),
         ("np.arange(-127, 128)", "np.arange(-126, 129)"),
