@@ -1,7 +1,8 @@
 # make demo         write GPT-2's weights to build/demo, time it, and say how to open them
 # make test         all tests, including the documentation's examples
 # make test-long    the tests that take minutes each: every input of every function, a billion values of each law
-# make bench        speed against NumPy, torch and oneMKL, build/bench.html; bench-quick with fewer rounds
+# make bench        speed against NumPy, torch and oneMKL, build/bench.html: about a quarter of an hour, once 2.7 GB of
+#                   peers are installed, PyPI's torch with CUDA's libraries more; bench-quick with fewer rounds
 # make compare      compare the speed of six kernels with the commit before
 # make check-kernels  compare every kernel of this CPU with the baseline's, and time it; CHECK="--isa avx2 'normal_*'"
 # make whole        compare all 2^32 words of float32 with a second implementation of docs/stream.md; about an hour
