@@ -159,7 +159,7 @@ CHECKPOINTS = [
         " ".join(f"tests/checkpoint/test_{name}.py" for name in ("storage", "buffers", "generation")),
         ("np.signbit(values) == np.signbit(value)", "True"),
         ("least <= value <= most and value == int(value)", "least <= value <= most"),
-        ("np.arange(-127, 128)", "np.arange(-126, 129)"),
+        ("np.arange(-127, 128)", "np.arange(-128, 127)"),
     ),
     *_of(
         "checkpoint/matching.py",
