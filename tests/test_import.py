@@ -37,6 +37,7 @@ LAYERS = [
     {"fastinit.nn"},
     {"fastinit.init"},
     {"fastinit.checkpoint"},
+    {"fastinit.propagation"},
     {"fastinit.dask", "fastinit.jax", "fastinit.keras", "fastinit.torch"},
     {"fastinit.cli", "fastinit.__main__"},
 ]
@@ -49,6 +50,7 @@ OUTSIDE = {
     "fastinit.dask": {"dask", "distributed"},
     "fastinit.jax": {"jax"},
     "fastinit.keras": {"jax", "keras", "torch"},
+    "fastinit.propagation": {"matplotlib", "plotly", "threadpoolctl"},
     "fastinit.torch": {"torch"},
 }
 

@@ -19,7 +19,7 @@ from fastinit import _signals
 from fastinit.checkpoint import BadInput
 from fastinit.checkpoint.errors import Unmatched, shortened
 
-from . import completion, generate, info, inspect, rules, verify
+from . import completion, generate, info, inspect, propagate, rules, verify
 from .completion import options
 from .terminal import printable
 
@@ -27,6 +27,7 @@ _VERBS = {
     "generate": generate,
     "verify": verify,
     "inspect": inspect,
+    "propagate": propagate,
     "rules": rules,
     "info": info,
     "completion": completion,

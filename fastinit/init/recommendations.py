@@ -149,9 +149,8 @@ def activation_of(activation: Any) -> tuple[str, dict[str, Any]]:
     (('leaky_relu', {'negative_slope': 0.1}), ('selu', {}))
     """
     if isinstance(activation, str):
-        name, arguments = activation.strip(), {}
-        if not name.isidentifier():
-            name, arguments = specs.parse(name)
+        text = activation.strip()
+        name, arguments = (text, {}) if text.isidentifier() else specs.parse(text)
     elif isinstance(activation, functools.partial):
         name, arguments = activation.func.__name__, dict(activation.keywords)
     else:

@@ -14,8 +14,12 @@ from .activations import Activation, Array
 from .chains import Layer
 from .theory import EPSILON
 
-#: A value has a flat place of the activation if the slope is less than this share of the steepest.
-FLAT = 0.05
+#: Singular values below this share of the largest are rounding.
+RESOLVED = 1e-6
+
+# A value is flat if its slope is less than the first share of the steepest. A unit is dead if its slopes are
+# less than the second for all inputs. LeakyReLU's 0.01 is no death.
+_FLAT, _DEAD = 0.05, 0.005
 
 # Beyond these, what follows is about float32's range, not about the network.
 _LEAST, _MOST = 1e-30, 1e30
@@ -64,8 +68,8 @@ class Network:
         -------
         dict of str to ndarray
             `QUANTITIES`, each of shape (layers + 1,), and ``singular``, sorted down, of shape (depths,
-            directions). If a layer's values leave float32's range, its std is 0 or infinite. All else there, and all
-            that is behind it, is NaN, and the gradient begins before it.
+            directions). If a layer's values leave float32's range, its std is 0 or infinite. All else there,
+            and all that is behind it, is NaN, and the gradient begins before it.
         """
         places = len(self.chain) + 1
         found = {name: np.full(places, np.nan) for name in QUANTITIES}
@@ -86,8 +90,8 @@ class Network:
                     break
                 steps.append(step)
                 tangent.replace(step.forward(tangent.values, tangent.values @ weight.T))
-                flat = np.abs(step.slope) < FLAT * steepest
-                found["dead"][place], found["saturated"][place] = flat.all(axis=0).mean(), flat.mean()
+                found["dead"][place] = (np.abs(step.slope).max(axis=0) < _DEAD * steepest).mean()
+                found["saturated"][place] = (np.abs(step.slope) < _FLAT * steepest).mean()
             found["mean"][place], found["std"][place], found["spread"][place] = _statistics(x)
             found["stretch"][place] = tangent.root_mean_square() * np.sqrt(tangent.values.shape[1])
             if place in depths and count:
@@ -122,7 +126,7 @@ class _Step:
 
     def before(self, gradient: Array) -> Array:
         """Return the gradient before the norm from that of the activation's output."""
-        inner = gradient * self.slope
+        inner: Array = gradient * self.slope
         if self.normalised is None:
             return inner
         return _through_norm(inner, self.normalised, self.scale, self.axis)
@@ -153,7 +157,8 @@ def _step(network: Network, z: Array, square: bool) -> tuple[Array, _Step]:
 def _through_norm(values: Array, normalised: Array, scale: Any, axis: int) -> Array:
     """Return what the derivative of a norm, a symmetric matrix, makes of values."""
     along = (values * normalised).mean(axis=axis, keepdims=True)
-    return (values - values.mean(axis=axis, keepdims=True) - normalised * along) * scale
+    found: Array = (values - values.mean(axis=axis, keepdims=True) - normalised * along) * scale
+    return found
 
 
 class _Scaled:
@@ -175,10 +180,11 @@ class _Scaled:
         return float(np.ldexp(np.sqrt(values @ values / max(values.size, 1)), self._power))
 
     def singular_values(self) -> Array:
-        """Return as many as there are rows, sorted down. Those that the columns leave out are 0."""
+        """Return as many as there are rows, sorted down. What float32 cannot tell from 0 is 0."""
         rows, columns = self.values.shape
         found = np.zeros(rows)
         found[: min(rows, columns)] = np.linalg.svd(self.values.astype(np.float64), compute_uv=False)
+        found[found < RESOLVED * found[0]] = 0.0
         return np.ldexp(found, self._power)
 
 

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastinit import init
 from fastinit.checkpoint import BadInput
 
 from . import verdicts
@@ -43,15 +42,18 @@ class Trace:
     places : tuple of str
         The names of the input and of each layer's output.
     measured : mapping of str to ndarray
-        Each of shape (seeds, places), NaN where nothing is known: std and gradient, which must be there; mean;
-        spread, the std of a unit between inputs (root mean square over units); dead, the share of units whose slope is flat for every input; saturated, the share of flat values; and stretch, the root mean
-        square of the norms of the Jacobian's columns.
+        Each of shape (seeds, places), NaN where nothing is known: std and gradient, which must be there;
+        mean; spread, the std of a unit between inputs (root mean square over units); dead, the share of
+        units whose slope is flat for every input; saturated, the share of flat values; and stretch, the root
+        mean square of the norms of the Jacobian's columns.
     predicted : mapping of str to ndarray
         What theory says of these, each of shape (places,). It may be empty.
     depths : tuple of int
         The places whose Jacobian was decomposed.
     singular : ndarray, optional
         The Jacobian's singular values, sorted down, of shape (seeds, depths, directions).
+    advice : str
+        What would mend it, if a verdict is bad.
     """
 
     activation: str
@@ -61,6 +63,7 @@ class Trace:
     predicted: Mapping[str, Array] = field(default_factory=dict)
     depths: tuple[int, ...] = ()
     singular: Array | None = None
+    advice: str = ""
 
     @cached_property
     def forward(self) -> Verdict:
@@ -76,21 +79,6 @@ class Trace:
     def verdicts(self) -> tuple[Verdict, Verdict]:
         """Both verdicts."""
         return self.forward, self.backward
-
-    @property
-    def advice(self) -> str:
-        """The initialisers that are recommended, if a verdict is bad and this is none of them; else empty."""
-        if all(each.word == verdicts.STABLE for each in self.verdicts):
-            return ""
-        try:
-            better = init.recommended(self.activation)
-            own = init.get(self.init)
-        except (ValueError, TypeError):
-            return ""
-        shape = (64, 64)
-        if any(each.initializer.plan(shape).std == own.plan(shape).std for each in better):
-            return ""
-        return f"{self.activation}: {better[0].spec} instead of {self.init}"
 
     def band(self, quantity: str) -> Band:
         """Return the band of a quantity of `measured`. It is NaN where no seed has a number."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from fastinit import get_num_threads, random
+from fastinit import init as initialisers
 from fastinit.checkpoint import BadInput
 
-from . import activations, chains, theory
+from . import activations, chains, theory, verdicts
 from .chains import Layer
 from .nets import QUANTITIES, Network
 from .report import Report, Trace
@@ -201,24 +203,43 @@ def _depths(chain: Sequence[Layer]) -> list[int]:
 
 
 def _trace(label: str, network: Network, runs: Sequence[dict[str, Any]]) -> Trace:
-    chain = network.chain
-    plans = [layer.plan(network.initializer) for layer in chain]
-    predicted = {}
-    # Theory is of weights with mean 0 that don't depend on each other's places.
-    if all(plan.std and abs(plan.mean) < 1e-9 * plan.std for plan in plans):
-        predicted = theory.predict(
-            chain,
-            [plan.std**2 for plan in plans],
-            network.activation,
-            norm=network.norm,
-            residual=network.residual,
-        )
-    return Trace(
+    trace = Trace(
         network.activation.spec,
         label,
-        ("input", *(layer.name for layer in chain)),
+        ("input", *(layer.name for layer in network.chain)),
         {name: np.stack([run[name] for run in runs]) for name in QUANTITIES},
-        predicted,
-        tuple(_depths(chain)),
+        _predicted(network),
+        tuple(_depths(network.chain)),
         np.stack([run["singular"] for run in runs]),
     )
+    return replace(trace, advice=_advice(network, trace))
+
+
+def _predicted(network: Network) -> dict[str, Any]:
+    """Return what theory says. It is of weights with mean 0 that don't depend on each other's places."""
+    plans = [layer.plan(network.initializer) for layer in network.chain]
+    if not all(plan.std and abs(plan.mean) < 1e-9 * plan.std for plan in plans):
+        return {}
+    return theory.predict(
+        network.chain,
+        [plan.std**2 for plan in plans],
+        network.activation,
+        norm=network.norm,
+        residual=network.residual,
+    )
+
+
+def _advice(network: Network, trace: Trace) -> str:
+    """Return the initialiser that theory finds stable where this one is not."""
+    if all(each.word == verdicts.STABLE for each in trace.verdicts):
+        return ""
+    activation = network.activation
+    for better in initialisers.recommended(activation.spec):
+        predicted = _predicted(replace(network, initializer=better.initializer))
+        signal = {name: values[None] for name, values in predicted.items()}
+        both = verdicts.forward(signal, {}), verdicts.backward(signal, {})
+        if all(each.word == verdicts.STABLE for each in both):
+            return f"{activation.spec}: {better.spec} keeps both"
+    if activation.name == "sigmoid":
+        return "sigmoid: tanh, or fewer layers; a slope of at most 1/4 shrinks gradients, whatever the init"
+    return f"{activation.spec}: fewer layers, or a norm with a residual; no recommended init keeps both"

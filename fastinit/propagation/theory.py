@@ -26,21 +26,28 @@ EPSILON = 1e-5
 _REACH = 9.0  # standard deviations, beyond which 2e-19 of a normal's mass lies
 
 
-def _half_line() -> tuple[Array, Array]:
-    """Return nodes on (0, 9) and weights times the normal density.
+def _graded() -> tuple[Array, Array]:
+    """Return nodes and weights of an integral over (0, 1) of what may be steep near 0.
 
     Gauss-Hermite quadrature, the usual one, converges slowly for functions with a kink at 0, as ReLU and SELU
-    have. These are Gauss-Legendre nodes in panels that halve towards 0, which also follow a steep sigmoid.
+    have. These are Gauss-Legendre nodes in panels that halve towards 0.
     """
     nodes, weights = np.polynomial.legendre.leggauss(10)
-    edges = np.concatenate([[0.0], _REACH / 2.0 ** np.arange(12, -1, -1)])
+    edges = np.concatenate([[0.0], 1 / 2.0 ** np.arange(9, -1, -1)])
     low, width = edges[:-1, None], np.diff(edges)[:, None]
-    x = (low + width * (nodes + 1) / 2).ravel()
-    return x, (width * weights / 2).ravel() * np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
+    return (low + width * (nodes + 1) / 2).ravel(), (width * weights / 2).ravel()
 
 
-_POSITIVE, _MASS = _half_line()
-_NODES, _WEIGHTS = np.concatenate([-_POSITIVE[::-1], _POSITIVE]), np.concatenate([_MASS[::-1], _MASS])
+def _mass(x: Array) -> Array:
+    """Return the standard normal density."""
+    density: Array = np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
+    return density
+
+
+_UNIT, _WIDTH = _graded()
+_POSITIVE = _REACH * _UNIT
+_HALF = _REACH * _WIDTH * _mass(_POSITIVE)
+_NODES, _WEIGHTS = np.concatenate([-_POSITIVE[::-1], _POSITIVE]), np.concatenate([_HALF[::-1], _HALF])
 
 
 class Moments(NamedTuple):
@@ -72,12 +79,25 @@ def moments(activation: Activation, q: float, e: float) -> Moments:
     x = np.sqrt(q) * _NODES
     y = activation(x)
     slope = activation.slope(x, y)
-    # u and v are a + b and a - b, of which b is small if the inputs are alike: no digits cancel.
-    a = np.sqrt(max(q - e / 2, 0.0)) * _NODES[:, None]
-    b = np.sqrt(e / 2) * _POSITIVE
-    difference = activation(a + b) - activation(a - b)
-    apart = _WEIGHTS @ (difference * difference) @ (2 * _MASS) / 2
-    return Moments(float(_WEIGHTS @ y), float(_WEIGHTS @ (y * y)), float(_WEIGHTS @ slope**2), float(apart))
+    apart = _apart(activation, q, e)
+    return Moments(float(_WEIGHTS @ y), float(_WEIGHTS @ (y * y)), float(_WEIGHTS @ slope**2), apart)
+
+
+def _apart(activation: Activation, q: float, e: float) -> float:
+    """Return E[(f(u) - f(v))^2] / 2 for normal u and v with mean square `q` and half squared difference `e`.
+
+    They are ax + by and ax - by with independent x and y. So no digits cancel if they are alike.
+    """
+    a, b = np.sqrt(max(q - e / 2, 0.0)), np.sqrt(e / 2)
+    y = _POSITIVE[:, None]  # the integrand is even in y
+    bend = np.minimum(b * y, _REACH * a) / a if a > 0.0 else np.zeros_like(y)  # where u or v is 0
+    x = np.concatenate([bend * (1 - _UNIT), bend + _REACH * _UNIT], axis=1)
+    weights = np.concatenate(
+        [bend * _WIDTH, np.broadcast_to(_REACH * _WIDTH, bend.shape[:1] + _WIDTH.shape)], 1
+    )
+    weights = weights * _mass(x) * _HALF[:, None]
+    squares = (activation(a * side * x + b * y) - activation(a * side * x - b * y) for side in (1, -1))
+    return float(sum((weights * each * each).sum() for each in squares))
 
 
 def predict(
