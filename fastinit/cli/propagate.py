@@ -87,9 +87,7 @@ def run(args: argparse.Namespace) -> int:
     if args.output is not None:
         reports.writer(args.output)  # refuses before the work
     if args.model is not None and is_model(args.model):
-        raise BadInput(
-            f"{args.model}: record the model first: fastinit generate {args.model} --record FILE.json"
-        )
+        raise BadInput(f"{args.model}: first record it: fastinit generate {args.model} --record FILE.json")
     given = {key: getattr(args, key) for key in ("activation", "init") if getattr(args, key) is not None}
     with progress(quiet=args.quiet, what="networks") as report:
         found = propagation.propagate(

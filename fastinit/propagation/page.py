@@ -101,7 +101,9 @@ def _figure(panel: Panel, lines: Sequence[Line], colours: Mapping[str, str]) -> 
                 line=dashed,
                 hovertemplate=hover.replace("<br>", " in theory<br>", 1),
             )
-    figure.update_xaxes(title={"text": "layer", "standoff": 4}, rangemode="tozero")
+    # Margins that plotly fits to the labels are drawn again and again.
+    figure.update_xaxes(title={"text": "layer", "standoff": 4}, rangemode="tozero", automargin=False)
+    figure.update_yaxes(automargin=False)
     if panel.log:
         figure.update_yaxes(type="log", exponentformat="power", nticks=6)
     elif panel.quantity != "mean":

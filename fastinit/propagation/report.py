@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -198,17 +199,18 @@ def writer(path: str | os.PathLike[str]) -> Callable[[Report, Path], None]:
     Raises
     ------
     BadInput
-        The suffix is unknown, the folder is missing or no folder, or a library is missing.
+        The suffix is unknown, the folder cannot be written to, or a library is missing.
     """
     suffix = Path(path).suffix
     if suffix not in _WRITERS:
         raise BadInput(f"{path}: a report's name ends in {', '.join(_WRITERS)}")
-    folder = Path(path).parent
-    if not folder.is_dir() or Path(path).is_dir():
-        what = "is a folder" if Path(path).is_dir() else "its folder is missing"
-        raise BadInput(f"{path}: cannot be written: {what}")
-    if not os.access(Path(path) if Path(path).exists() else folder, os.W_OK):
-        raise BadInput(f"{path}: cannot be written: Permission denied")
+    if Path(path).is_dir():
+        raise BadInput(f"{path}: is a folder")
+    try:  # permissions don't tell all: root may write to any folder, but not to /proc
+        with tempfile.TemporaryFile(dir=Path(path).parent):
+            pass
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be written: {error.strerror}") from None
     return _WRITERS[suffix]()
 
 

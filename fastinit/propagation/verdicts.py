@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -173,5 +174,6 @@ def _middle(factors: Array) -> tuple[float, float, float]:
     known = factors[~np.isnan(factors)]
     if not known.size:
         return math.nan, math.nan, math.nan
-    low, high = np.quantile(known, [0.1, 0.9])
+    method: Any = "linear" if np.isfinite(known).all() else "nearest"  # nothing is between infinities
+    low, high = np.quantile(known, [0.1, 0.9], method=method)
     return _median(factors), float(low), float(high)
