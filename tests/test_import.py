@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 # From the lowest; a module imports from its own layer and earlier ones. A package stands for what it holds.
 LAYERS = [
-    {"fastinit._kernels", "fastinit._signals", "fastinit._threads", "fastinit._typing"},
+    {"fastinit._kernels", "fastinit._pages", "fastinit._signals", "fastinit._threads", "fastinit._typing"},
     {"fastinit._dispatch"},
     {"fastinit", "fastinit._distributions", "fastinit._dtypes", "fastinit._truncation"},
     {
@@ -45,6 +45,7 @@ LAYERS = [
 # What is imported from elsewhere besides the standard library and NumPy.
 OUTSIDE = {
     "fastinit._dtypes": {"ml_dtypes"},
+    "fastinit._pages": {"plotly"},
     "fastinit.checkpoint.remote": {"fsspec"},
     "fastinit.cli": {"rich", "shtab"},
     "fastinit.dask": {"dask", "distributed"},

@@ -12,7 +12,7 @@ import numpy as np
 from fastinit.checkpoint import BadInput
 from fastinit.checkpoint.configs import is_model
 
-from .tables import print_table
+from .tables import folded, print_table
 from .terminal import print_json, printable, progress
 
 _EPILOG = """examples:
@@ -135,7 +135,8 @@ def _show(found: Any, output: str | None) -> None:
     if any(trace.forward.of == "spread" for trace in found.traces):
         print("~: of what differs between inputs: the values stay, but all inputs come to give the same.")
     if layers := found.settings.get("layers"):
-        print(printable(f"layers: {', '.join(layers)}"))
+        _, names = folded(["name"], [[layer] for layer in layers])
+        print(printable(f"layers: {', '.join(name for *_, name in names)}"))
     for advice in dict.fromkeys(trace.advice for trace in found.traces if trace.advice):
         print(f"better: {printable(advice)}")
     if output is not None:

@@ -101,7 +101,9 @@ def summary(report: Report) -> str:
     parts = []
     if widths := settings.get("widths"):
         same = len(set(widths)) == 1
-        parts.append(f"{len(widths) - 1} layers of {widths[0]} units" if same else "-".join(map(str, widths)))
+        units = str(widths[0]) if same else f"{min(widths)} to {max(widths)}"
+        short = len(widths) < 8 and not same
+        parts.append("-".join(map(str, widths)) if short else f"{len(widths) - 1} layers of {units} units")
     if settings.get("norm", "none") != "none":
         parts.append(f"{settings['norm']} norm")
     if settings.get("residual"):

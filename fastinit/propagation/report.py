@@ -55,6 +55,8 @@ class Trace:
         The Jacobian's singular values, sorted down, of shape (seeds, depths, directions).
     advice : str
         What would mend it, if a verdict is bad.
+    widths : tuple of int
+        The units of each place. If it is empty, they are all the same.
     """
 
     activation: str
@@ -65,6 +67,7 @@ class Trace:
     depths: tuple[int, ...] = ()
     singular: Array | None = None
     advice: str = ""
+    widths: tuple[int, ...] = ()
 
     @cached_property
     def forward(self) -> Verdict:
@@ -74,7 +77,7 @@ class Trace:
     @cached_property
     def backward(self) -> Verdict:
         """The verdict on the gradient."""
-        return verdicts.backward(self.measured, self.predicted)
+        return verdicts.backward(self.measured, self.predicted, self.widths)
 
     @property
     def verdicts(self) -> tuple[Verdict, Verdict]:

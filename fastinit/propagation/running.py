@@ -102,10 +102,11 @@ def propagate(
     --------
     >>> import fastinit
     >>> report = fastinit.propagate("tanh", "normal(std=0.02)", widths=[100] * 11, seeds=3)
-    >>> print(report)
-    tanh, normal(std=0.02)
-      forward: vanishes, x0.2 a layer (theory: x0.2, vanishes)
-      backward: vanishes, x0.201 a layer (theory: x0.2, vanishes)
+    >>> [trace] = report.traces
+    >>> trace.forward.word, round(trace.forward.factor, 1), round(trace.forward.predicted, 1)
+    ('vanishes', 0.2, 0.2)
+    >>> trace.backward.word, round(trace.backward.factor, 1)
+    ('vanishes', 0.2)
     """
     chain = _chain(depth, width, widths, model)
     if init is INITIALISERS and model is not None:
@@ -143,7 +144,7 @@ def propagate(
                     progress(done, len(networks) * seeds)
             traces.append(_trace(label, network, runs))
     settings = {
-        "widths": [chain[0].fan_in, *(layer.fan_out for layer in chain)],
+        "widths": list(traces[0].widths),
         **{"batch": batch, "seeds": seeds, "seed": seed, "residual": residual, "norm": norm},
         "directions": min(directions, chain[0].fan_in),
     }
@@ -211,6 +212,7 @@ def _trace(label: str, network: Network, runs: Sequence[dict[str, Any]]) -> Trac
         _predicted(network),
         tuple(_depths(network.chain)),
         np.stack([run["singular"] for run in runs]),
+        widths=(network.chain[0].fan_in, *(layer.fan_out for layer in network.chain)),
     )
     return replace(trace, advice=_advice(network, trace))
 
@@ -237,7 +239,7 @@ def _advice(network: Network, trace: Trace) -> str:
     for better in initialisers.recommended(activation.spec):
         predicted = _predicted(replace(network, initializer=better.initializer))
         signal = {name: values[None] for name, values in predicted.items()}
-        both = verdicts.forward(signal, {}), verdicts.backward(signal, {})
+        both = verdicts.forward(signal, {}), verdicts.backward(signal, {}, trace.widths)
         if all(each.word == verdicts.STABLE for each in both):
             return f"{activation.spec}: {better.spec} keeps both"
     if activation.name == "sigmoid":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,15 +105,29 @@ def forward(measured: Mapping[str, Array], predicted: Mapping[str, Array]) -> Ve
     return Verdict("forward", word, *_middle(factors[of]), of, float(theory[of][0]), expected)
 
 
-def backward(measured: Mapping[str, Array], predicted: Mapping[str, Array]) -> Verdict:
-    """Return the verdict on the gradient; parameters as of `forward`."""
-    gradient = measured["gradient"]
+def backward(
+    measured: Mapping[str, Array], predicted: Mapping[str, Array], widths: Sequence[int] = ()
+) -> Verdict:
+    """Return the verdict on the gradient.
+
+    It is that of its length, the std times the root of the width: a gradient that spreads over more units is
+    smaller in each, but not lost.
+
+    Parameters
+    ----------
+    measured, predicted : mapping of str to ndarray
+        As of `forward`, with gradient.
+    widths : sequence of int, optional
+        The units of each place; all the same by default.
+    """
+    lengths = np.sqrt(np.array(widths)) if len(widths) else 1.0
+    gradient = measured["gradient"] * lengths
     layers = gradient.shape[1] - 1
     factors = np.array([_backward(row) for row in gradient])
     found = "backward", judged(_median(factors), layers), *_middle(factors), "gradient"
     if "gradient" not in predicted:
         return Verdict(*found)
-    theory = _backward(predicted["gradient"])
+    theory = _backward(predicted["gradient"] * lengths)
     return Verdict(*found, theory, judged(theory, layers))
 
 

@@ -40,6 +40,14 @@ def test_the_pairs_of_the_theory():
             assert verdict.factor == pytest.approx(verdict.predicted, rel=0.02)
 
 
+def test_the_mlp_of_the_theory():
+    report = fastinit.propagate("relu", "recommended,xavier_uniform", widths=[784, 256, 10], seeds=4)
+    assert [each.word for each in report.verdicts] == ["stable"] * 4
+    he = report.traces[0]
+    assert he.init == "kaiming_normal(nonlinearity=relu)"
+    assert he.forward.factor == pytest.approx(1.0, abs=0.2)
+
+
 def test_a_sigmoid_forgets_its_input():
     [trace] = fastinit.propagate("sigmoid", "xavier_normal", depth=20, width=64, seeds=2).traces
     assert (trace.forward.word, trace.forward.of, trace.backward.word) == ("vanishes", "spread", "vanishes")

@@ -67,6 +67,16 @@ def test_where_numbers_end():
     assert (dead.word, dead.factor) == ("vanishes", 0.0)
 
 
+def test_a_gradient_that_spreads_is_not_lost():
+    """He with fan_in: its std follows the widths, but not its length."""
+    widths = [784, 256, 10]
+    gradient = np.sqrt([[10 / 784, 10 / 256, 1.0]])
+    found = verdicts.backward({"gradient": gradient}, {"gradient": gradient[0]}, widths)
+    assert (found.word, found.factor) == ("stable", pytest.approx(1.0))
+    assert verdicts.backward({"gradient": gradient}, {}).word == "vanishes"
+    assert found.predicted == pytest.approx(1.0)
+
+
 def test_one_layer():
     assert verdicts.forward({"std": np.array([[1.0, 0.5]])}, {}).factor == pytest.approx(0.5)
     assert verdicts.backward({"gradient": np.array([[0.5, 1.0]])}, {}).factor == pytest.approx(0.5)
