@@ -46,7 +46,7 @@ def test_help_names_every_command(capsys):
         main(["--help"])
     assert end.value.code == 0
     out = capsys.readouterr().out
-    assert all(command in out for command in ("generate", "verify", "inspect", "rules", "info"))
+    assert all(command in out for command in ("generate", "verify", "inspect", "propagate", "rules", "info"))
 
 
 def helped(capsys, *argv):
@@ -124,6 +124,7 @@ def test_completion_needs_shtab(capsys, monkeypatch):
         ["inspect", "model.safetensors"],
         ["verify", "model.safetensors"],
         ["verify", "cut.safetensors"],
+        ["propagate", "--depth", "2", "--width", "4", "--seeds", "1"],
         ["rules"],
         ["rules", "he"],
         ["info"],
