@@ -53,9 +53,9 @@ def line(trace: Trace, panel: Panel) -> Line | None:
         return _singular(trace)
     if panel.quantity not in trace.measured:
         return None
-    if not (panel.log or _noticed(trace.measured[panel.quantity])):
-        return None
     low, middle, high = trace.band(panel.quantity)
+    if not (panel.log or (np.abs(middle) > 0.01).any()):  # a share or a mean that nobody would notice
+        return None
     theory = trace.predicted.get(panel.quantity)
     if panel.log:
         low, middle, high = map(_positive, (low, middle, high))
@@ -108,17 +108,10 @@ def summary(report: Report) -> str:
         parts.append(f"{settings['norm']} norm")
     if settings.get("residual"):
         parts.append("residual")
-    parts += [
-        f"{settings[key]} {what}"
-        for key, what in (("batch", "inputs"), ("seeds", "seeds"))
-        if key in settings
-    ]
+    for key, what in (("batch", "input"), ("seeds", "seed")):
+        if key in settings:
+            parts.append(f"{settings[key]} {what}{'s' * (settings[key] > 1)}")
     return ", ".join(parts)
-
-
-def _noticed(values: Array) -> bool:
-    """Whether a share, or a mean, is anywhere more than a hundredth."""
-    return bool((np.abs(values) > 0.01).any())
 
 
 def _positive(values: Array) -> Array:
