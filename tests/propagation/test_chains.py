@@ -16,6 +16,7 @@ LIST = {
     "b.weight": {"dtype": "F32", "shape": [4, 16]},
     "conv.weight": {"dtype": "F32", "shape": [4, 4, 3, 3]},
     "position_ids": {"dtype": "I64", "shape": [1, 4]},
+    "as_long_but_later.weight": {"dtype": "F32", "shape": [4, 5]},
     "c.weight": {"dtype": "F32", "shape": [6, 4]},
 }
 

@@ -140,6 +140,13 @@ def test_a_residual_network_adds():
     assert found["stretch"][1] == pytest.approx(math.sqrt(1 + first.slope), rel=1e-12)
 
 
+def test_a_mean_adds_up_in_a_residual_network():
+    found = predict("relu", 2.0, norm="layer", residual=True)
+    layers = np.arange(51)
+    np.testing.assert_allclose(found["mean"], layers / math.sqrt(2 * math.pi), rtol=1e-4)
+    np.testing.assert_allclose(found["std"] ** 2, 1 + layers * (0.5 - 1 / (2 * math.pi)), rtol=1e-4)
+
+
 def test_fans_of_each_layer_count():
     chain = chains.of_widths([784, 256, 10])
     found = theory.predict(chain, [1 / 784, 1 / 256], activations.get("linear"))
