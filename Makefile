@@ -6,9 +6,11 @@
 # make check-kernels  compare every kernel of this CPU with the baseline's, and time it; CHECK="--isa avx2 'normal_*'"
 # make whole        compare all 2^32 words of float32 with a second implementation of docs/stream.md; about an hour
 # make lint         ruff, mypy, stubtest, pyright, cython-lint, clang-format
+# make docs         the documentation as a site, build/docs/index.html; every warning is an error
 # make build        the extension modules, in place
 # make sanitize     the tests under the address and undefined-behaviour sanitizers; SANITIZE="tests/nn" for some of them
 # make mutants      wrong programs that the tests must notice; MUTANTS=vmath for those of one file
+# make wheels       wheels for CPython 3.11 to 3.14, in dist; it needs Docker or Podman
 # make clean
 
 PYTHON ?= python3
@@ -17,13 +19,16 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TYPED := $(subst /,.,$(basename $(wildcard fastinit/_[a-z]*.pyi))) fastinit.init fastinit.nn fastinit.random
 BUILD_REQUIRES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])
 
-.PHONY: build test test-long bench bench-quick compare check-kernels whole lint demo sanitize mutants clean
+.PHONY: build test test-long bench bench-quick compare check-kernels whole lint demo docs sanitize mutants wheels clean
 
 build: .venv/build-requires
 	$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
 
 demo: .venv/installed-cli build
 	$(BIN)/python -m bench.demo
+
+docs: .venv/installed-test build
+	$(BIN)/python -m sphinx -W --keep-going --quiet -c docs -d build/doctrees . build/docs
 
 bench: .venv/installed-bench build
 	$(BIN)/pytest bench --benchmark-json=build/bench.json $(BENCH)
@@ -77,6 +82,9 @@ sanitize: .venv/installed-test
 
 mutants: .venv/installed-test build
 	$(BIN)/python -m tools.mutants $(MUTANTS)
+
+wheels: .venv/installed-wheels
+	$(BIN)/cibuildwheel --platform linux --output-dir dist
 
 clean:
 	rm -rf build fastinit/*.so

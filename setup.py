@@ -6,6 +6,7 @@ It needs gcc 11 or clang 14, the oldest that the tests have run with. Before gcc
 
 import os
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -47,6 +48,8 @@ class BuildExt(build_ext):
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 extension.extra_objects = [*pool.map(self.compile_core, CORE)]
             extension.depends = [*extension.depends, *extension.extra_objects]
+        if sys.platform == "linux" and not (self.debug or SANITIZE):  # names are a sixth of it
+            extension.extra_link_args = [*extension.extra_link_args, "-Wl,--strip-all"]
         super().build_extension(extension)
 
     def compile_core(self, source):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import operator
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
@@ -205,10 +206,13 @@ class _Pool:
         name = f"fastinit_{len(self._threads)}"
         thread = threading.Thread(target=_serve, args=(self._tasks,), name=name, daemon=True)
         self._threads.append(thread)
+        handled = sys.exception()
         try:
             thread.start()
-        except RuntimeError:  # the interpreter is ending, or the system has no more threads
-            self._threads.remove(thread)
+        except RuntimeError as error:
+            if error.__context__ not in (None, handled):  # Ctrl-C came, and `start` released a lock twice
+                raise error.__context__ from None
+            self._threads.remove(thread)  # the interpreter is ending, or the system has no more threads
             return False
         return True
 
@@ -216,8 +220,7 @@ class _Pool:
         """Tell the threads to end once they are free. A later `submit` starts new ones."""
         threads, tasks = self._threads, self._tasks
         self._threads, self._tasks = [], SimpleQueue()
-        for _ in threads:
-            tasks.put(None)
+        tasks.put(None)
         return threads
 
 
@@ -225,6 +228,7 @@ def _serve(tasks: SimpleQueue[Callable[[], None] | None]) -> None:
     while (function := tasks.get()) is not None:
         function()
         del function  # do not keep it alive while waiting
+    tasks.put(None)  # for the next thread
 
 
 _pool = _Pool()

@@ -1,9 +1,12 @@
 import os
 import signal
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+sys.path.append(str(Path(__file__).parents[1]))  # bench and tools are no part of what is installed
 os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras's own default is not installed
 
 

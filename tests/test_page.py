@@ -1,5 +1,6 @@
 """The page with charts, in a browser."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1]))  # bench is no part of what is installed
 
-from bench.page import sections
+from bench.page import STYLE, headline, sections
 from trackbench.page import write
 
 BROWSER = shutil.which("chromium")
@@ -22,7 +23,14 @@ PHONE = """<!DOCTYPE html>
 <script>
 addEventListener("load", () => setTimeout(() => {
   const page = document.getElementById("frame").contentDocument.documentElement;
-  document.getElementById("found").textContent = `page ${page.scrollWidth} of ${page.clientWidth}`;
+  const at = (each) => each.getBoundingClientRect();
+  const bars = [...page.querySelectorAll(".lane b")].map((bar) => {
+    const one = at(bar.closest(".lanes").querySelector(".one")), it = at(bar);
+    return [bar.className, it.left - one.left, it.right - one.left, it.height];
+  });
+  const words = [...page.querySelectorAll(".bars span")].map((each) => at(each).right);
+  document.getElementById("found").textContent =
+    JSON.stringify({wide: page.scrollWidth, window: page.clientWidth, bars, words: Math.max(...words)});
 }, 2000));
 </script>
 """
@@ -52,17 +60,28 @@ def size_of(values):
 @pytest.fixture
 def page(tmp_path):
     extras = [
-        {"lines": [figure("uniform f32", "NumPy", 11.0), figure("</script><b>", "oneMKL", None)]},
+        {
+            "lines": [
+                figure("uniform f32", "NumPy", 11.0),
+                figure("uniform f32", "torch", 40.0),
+                figure("uniform f32", "oneMKL", 0.9),
+                figure("</script><b>", "oneMKL", None),
+                figure("</script><b>", "torch, time", 1.5),
+            ]
+        },
         *({"size": size_of(1 << power)} for power in (6, 16, 26)),
         {"threads": {"work": "normal f32", "gigavalues_per_second": {"1": 4.0, "2": 7.5}}},
         {"gigavalues_per_second": {"baseline": 0.05, "avx2": 1.1}},
     ]
-    record = {
-        "machine_info": {"bench": {"CPU": "A CPU", "JAX": "missing"}},
-        "benchmarks": [{"param": "normal f32", "extra_info": extra} for extra in extras],
-    }
-    write(tmp_path / "page.html", "Benchmarks", list(sections(record)))
+    made = record([{"param": "normal f32", "extra_info": extra} for extra in extras])
+    write(tmp_path / "page.html", "Benchmarks", list(sections(made)), headline(made), STYLE)
     return tmp_path / "page.html"
+
+
+def record(benchmarks, load="0.2 0.8 1.6", commit="abc1234"):
+    about = {"CPU": "A CPU", "CPUs": 2, "JAX": "missing", "load": load, "commit": commit}
+    when = "2026-11-28T20:09:27.710632+00:00"
+    return {"machine_info": {"bench": about}, "benchmarks": benchmarks, "datetime": when}
 
 
 def browse(page, *options):
@@ -84,13 +103,10 @@ def test_charts_are_drawn(page, scheme, ink):
     dom, complaints = browse(page, f"--blink-settings=preferredColorScheme={scheme}")
     assert complaints == []
     charts = dom.split('class="chart')[1:]
-    assert len(charts) == 4
-    bars, lines, threads, isas = charts
-    assert bars.count('class="point"') == 1  # a missing peer has no bar
+    lines, threads = charts
     assert lines.count('class="js-line"') == 2 * len(SPEEDS)  # in the chart, and in its legend
     assert "L1" in lines
-    assert threads.count('class="js-line"') == 1
-    assert isas.count('class="point"') == 2
+    assert threads.count('class="js-line"') == 2
     assert f"rgb({ink})" in lines  # the words of a chart
     assert "<td>missing</td>" in dom
 
@@ -101,6 +117,56 @@ def test_page_is_as_wide_as_a_phone(page):
     phone.write_text(PHONE)
     dom, complaints = browse(phone)
     assert complaints == []
-    wide, window = re.search(r"page (\d+) of (\d+)", dom).groups()
-    assert int(window) > 300
-    assert wide == window
+    found = json.loads(re.search(r'<pre id="found">(.*?)</pre>', dom)[1])
+    assert found["window"] > 300
+    assert found["wide"] == found["window"]
+    assert found["words"] <= found["window"]
+    for who, left, right, height in found["bars"]:  # a bar begins at 1x, on the right or on the left
+        assert abs(left if who == "ours" else right) < 2
+        assert right > left
+        assert height > 12
+    assert [who for who, *_ in found["bars"]] == ["ours", "ours", "peer", "peer", "ours"]
+
+
+def test_bars_and_numbers(page):
+    html = page.read_text()
+    bars = re.findall(r'<div class="lane" title="(.*?)"><b class="(\w+)".*?<span .*?>(.*?)</span>', html)
+    assert bars == [
+        ("NumPy: 11x (quartiles 9.9 to 12.1)", "ours", "11x"),
+        ("torch: 40x (quartiles 36 to 44)", "ours", "40x"),
+        ("oneMKL: 0.90x (quartiles 0.81 to 0.99)", "peer", "0.90x oneMKL wins"),
+        ("torch: 0.67x (quartiles 0.606 to 0.741)", "peer", "0.67x torch wins"),  # 1 / 1.5 of the time
+        ("avx2: 22x", "ours", "22x"),
+    ]
+    assert "<b>11x</b>NumPy&#x27;s speed at float32 uniforms" in html
+    assert "<b>2 of 4</b>" in html
+    assert "</script><b>" not in html
+
+
+def test_tables_have_headings_and_each_unit_once(page):
+    [table] = re.findall(r"<table>.*?</table>", page.read_text().partition("Every ratio")[2])[:1]
+    heading, *rows = re.findall("<tr>.*?</tr>", table)
+    names = re.findall("<th( class=number)?>(.*?)</th>", heading)
+    assert [name for _, name in names] == [
+        *("what", "against", "figure, x", "quartiles", "fresh array", "fastinit, Gv/s (fresh)")
+    ]
+    assert [bool(right) for right, _ in names] == [False, False, True, True, False, True]
+    assert "<td>NumPy</td><td class=number>11</td>" in rows[0]
+    assert not re.search(r"\d ?(x|Gv/s)<", "".join(rows))
+
+
+@pytest.mark.parametrize(
+    ("load", "commit", "warned"),
+    [
+        ("0.2 3.0 3.0", "abc1234", []),
+        ("1.3 0.1 0.1", "abc1234", ["The machine was busy: its load was 1.3 on 2 CPUs"]),
+        ("0.1 0.1 0.1", "abc1234-dirty", ["The working tree had changes"]),
+    ],
+)
+def test_the_headline(load, commit, warned):
+    html = headline(record([], load, commit))
+    assert "A CPU · 2 CPUs · 28 November 2026, 20:09 UTC" in html
+    assert f"commit {commit} · load {load.replace(' ', ', ')}" in html
+    warnings = re.findall('<p class="warning">(.*?)</p>', html)
+    assert len(warnings) == len(warned)
+    assert all(text.startswith(start) for text, start in zip(warnings, warned, strict=True))

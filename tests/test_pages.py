@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^(?:`(\S+)`:\n\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PAGES = {
     str(page.relative_to(ROOT)): page.read_text()
-    for page in (path for folder in (".", "docs", "bench") for path in sorted((ROOT / folder).glob("*.md")))
+    for page in (path for each in ("*.md", "docs/**/*.md", "bench/*.md") for path in sorted(ROOT.glob(each)))
 }
 
 

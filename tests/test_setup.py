@@ -18,8 +18,8 @@ SOURCES = {
 
 
 @pytest.fixture
-def answers(tmp_path):
-    """A function that builds a small project by setup.py and returns what its core answers."""
+def run(tmp_path):
+    """A function that runs Python in a small project with our setup.py and returns what it prints."""
     shutil.copy(ROOT / "setup.py", tmp_path)
     for name, text in SOURCES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -33,11 +33,25 @@ def answers(tmp_path):
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    return run
+
+
+@pytest.fixture
+def answers(run):
+    """A function that builds the project and returns what its core answers."""
+
     def answers():
         run("setup.py", "--quiet", "build_ext", "--inplace")
         return run("-c", "import fastinit._dispatch").split()
 
     return answers
+
+
+def test_only_a_debug_build_has_symbols(run, tmp_path):
+    for folder, options in {"plain": [], "debug": ["--debug"]}.items():
+        run("setup.py", "--quiet", "build_ext", f"--build-lib={folder}", f"--build-temp={folder}", *options)
+        [built] = tmp_path.glob(f"{folder}/fastinit/*.so")
+        assert (b".symtab" in built.read_bytes()) == (folder == "debug")
 
 
 def test_a_changed_c_file_is_linked_again(answers, tmp_path):

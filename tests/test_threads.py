@@ -277,12 +277,20 @@ atexit.register(late)
     assert python(last + ("_threads.run(abs, range(5))" if warm else "")) == "[0, 1, 2, 3, 4]"
 
 
-def test_control_c_while_a_thread_starts_leaves_no_thread_that_is_waited_for():
-    interrupted = """
+@pytest.mark.parametrize(
+    "then",
+    [
+        "raise KeyboardInterrupt",
+        # In `Thread.start`, Ctrl-C may come where the way out releases a lock that is not held.
+        "try: raise KeyboardInterrupt\n    finally: threading.Lock().release()",
+    ],
+)
+def test_control_c_while_a_thread_starts_leaves_no_thread_that_is_waited_for(then):
+    interrupted = f"""
 start = threading.Thread.start
 def interrupted(self):
     start(self)
-    raise KeyboardInterrupt
+    {then}
 threading.Thread.start = interrupted
 try:
     _threads.run(abs, range(5))
@@ -290,6 +298,39 @@ except KeyboardInterrupt:
     print("interrupted")
 """
     assert python(SUM + interrupted) == "interrupted"
+
+
+def test_a_thread_that_was_lost_ends_with_the_others():
+    lost = "_threads.run(time.sleep, [0.01] * 20)\ndel _threads._pool._threads[0]\nprint('end')"
+    assert python(SUM + "import time\n" + lost) == "end"
+
+
+@pytest.mark.long
+def test_control_c_at_any_moment_is_heard_and_breaks_nothing():
+    """The process hangs if a thread is lost: python() has a limit of time."""
+    program = """
+import random, signal
+listening, heard = False, 0
+def hear(*_):
+    if listening:  # a signal may come late
+        raise KeyboardInterrupt
+signal.signal(signal.SIGALRM, hear)
+for number in range(20_000):
+    threads = _threads._pool.end()
+    [thread.join() for thread in threads if thread.is_alive()]
+    try:
+        listening = True
+        signal.setitimer(signal.ITIMER_REAL, random.random() * 5e-4 + 1e-6)
+        _threads.run(abs, range(16), 4)
+        listening = False
+    except KeyboardInterrupt:
+        listening, heard = False, heard + 1
+    made = []
+    _threads.run(made.append, range(7), 4)
+    assert sorted(made) == [*range(7)]
+print("heard" if heard > 200 else heard)
+"""
+    assert python(SUM + program) == "heard"
 
 
 @pytest.mark.parametrize(

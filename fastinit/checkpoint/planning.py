@@ -38,7 +38,7 @@ class CheckpointPlan(NamedTuple):
         The tensors and their plans (`Recipe.choices`), the rules (`Recipe.rules`) and their source
         (`Recipe.rules_from`), the seed, and a digest of all these.
     format : module
-        The module of `fastinit.checkpoint.formats` that lays out the files.
+        The module of ``fastinit.checkpoint.formats`` that lays out the files.
     folder : Path or Url
         The folder of the files.
     stem : str
@@ -101,7 +101,7 @@ def plan(
     Parameters
     ----------
     manifest : path, ``"-"``, mapping or Recording
-        The list of tensors; see `fastinit.checkpoint.manifest.read`. A recording, or the file of one, also
+        The list of tensors; see ``fastinit.checkpoint.manifest.read``. A recording, or the file of one, also
         has the rules, which ``"auto"`` takes.
     target : path or URL, optional
         A name that ends in ``.safetensors``, or else a folder. A folder gets ``model.safetensors``, or, if

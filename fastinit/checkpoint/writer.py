@@ -230,7 +230,7 @@ class Locked(Output):
         """Give all files that wait their names, in order, and remove old ones that are not in the content.
 
         An index goes first if a file that it lists is replaced, so that it never lists new ones. That of the
-        new files is the last of them. After an error, what waits stays if an old file has been replaced.
+        new files is the last of them. After an error, what waits stays if an old index has gone.
         """
         with held():
             self._replace(old, content)
@@ -248,7 +248,6 @@ class Locked(Output):
             with named(path):
                 os.replace(part, path)
             del self._waiting[0]
-            self._replacing = self._replacing or path in old
             if len(self._waiting) <= 1:  # before the last, which is the index if there is one
                 sync_folder(self.folder)
         self._remove([path for path in old if path.name not in content])

@@ -97,7 +97,7 @@ def _warnings_as_lines() -> Iterator[None]:
 
         def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
             if category is UserWarning:
-                print(f"fastinit: warning: {printable(str(message))}", file=sys.stderr)
+                print(f"fastinit: warning: {printable(shortened(str(message)))}", file=sys.stderr)
             else:
                 other(message, category, *place, **more)
 

@@ -40,7 +40,7 @@ LAYOUTS = {
     "keras_transposed": Roles((-1,), (-2,), transposed=True),
     "keras_depthwise": Roles((), (-1,), batch=(-2,)),
 }
-_MOST = sys.maxsize // 8  # elements of the widest dtype
+_MOST = sys.maxsize  # elements of a byte
 
 
 def compute_fans(

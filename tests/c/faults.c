@@ -27,9 +27,12 @@ void fault_arm(const char *where, int n, int how, int log) {
     armed = 1, at = n, way = how, calls = 0, log_fd = log;
 }
 
-/* The name in the folder, "." for the folder itself, or NULL if the path is elsewhere. */
+/* The name in the folder, "." for the folder itself, ".." for its parent, NULL if the path is elsewhere. */
 static const char *inside(const char *path) {
     size_t n = strlen(folder);
+    const char *last = strrchr(folder, '/');
+    if (armed && last && strlen(path) == (size_t)(last - folder) && !strncmp(path, folder, strlen(path)))
+        return "..";
     if (!armed || strncmp(path, folder, n) || (path[n] && path[n] != '/')) return NULL;
     return path[n] && path[n + 1] ? path + n + 1 : ".";
 }

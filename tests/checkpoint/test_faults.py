@@ -1,4 +1,4 @@
-"""Checkpoints while calls to the system fail, by faults.py: a seventh of all faults, or all."""
+"""Checkpoints while calls to the system fail and while signals come, by faults.py: a part, or all."""
 
 import shutil
 import subprocess
@@ -23,9 +23,9 @@ def library(tmp_path_factory):
     return path
 
 
-def lose_nothing(library, monkeypatch, every, offset):
+def lose_nothing(library, monkeypatch, *arguments):
     monkeypatch.setenv("LD_PRELOAD", str(library))
-    command = [sys.executable, PROGRAM, library, str(every), str(offset)]
+    command = [sys.executable, PROGRAM, library, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "runs, nothing lost" in done.stdout
@@ -34,6 +34,11 @@ def lose_nothing(library, monkeypatch, every, offset):
 @pytest.mark.parametrize("part", range(4))
 def test_no_fault_loses_what_is_good(library, part, monkeypatch):
     lose_nothing(library, monkeypatch, 28, 7 * part)
+
+
+@pytest.mark.parametrize("count", [30, pytest.param(600, marks=pytest.mark.long)])
+def test_no_signal_at_a_random_moment_does(library, count, monkeypatch):
+    lose_nothing(library, monkeypatch, "signals", count)
 
 
 @pytest.mark.long

@@ -1,5 +1,6 @@
 """Checkpoints: what is refused, and what is left if something goes wrong."""
 
+import contextlib
 import errno
 import os
 
@@ -99,6 +100,16 @@ def test_what_has_no_room_is_not_begun(tmp_path):
     with pytest.raises(BadInput, match=r"needs 18\.0 PB, [0-9.]+ .B are free"):
         generate(model, tmp_path / "new", init=OTHER)
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(("free", "fits"), [(400, True), (399, False)])
+def test_room_is_counted_in_bytes(tmp_path, monkeypatch, free, fits):
+    system = os.statvfs(tmp_path)
+    left = os.statvfs_result([system[0], 1, *system[2:4], free, *system[5:]])
+    monkeypatch.setattr(os, "statvfs", lambda _: left)
+    refused = contextlib.nullcontext() if fits else pytest.raises(BadInput, match="needs 400 bytes, 399")
+    with refused:
+        generate({"x": {"dtype": "F32", "shape": [100]}}, tmp_path / "new", init=OTHER)
 
 
 def test_what_is_there_counts_as_room(tmp_path, rules, once, monkeypatch):

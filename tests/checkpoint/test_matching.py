@@ -86,10 +86,12 @@ def test_fan_in_is_that_of_the_weight_beside():
         Rule("*", "zeros"),
     ]
     specs = [f32(f"{at}.weight", 5, 7, 3) for at in ("oi", "io")]
-    specs += [f32("norm.weight", 4), *(f32(f"{at}.bias", 9) for at in ("oi", "io", "norm", "lone"))]
+    specs += [f32("flat.weight", 5, 7), f32("norm.weight", 4)]
+    specs += [f32(f"{at}.bias", 9) for at in ("oi", "io", "flat", "norm", "lone")]
     means = {choice.spec.name: choice.mean for choice in choose(specs, ordered)}
     assert means["oi.bias"] == 7 * 3
     assert means["io.bias"] == 5 * 7
+    assert means["flat.bias"] == 7
     assert means["norm.bias"] == means["lone.bias"] == 0
 
 

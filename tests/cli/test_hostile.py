@@ -102,6 +102,18 @@ def test_patterns_without_end(run, here):
         refused(run, "it may never end", verb, "a.safetensors")
 
 
+def test_warnings_quote_a_part_of_what_is_long(run, here):
+    _, _, err = run(*rules("zeros", f"same_as = '{'9' * 5000}'\n"))
+    assert "which is no tensor of the list" in err
+    assert len(err) < 500
+
+
+def test_fans_of_an_empty_tensor_of_the_largest_shape(run, here):
+    Path("model.json").write_text(json.dumps({"a.weight": {"dtype": "F8_E4M3", "shape": [10**18, 3, 0]}}))
+    status, out, _ = run("generate", "model.json", "-o", "out", "--dry-run", "--init", "he")
+    assert (status, out.count("1000000000000000000")) == (0, 1)
+
+
 def test_parts_that_are_no_texts(run, here):
     refused(run, "parts must be a list of strings", *rules("zeros", "parts = [1]"))
 

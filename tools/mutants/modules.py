@@ -87,6 +87,60 @@ RANDOM = [
     ),
     *_of("_tables.pyx", "tests/test_tables.py", ("exact.append(kind)", "exact.append(None)")),
 ]
+FAULTS = "tests/checkpoint/test_faults.py -k loses_what_is_good"
+FILES = [
+    *_of(
+        "checkpoint/writer.py",
+        FAULTS,
+        ("            os.fsync(self._fd)\n", ""),
+        ("    try:\n        os.fsync(fd)\n", "    try:\n        pass\n"),
+        (
+            "            self._part = None\n            sync_folder(self.folder)\n",
+            "            self._part = None\n",
+        ),
+        ("        sync_folder(self.folder)\n        if any(", "        if any("),
+        ("self._made = True\n            sync_folder(self.folder.parent)", "self._made = True"),
+        ("if len(self._waiting) <= 1:", "if len(self._waiting) == 0:"),
+        ("                self._remove(indexes)\n", "                pass\n"),
+        (
+            "with held():\n            self._replace",
+            "with contextlib.nullcontext():\n            self._replace",
+        ),
+        ("for part, _ in () if self._replacing else self._waiting", "for part, _ in self._waiting"),
+        ("        self._remove([path for path in old if path.name not in content])\n", ""),
+        ("                self._lockfile.unlink()\n", "                pass\n"),
+    ),
+    *_of(
+        "checkpoint/writer.py",
+        "tests/checkpoint/test_writer.py",
+        ("os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | flag", "os.O_RDWR | os.O_CREAT | flag"),
+        ("os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666", "os.O_RDWR | os.O_CREAT, 0o666"),
+        ("self._open(os.O_TRUNC)", "self._open(0)"),
+        ("self._open(os.O_EXCL)", "self._open(0)"),
+        ("if os.path.samestat(os.fstat(fd), os.lstat(self._lockfile)):", "if True:"),
+    ),
+    *_of(
+        "checkpoint/generation.py",
+        FAULTS,
+        ("output.wait if force and old else output.finish", "output.finish"),
+        ("if output.waits or not (resume and ranks.is_text(folder / file, data)):", "if True:"),
+    ),
+    *_of(
+        "checkpoint/existing.py",
+        "tests/checkpoint/test_generation_failures.py",
+        ("needed <= free:", "needed < 2 * free:"),
+        ("there = {path.name for path in old} if resume else ()", "there = ()"),
+        ("each.startswith(found[: len(each)])", "True"),
+    ),
+    *_of(
+        "checkpoint/patterns.py",
+        "tests/checkpoint/test_patterns.py",
+        ("MOST = 1 << 26", "MOST = 1 << 36"),
+        ("name.find(part, at, end)", "name.find(part, at)"),
+        ("if end < len(first) or not", "if not"),
+        ("self._by_end.get(name[-length:], ())", "()"),
+    ),
+]
 CHECKPOINTS = [
     *_of(
         "checkpoint/writer.py",
@@ -102,10 +156,10 @@ CHECKPOINTS = [
     ),
     *_of(
         "checkpoint/storage.py",
-        "tests/checkpoint/test_storage.py tests/checkpoint/test_generation.py",
+        " ".join(f"tests/checkpoint/test_{name}.py" for name in ("storage", "buffers", "generation")),
         ("np.signbit(values) == np.signbit(value)", "True"),
         ("least <= value <= most and value == int(value)", "least <= value <= most"),
-        ("np.arange(-127, 128)", "np.arange(-126, 129)"),
+        ("np.arange(-127, 128)", "np.arange(-128, 127)"),
     ),
     *_of(
         "checkpoint/matching.py",
@@ -120,4 +174,4 @@ CHECKPOINTS = [
         ("min(start + step, words)", "start + step"),
     ),
 ]
-MUTANTS = [*LAWS, *SCHEMES, *RANDOM, *CHECKPOINTS]
+MUTANTS = [*LAWS, *SCHEMES, *RANDOM, *FILES, *CHECKPOINTS]

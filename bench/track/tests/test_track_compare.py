@@ -1,5 +1,6 @@
-"""The tracker on small projects of its own: what it records, compares, counts and finds."""
+"""The tracker on small projects of its own: what it compares, counts and finds."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -8,93 +9,10 @@ import textwrap
 import zipfile
 
 import pytest
+from track_projects import AUTHOR, SETUP, SUITE, toy
 
-from trackbench import TrackError, builds, count, history, record, turns, verdicts
+from trackbench import builds, count, history
 from trackbench.__main__ import main
-
-AUTHOR = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
-SUITE = """
-    import time, toy, pytest
-
-    @pytest.mark.parametrize("name", toy.NAMES)
-    def test_it(benchmark, name):
-        benchmark.pedantic(toy.work, (name,), rounds=2)
-"""
-SETUP = "from setuptools import setup; setup(name='toy', version='1', py_modules=['toy'])"
-
-
-def toy(milliseconds):
-    """A module whose functions sleep for the given seconds, so that a busy CPU hardly changes a ratio."""
-    return f"""
-        import time
-        NAMES = {[*milliseconds]}
-        def work(name):
-            time.sleep({milliseconds}[name] / 1000)
-    """
-
-
-class Project:
-    def __init__(self, folder):
-        self.folder = folder
-        folder.mkdir()
-        builds.git(folder, "init", "--quiet")
-        self.write("setup.py", SETUP)
-        self.write("bench_toy.py", SUITE)
-
-    def write(self, name, text):
-        (self.folder / name).write_text(textwrap.dedent(text))
-
-    def commit(self, **milliseconds):
-        self.write("toy.py", toy(milliseconds))
-        builds.git(self.folder, "add", ".")
-        builds.git(self.folder, *AUTHOR, "commit", "--quiet", "--allow-empty", "-m", f"{milliseconds}")
-        return builds.git(self.folder, "rev-parse", "HEAD")
-
-    def track(self, verb, *arguments):
-        return main([verb, "--repository", str(self.folder), *map(str, arguments)])
-
-    def compare(self, *arguments):
-        return self.track("compare", "--suite", "bench_toy.py", "--launches", 3, *arguments)
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # pytest-benchmark would measure nothing
-    monkeypatch.setattr(turns, "TURN", 0.002)
-    monkeypatch.setattr(turns, "SHARE", 0.0)
-    monkeypatch.setattr(turns, "BLOCKS", 3)
-    monkeypatch.setattr(verdicts, "LEAST_LAUNCHES", 2)  # the steps in these tests are far above the noise
-    return Project(tmp_path / "project")
-
-
-def test_record(project, tmp_path):
-    commit = project.commit(quick=1, slow=2)
-    (project.folder / ".gitignore").write_text("*")  # bytecode isn't a change
-    storage = tmp_path / "storage"
-    for _ in range(2):
-        assert record.record(project.folder, "bench_toy.py", storage, ["-q"]) == 2
-    entries, problems = history.read(storage / "history.jsonl")
-    assert problems == []
-    assert [each.benchmark for each in entries] == [
-        f"bench_toy.py::test_it[{n}]" for n in ("quick", "slow")
-    ] * 2
-    assert {each.commit for each in entries} == {commit}
-    assert len({each.run for each in entries}) == 2
-    assert all(0.001 <= each.value < 0.1 for each in entries)
-    command = ["-m", "pytest", "-q", "bench_toy.py", "--benchmark-compare", "--benchmark-storage"]
-    read = subprocess.run(
-        [sys.executable, *command, f"file://{storage}"], cwd=project.folder, capture_output=True, text=True
-    )
-    assert "(0002_" in read.stdout  # pytest-benchmark compares with what was recorded
-
-
-def test_a_suite_that_fails_records_nothing(project, tmp_path):
-    project.commit(quick=1)
-    project.write("bench_toy.py", "def test_it(benchmark): benchmark(int); assert False")
-    with pytest.raises(TrackError, match="nothing was recorded"):
-        record.record(project.folder, "bench_toy.py", tmp_path, ["-q"])
-    assert not (tmp_path / "history.jsonl").exists()
-
 
 # Comparisons of two builds
 
@@ -142,6 +60,19 @@ def test_nothing_compared_is_an_error(project, capsys):
     builds.git(project.folder, *AUTHOR, "commit", "-aqm", "breaks everything")
     assert project.compare() == 2
     assert re.search("nothing could be compared: .*ZeroDivisionError", capsys.readouterr().err)
+
+
+def test_compare_as_json(project, capsys):
+    before = project.commit(same=2, slow=2, gone=1)
+    now = project.commit(same=2, slow=6)
+    assert project.compare("--json", "--threshold", "50") == 1
+    about = json.loads(capsys.readouterr().out)
+    assert (about["a"], about["b"]) == (before, now)
+    assert about["slower"] == ["bench_toy.py::test_it[slow]"]
+    slow = about["benchmarks"]["bench_toy.py::test_it[slow]"]
+    assert 2 < slow["low"] <= slow["estimate"] <= slow["high"]
+    assert [*about["not_compared"]] == ["bench_toy.py::test_it[gone]"]
+    assert about["broken"] == []
 
 
 def test_wheels(project, tmp_path, capsys):

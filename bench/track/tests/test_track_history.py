@@ -41,6 +41,30 @@ def test_changes_are_found_where_they_are():
     assert [each.commit for each in report.changes("it", points(levels))] == ["15", "30"]
 
 
+LEVELS = {
+    "a step at the newest": ([1] * 9 + [1.1], [("09", 1.1, False)]),
+    "a step at the newest but one": ([1] * 8 + [1.1] * 2, [("08", 1.1, True)]),
+    "a step at the oldest": ([1.1] + [1] * 9, [("01", 1 / 1.1, False)]),
+    "a spike": ([1] * 5 + [1.5] + [1] * 4, []),
+    "a spike down": ([1] * 2 + [0.5] + [1] * 7, []),
+    "a step": ([1] * 5 + [1.1] * 5, [("05", 1.1, True)]),
+    "a spike just before a step": ([1] * 4 + [1.5] + [1.1] * 5, [("05", 1.1, True)]),
+    "two steps": ([1] * 4 + [1.2] + [1.5] * 5, [("04", 1.2, False), ("05", 1.25, False)]),
+}
+
+
+@pytest.mark.parametrize("levels", LEVELS)
+@pytest.mark.parametrize("noise", [0, 0.004])
+def test_the_right_commit_is_named_at_the_ends_too(levels, noise):
+    costs, expected = LEVELS[levels]
+    for seed in range(10):
+        noisy = costs * np.exp(noise * np.random.default_rng(seed).standard_normal(len(costs)))
+        found = report.changes("it", points(noisy))
+        assert [(each.commit, each.confirmed) for each in found] == [(c, sure) for c, _, sure in expected]
+        for each, (_, ratio, _) in zip(found, expected, strict=True):
+            assert each.ratio == pytest.approx(ratio, rel=5 * noise + 1e-9)
+
+
 def test_noise_has_no_changes():
     rng = np.random.default_rng(2)
     found = [report.changes("it", points(np.exp(0.02 * rng.standard_normal(40)))) for _ in range(50)]
@@ -241,7 +265,27 @@ def test_report(tmp_path, capsys):
     assert main(["report", "--storage", str(tmp_path), "-o", str(output)]) == 0
     said = capsys.readouterr()
     assert "line 21: skipped" in said.err
+    assert said.out.count("it: 1.100 of before since 0000000000\n") == 2
     page = output.read_text()
     for text in ("Times of 2 machines", "line 21: skipped", "Another CPU", "2 of at least 3%"):
         assert text in page
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=", page)
+
+
+def test_report_as_json(tmp_path, capsys):
+    lines = [
+        document("it", f"{i:040}", when=f"2026-01-{i + 1:02}T00:00:00+00:00", median=1.0 if i < 9 else 1.1)
+        for i in range(10)
+    ]
+    history.append(tmp_path / "history.jsonl", lines)
+    assert main(["report", "--json", "--storage", str(tmp_path)]) == 0
+    about = json.loads(capsys.readouterr().out)
+    [change] = about["changes"]
+    assert change == {
+        "benchmark": "it",
+        "commit": f"{9:040}",
+        "ratio": pytest.approx(1.1),
+        "confirmed": False,
+    }
+    assert about["page"] == str(tmp_path / "history.html")
+    assert about["skipped"] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -16,11 +17,15 @@ from . import TrackError, turns, verdicts
 from .builds import Builds, NotBuilt, Version, find, git, is_dirty
 
 EXIT_WORSE, EXIT_BAD_INPUT = 1, 2
+JSON_SCHEMA = 1  # a key that goes or changes its meaning gets a new number
 console = Console(width=max(Console().width, 110), highlight=False)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = parser().parse_args(arguments[:end])
+    options.pytest = arguments[end + 1 :]
     options.repository = options.repository.resolve()
     try:
         return options.run(options)
@@ -37,6 +42,8 @@ def parser() -> argparse.ArgumentParser:
     chosen = argparse.ArgumentParser(add_help=False)
     chosen.add_argument("--suite", default="bench", help="file or folder, as it is in the working tree")
     chosen.add_argument("-k", dest="select", default="", metavar="EXPRESSION", help="as for pytest")
+    printed = argparse.ArgumentParser(add_help=False)
+    printed.add_argument("--json", action="store_true", help="print one JSON object")
     judged = argparse.ArgumentParser(add_help=False)
     about = f"pairs of processes (default: 10; at least {verdicts.LEAST_LAUNCHES})"
     judged.add_argument("--launches", type=_launches, default=10, help=about)
@@ -54,14 +61,16 @@ def parser() -> argparse.ArgumentParser:
             )
         return made
 
-    made = verb("record", _record, stored, help="run the suite, append to the history")
+    about = "run the suite, append to the history; what follows -- is pytest's"
+    made = verb("record", _record, stored, help=about)
     made.add_argument("--suite", default="bench", help="default: bench")
-    made.add_argument("pytest", nargs="*", help="arguments of pytest, after --")
+    made.add_argument("commits", nargs="?", metavar="A..B", help="default: the working tree as it is")
     made = verb(
         "compare",
         _compare,
         chosen,
         judged,
+        printed,
         threshold=3,
         help="is B slower than A, or broken? Exit status 1 if so",
     )
@@ -74,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--set", action="append", metavar="NAME=VALUE", help="count in this environment; repeatable"
     )
-    made = verb("report", _report, stored, help="the history as a page, changes marked")
+    made = verb("report", _report, stored, printed, help="the history as a page, changes marked")
     made.add_argument("-o", "--output", type=Path, help="default: history.html in the storage")
     made = verb("bisect", _bisect, chosen, judged, threshold=3, help="the first slow commit between two")
     made.add_argument("bench", help="its name as compare prints it, or an expression as for pytest's -k")
@@ -103,11 +112,32 @@ def _launches(text: str) -> int:
 
 
 def _record(options) -> int:
-    from .record import record
+    from .record import record, record_commits
 
-    number = record(options.repository, options.suite, _storage(options), options.pytest)
-    print(f"{number} benchmarks recorded in {_storage(options) / 'history.jsonl'}")
+    storage = _storage(options)
+    if options.commits is None:
+        _print_recorded(record(options.repository, options.suite, storage, options.pytest))
+    else:
+        commits = git(options.repository, "rev-list", "--reverse", options.commits, "--").split()
+        if not commits:
+            raise TrackError(f"{options.commits} has no commit")
+        with tempfile.TemporaryDirectory(prefix="track-") as folder:
+            arguments = commits, options.suite, storage, options.pytest, Path(folder)
+            for number, each in enumerate(record_commits(options.repository, *arguments), 1):
+                print(f"{number} of {len(commits)}: ", end="")
+                _print_recorded(each)
+    print(storage / "history.jsonl")
     return 0
+
+
+def _print_recorded(each) -> None:
+    if isinstance(each, TrackError):
+        print(f"left out: {each}", flush=True)
+        return
+    changed = " with changes that no commit has" if each.dirty else ""
+    print(f"{len(each.medians)} benchmarks of {each.commit[:10]}{changed}")
+    for name, median in each.medians.items():
+        print(f"  {name}: {median:.4g} s", flush=True)
 
 
 def _compare(options) -> int:
@@ -130,14 +160,38 @@ def _compare(options) -> int:
             # A commit that repairs the build has no parent to compare with.
             print(f"warning: nothing to compare with: {error}", file=sys.stderr)
             return 0
+    if options.json:
+        about = comparison(result, versions, options.threshold)
+        print(json.dumps(about))
+        return EXIT_WORSE if about["slower"] or about["broken"] else 0
     return EXIT_WORSE if print_comparison(result, versions, options.threshold) else 0
+
+
+def comparison(result: turns.Result, versions: list[Version], threshold: float) -> dict:
+    """What `compare --json` prints."""
+    ratios = {name: verdicts.ratio(logarithms) for name, logarithms in result.logarithms.items()}
+    judged = {name: {**r._asdict(), "verdict": r.verdict(threshold)} for name, r in ratios.items()}
+    a, b = (each.commit or str(each.wheel) for each in versions)
+    return {
+        "schema": JSON_SCHEMA,
+        "a": a,
+        "b": b,
+        "threshold": threshold,
+        "confidence": verdicts.CONFIDENCE,
+        "benchmarks": judged,
+        "slower": [name for name, each in judged.items() if each["verdict"] == "slower"],
+        "not_compared": result.left_out,
+        "broken": sorted(result.broken),
+    }
 
 
 def _race(options, versions: list[Version], builds: Builds, folder: Path) -> turns.Result:
     suite = turns.Suite(options.repository, options.suite, folder, options.select)
-    pythons = builds.pythons(*versions)
     labels = [each.label for each in versions]
-    return turns.compare(pythons, labels, suite, options.launches, verdicts.unclear(options.threshold))
+    with Console(stderr=True).status("building") as status:  # nothing, unless it is a terminal
+        pythons = builds.pythons(*versions)
+        unclear = verdicts.unclear(options.threshold)
+        return turns.compare(pythons, labels, suite, options.launches, unclear, status.update)
 
 
 def print_comparison(result: turns.Result, versions: list[Version], threshold: float) -> bool:
@@ -230,8 +284,15 @@ def _report(options) -> int:
     if not entries:
         raise TrackError(f"no history: {path} has no line that can be read")
     output = options.output or path.with_suffix(".html")
-    for change in report.write(output, entries, problems):
-        print(f"{change.benchmark}: {change.ratio:.3f} of before since {change.commit[:10]}")
+    found = report.write(output, entries, problems)
+    if options.json:
+        changes = [each._asdict() for each in found]
+        print(
+            json.dumps({"schema": JSON_SCHEMA, "page": str(output), "changes": changes, "skipped": problems})
+        )
+        return 0
+    for change in found:
+        print(f"{change.benchmark}: {change} since {change.commit[:10]}")
     print(output)
     return 0
 

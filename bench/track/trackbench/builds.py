@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import sysconfig
 import tempfile
+import tomllib
 import venv
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from . import TrackError
+
+_FINDS = "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"
 
 
 class Version(NamedTuple):
@@ -103,10 +107,28 @@ class Builds:
             make_clone(self.repository, source)
             git(source, "checkout", "--quiet", "--detach", str(version.commit))
             source /= git(self.repository, "rev-parse", "--show-prefix")  # the project's folder in the clone
+            self._require_backend(version, source)
         pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "install"]
         options = ["--no-deps", "--no-build-isolation", "--no-index"]
-        done = subprocess.run([*pip, *options, str(source)], capture_output=True, text=True)
+        # A backend may run programs of its own, such as meson's ninja.
+        variables = {**os.environ, "PATH": f"{sysconfig.get_path('scripts')}:{os.environ.get('PATH', '')}"}
+        done = subprocess.run([*pip, *options, str(source)], env=variables, capture_output=True, text=True)
         if done.returncode:
             log = (done.stdout + done.stderr).strip().splitlines()[-15:]
             raise NotBuilt(version, log)
         return python
+
+    def _require_backend(self, version: Version, source: Path) -> None:
+        """Say in one line what pip takes fifteen for: the build backend is not installed here."""
+        settings = source / "pyproject.toml"
+        if not settings.is_file():
+            return
+        try:
+            system = tomllib.loads(settings.read_text()).get("build-system", {})
+        except ValueError as error:
+            raise NotBuilt(version, [f"{settings.name}: {error}"]) from None
+        package = str(system.get("build-backend", "setuptools")).partition(":")[0].partition(".")[0]
+        if "backend-path" in system or not subprocess.run([sys.executable, "-c", _FINDS, package]).returncode:
+            return
+        needs = " ".join(f"'{each}'" for each in system.get("requires", [package]))
+        raise NotBuilt(version, [f"its build backend {package} is not installed here: pip install {needs}"])

@@ -17,7 +17,8 @@ from . import history, page
 
 SMALLEST = 0.03  # the smallest change that is marked
 LEAST_NOISE = 0.005  # without it, a history with no noise would have a change at every commit
-LEAST_COMMITS = 4  # two on each side
+PENALTY = 4  # of a change: the degrees of freedom in BIC's form that asv's detector takes
+LEAST_COMMITS = 4  # fewer say nothing of the noise
 
 
 class Point(NamedTuple):
@@ -29,11 +30,18 @@ class Point(NamedTuple):
 
 
 class Change(NamedTuple):
-    """From this commit on the benchmark takes `ratio` times as long."""
+    """From this commit on the benchmark takes `ratio` times as long.
+
+    It is confirmed if two commits or more have the level before it, and two or more the level after.
+    """
 
     benchmark: str
     commit: str
     ratio: float
+    confirmed: bool
+
+    def __str__(self) -> str:
+        return f"{self.ratio:.3f} of before{'' if self.confirmed else ', unconfirmed'}"
 
 
 def series(entries: Iterable[history.Entry]) -> list[Point]:
@@ -47,28 +55,49 @@ def series(entries: Iterable[history.Entry]) -> list[Point]:
 
 
 def changes(benchmark: str, points: list[Point]) -> list[Change]:
-    """Return the points at which the level of a series changed, by PELT on its logarithms.
+    """Return the points at which the level of a series changed.
 
-    Points of trees with changes are nobody's commit, and left out.
+    Points of trees with changes are nobody's commit, and left out. So is a spike, one commit that is above
+    both of its neighbours' levels or below both: it changed nothing that lasts.
 
     >>> points = [Point(c, 2.0 if c < "f" else 2.2, False) for c in "abcdefghij"]
-    >>> [(each.commit, round(each.ratio, 2)) for each in changes("it", points)]
-    [('f', 1.1)]
+    >>> [(each.commit, str(each)) for each in changes("it", points)]
+    [('f', '1.100 of before')]
+    >>> [(each.commit, str(each)) for each in changes("it", points[:6])]
+    [('f', '1.100 of before, unconfirmed')]
     """
     points = [each for each in points if not each.dirty]
-    if len(points) < LEAST_COMMITS:
-        return []
-    logs = np.log([each.cost for each in points])
+    while len(points) >= LEAST_COMMITS:
+        logs = np.log([each.cost for each in points])
+        ends = _ends(logs)
+        starts = [0, *ends[:-1]]
+        levels = [float(np.median(logs[start:end])) for start, end in zip(starts, ends, strict=True)]
+        spikes = {
+            starts[i]
+            for i in range(1, len(levels) - 1)
+            if ends[i] - starts[i] == 1 and (levels[i] - levels[i - 1]) * (levels[i] - levels[i + 1]) > 0
+        }
+        if not spikes:
+            return [
+                Change(
+                    benchmark,
+                    points[starts[i]].commit,
+                    exp(step),
+                    min(ends[i - 1] - starts[i - 1], ends[i] - starts[i]) > 1,
+                )
+                for i in range(1, len(levels))
+                if abs(step := levels[i] - levels[i - 1]) >= log(1 + SMALLEST)
+            ]
+        points = [each for i, each in enumerate(points) if i not in spikes]
+    return []
+
+
+def _ends(logs: np.ndarray) -> list[int]:
+    """The ends of the levels, by PELT. A level may be a single commit, or the newest one had no step."""
     # Steps are rare, so the median difference between neighbours measures only the noise.
     noise = max(LEAST_NOISE, float(np.median(np.abs(np.diff(logs)))) / (0.6745 * sqrt(2)))
-    penalty = 3 * noise**2 * log(len(logs))  # as in BIC, with a level and a position for each change
-    ends = ruptures.Pelt(model="l2", min_size=2, jump=1).fit(logs).predict(pen=penalty)
-    found = []
-    for before, start, end in zip([0, *ends], ends, ends[1:], strict=False):
-        ratio = exp(np.median(logs[start:end]) - np.median(logs[before:start]))
-        if abs(log(ratio)) >= log(1 + SMALLEST):
-            found.append(Change(benchmark, points[start].commit, ratio))
-    return found
+    penalty = PENALTY * noise**2 * log(len(logs))
+    return ruptures.Pelt(model="l2", min_size=1, jump=1).fit(logs).predict(pen=penalty)
 
 
 def write(path: Path, entries: list[history.Entry], problems: list[str]) -> list[Change]:
@@ -86,8 +115,8 @@ def write(path: Path, entries: list[history.Entry], problems: list[str]) -> list
         everything += found
     top = page.Section("Changes", f"{len(everything)} of at least {SMALLEST:.0%}")
     if everything:
-        rows = ([each.benchmark, each.commit[:10], f"{each.ratio:.3f}"] for each in everything)
-        top = top._replace(table=[["benchmark", "since commit", "ratio to before"], *rows])
+        rows = ([each.benchmark, each.commit[:10], str(each)] for each in everything)
+        top = top._replace(table=[["benchmark", "since commit", "time"], *rows])
     if warnings := [*problems, *_warnings(entries)]:
         sections.append(page.Section("Warnings", table=[["to know"], *([each] for each in warnings)]))
     page.write(path, "Benchmarks over commits", [top, *sections])
@@ -100,7 +129,7 @@ def _chart(entries: list[history.Entry], unit: str) -> tuple[go.Figure, list[Cha
     for benchmark, group in by_benchmark:
         points = series(group)
         found = changes(benchmark, points)
-        marked = {each.commit: f"{each.ratio:.3f} of before" for each in found}
+        marked = {each.commit: str(each) for each in found}
         notes = [marked.get(each.commit, "") if not each.dirty else "" for each in points]
         figure.add_scatter(
             x=[_label(each) for each in points],

@@ -174,8 +174,9 @@ def compare(
     suite: Suite,
     launches: int,
     unclear: Callable[[list[float]], bool],
+    say: Callable[[str], None] = lambda text: None,
 ) -> Result:
-    """Run every benchmark that both versions have, in turns.
+    """Run every benchmark that both versions have, in turns. `say` takes a line at each launch.
 
     Benchmarks of which `launches` launches say too little get as many more, up to `MOST_TIMES` times as many.
     """
@@ -186,6 +187,7 @@ def compare(
             open_ = {name for name in compared if unclear(result.logarithms[name])}
             if not open_:
                 break
+        say(f"launch {launch + 1}" + (f", of {len(open_)} that are unclear" if open_ else f" of {launches}"))
         with workers(
             *((python, suite, label) for python, label in zip(pythons, labels, strict=True))
         ) as pair:

@@ -1,0 +1,1 @@
+from track_projects import project as project
