@@ -1,7 +1,7 @@
 """Fast random numbers and initial weights, the same on every machine.
 
 `fastinit.random` replaces ``numpy.random``; `fastinit.init` has fans, gains and initialisers; `fastinit.nn`
-has activations and their gradients; `fastinit.checkpoint` writes models; `fastinit.propagate` shows whether
+has activations and their gradients; `fastinit.checkpoint` writes models; `fastinit.propagation` shows whether
 an initialisation keeps signals and gradients. Each is imported on first use.
 """
 

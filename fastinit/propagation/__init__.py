@@ -1,6 +1,6 @@
 """Signals and gradients in random networks: whether an initialisation keeps them, measured and predicted.
 
-`propagate` is `fastinit.propagate`, and ``fastinit propagate`` on the command line.
+`propagate` is ``fastinit.propagate``, and ``fastinit propagate`` on the command line.
 """
 
 from .report import Band, Report, Trace

@@ -118,7 +118,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Report:
-    """What `fastinit.propagate` found.
+    """What `propagate` found.
 
     Attributes
     ----------
