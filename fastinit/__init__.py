@@ -1,13 +1,13 @@
 """Fast random numbers and initial weights, the same on every machine.
 
 `fastinit.random` replaces ``numpy.random``; `fastinit.init` has fans, gains and initialisers; `fastinit.nn`
-has activations and their gradients; `fastinit.checkpoint` writes models. Each is imported on first use.
+has activations and their gradients; `fastinit.checkpoint` writes models; `fastinit.propagation` shows whether
+an initialisation keeps signals and gradients. Each is imported on first use.
 """
 
 from __future__ import annotations
 
 import os
-from types import ModuleType
 from typing import Any
 
 from fastinit._threads import get_num_threads, set_num_threads
@@ -19,22 +19,28 @@ __version__ = "0.1.0"
 CONTRACT = 1
 """The version of the stream contract: equal numbers give equal bits."""
 
-_SUBMODULES = ("checkpoint", "cli", "dask", "init", "jax", "keras", "nn", "random", "torch")
+_SUBMODULES = ("checkpoint", "cli", "dask", "init", "jax", "keras", "nn", "propagation", "random", "torch")
 
 if os.environ.get("FASTINIT_ISA"):  # check it at import
     from fastinit import _dispatch as _dispatch
 
 
-def __getattr__(name: str) -> ModuleType:
-    if name in _SUBMODULES:
+_FUNCTIONS = {"propagate": "propagation"}  # each with its submodule
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES or name in _FUNCTIONS:
         from importlib import import_module
 
-        return import_module(f"fastinit.{name}")
+        module = import_module(f"fastinit.{_FUNCTIONS.get(name, name)}")
+        return getattr(module, name) if name in _FUNCTIONS else module
     raise AttributeError(f"module 'fastinit' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*(name for name in globals() if name.startswith("__")), *__all__, *_SUBMODULES})
+    return sorted(
+        {*(name for name in globals() if name.startswith("__")), *__all__, *_SUBMODULES, *_FUNCTIONS}
+    )
 
 
 def show_config(mode: str = "stdout") -> dict[str, Any] | None:

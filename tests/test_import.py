@@ -13,7 +13,14 @@ ROOT = Path(__file__).parents[1]
 
 # From the lowest; a module imports from its own layer and earlier ones. A package stands for what it holds.
 LAYERS = [
-    {"fastinit._kernels", "fastinit._namesake", "fastinit._signals", "fastinit._threads", "fastinit._typing"},
+    {
+        "fastinit._kernels",
+        "fastinit._namesake",
+        "fastinit._pages",
+        "fastinit._signals",
+        "fastinit._threads",
+        "fastinit._typing",
+    },
     {"fastinit._dispatch"},
     {"fastinit", "fastinit._distributions", "fastinit._dtypes", "fastinit._truncation"},
     {
@@ -37,6 +44,7 @@ LAYERS = [
     {"fastinit.nn"},
     {"fastinit.init"},
     {"fastinit.checkpoint"},
+    {"fastinit.propagation"},
     {"fastinit.dask", "fastinit.jax", "fastinit.keras", "fastinit.torch"},
     {"fastinit.cli", "fastinit.__main__"},
 ]
@@ -44,11 +52,13 @@ LAYERS = [
 # What is imported from elsewhere besides the standard library and NumPy.
 OUTSIDE = {
     "fastinit._dtypes": {"ml_dtypes"},
+    "fastinit._pages": {"plotly"},
     "fastinit.checkpoint.remote": {"fsspec"},
     "fastinit.cli": {"rich", "shtab"},
     "fastinit.dask": {"dask", "distributed"},
     "fastinit.jax": {"jax"},
     "fastinit.keras": {"jax", "keras", "torch"},
+    "fastinit.propagation": {"matplotlib", "plotly", "threadpoolctl"},
     "fastinit.torch": {"torch"},
 }
 

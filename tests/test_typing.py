@@ -40,6 +40,7 @@ def test_the_package_has_what_its_stub_says():
     ]
     assert {name for name in imported if name} == {
         *fastinit._SUBMODULES,
+        *fastinit._FUNCTIONS,
         "get_num_threads",
         "set_num_threads",
     }

@@ -160,6 +160,8 @@ from .initializer import Initializer as Initializer
 from .initializer import Shape
 from .initializer import get as get
 from .plans import Plan as Plan
+from .recommendations import Recommendation as Recommendation
+from .recommendations import recommended as recommended
 
 __all__ = {names}
 

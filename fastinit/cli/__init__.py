@@ -19,7 +19,7 @@ from fastinit import _namesake, _signals
 from fastinit.checkpoint import BadInput
 from fastinit.checkpoint.errors import Unmatched, shortened
 
-from . import completion, generate, info, inspect, models, rules, verify
+from . import completion, generate, info, inspect, models, propagate, rules, verify
 from .completion import options
 from .terminal import printable
 
@@ -28,6 +28,7 @@ _VERBS = {
     "verify": verify,
     "inspect": inspect,
     "models": models,
+    "propagate": propagate,
     "rules": rules,
     "info": info,
     "completion": completion,

@@ -59,33 +59,33 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def progress(*, quiet: bool) -> Iterator[Report | None]:
-    """Context with a function, or None, that `generate` calls to show progress on standard error."""
+def progress(*, quiet: bool, what: str | None = None) -> Iterator[Report | None]:
+    """Context with a function, or None, that takes what is done and what is to do, and shows it on stderr.
+
+    `what` is the unit's name, such as ``"networks"``; bytes if it is None.
+    """
     if quiet:
         yield None
     elif sys.stderr.isatty():
-        with _bar() as report:
+        with _bar(what) as report:
             yield report
     else:
-        yield _lines()
+        yield _lines(what)
 
 
 @contextmanager
-def _bar() -> Iterator[Report]:
+def _bar(what: str | None) -> Iterator[Report]:
     try:
         with _signals.held():
             from rich import progress as rich
             from rich.console import Console
     except ImportError:
-        yield _lines()
+        yield _lines(what)
         return
-    columns = (
-        rich.BarColumn(),
-        rich.TaskProgressColumn(),
-        rich.DownloadColumn(),
-        rich.TransferSpeedColumn(),
-        rich.TimeRemainingColumn(),
-    )
+    amount = [rich.DownloadColumn(), rich.TransferSpeedColumn()]
+    if what is not None:
+        amount = [rich.MofNCompleteColumn(), rich.TextColumn(what)]
+    columns = (rich.BarColumn(), rich.TaskProgressColumn(), *amount, rich.TimeRemainingColumn())
     # A thread that draws the bar may be one more than a container allows.
     with rich.Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
         task, drawn = bar.add_task("", total=None), 0.0
@@ -100,7 +100,7 @@ def _bar() -> Iterator[Report]:
         yield report
 
 
-def _lines() -> Report:
+def _lines(what: str | None = None) -> Report:
     """Return a function that prints a line at each tenth of the work, at most one a second."""
     began = told = time.monotonic()
     tenths = 0
@@ -112,10 +112,9 @@ def _lines() -> Report:
             tenths, told = 10 * done // total, now
             speed = done / (now - began)
             factor, name = sizes.unit(total)
-            print(
-                f"{done / factor:.1f} of {total / factor:.1f} {name}, {sizes.shown(speed)}/s,"
-                f" {(total - done) / speed:.0f} s left",
-                file=sys.stderr,
-            )
+            amount = f"{done / factor:.1f} of {total / factor:.1f} {name}, {sizes.shown(speed)}/s"
+            if what is not None:
+                amount = f"{done} of {total} {what}"
+            print(f"{amount}, {(total - done) / speed:.0f} s left", file=sys.stderr)
 
     return report

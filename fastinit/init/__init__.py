@@ -13,12 +13,13 @@ from . import schemes, structured
 from .fans import calculate_gain, compute_fans
 from .initializer import Initializer, get
 from .plans import Plan
+from .recommendations import Recommendation, recommended
 from .schemes import *  # noqa: F403
 from .structured import *  # noqa: F403
 
-__all__ = ["Initializer", "Plan", "calculate_gain", "compute_fans", "get"]
+__all__ = ["Initializer", "Plan", "Recommendation", "calculate_gain", "compute_fans", "get", "recommended"]
 __all__ += schemes.__all__
 __all__ += structured.__all__
 
 # Pickles and documentation use the public name. Importing it fills the table.
-get.__module__ = Initializer.__module__ = __name__
+get.__module__ = Initializer.__module__ = recommended.__module__ = Recommendation.__module__ = __name__

@@ -14,8 +14,10 @@ from .initializer import Initializer as Initializer
 from .initializer import Shape
 from .initializer import get as get
 from .plans import Plan as Plan
+from .recommendations import Recommendation as Recommendation
+from .recommendations import recommended as recommended
 
-__all__ = ['Initializer', 'Plan', 'bernoulli', 'bernoulli_', 'calculate_gain', 'compute_fans', 'constant', 'constant_', 'delta_orthogonal', 'delta_orthogonal_', 'dirac', 'dirac_', 'eye', 'eye_', 'get', 'glorot_normal', 'glorot_normal_', 'glorot_uniform', 'glorot_uniform_', 'he_normal', 'he_normal_', 'he_uniform', 'he_uniform_', 'kaiming_normal', 'kaiming_normal_', 'kaiming_uniform', 'kaiming_uniform_', 'lecun_normal', 'lecun_normal_', 'lecun_uniform', 'lecun_uniform_', 'normal', 'normal_', 'ones', 'ones_', 'orthogonal', 'orthogonal_', 'sparse', 'sparse_', 'trunc_normal_', 'truncated_normal', 'uniform', 'uniform_', 'variance_scaling', 'variance_scaling_', 'xavier_normal', 'xavier_normal_', 'xavier_uniform', 'xavier_uniform_', 'zeros', 'zeros_']
+__all__ = ['Initializer', 'Plan', 'Recommendation', 'bernoulli', 'bernoulli_', 'calculate_gain', 'compute_fans', 'constant', 'constant_', 'delta_orthogonal', 'delta_orthogonal_', 'dirac', 'dirac_', 'eye', 'eye_', 'get', 'glorot_normal', 'glorot_normal_', 'glorot_uniform', 'glorot_uniform_', 'he_normal', 'he_normal_', 'he_uniform', 'he_uniform_', 'kaiming_normal', 'kaiming_normal_', 'kaiming_uniform', 'kaiming_uniform_', 'lecun_normal', 'lecun_normal_', 'lecun_uniform', 'lecun_uniform_', 'normal', 'normal_', 'ones', 'ones_', 'orthogonal', 'orthogonal_', 'recommended', 'sparse', 'sparse_', 'trunc_normal_', 'truncated_normal', 'uniform', 'uniform_', 'variance_scaling', 'variance_scaling_', 'xavier_normal', 'xavier_normal_', 'xavier_uniform', 'xavier_uniform_', 'zeros', 'zeros_']
 
 _T = TypeVar("_T")
 

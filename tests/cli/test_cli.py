@@ -46,7 +46,7 @@ def test_help_names_every_command(capsys):
         main(["--help"])
     assert end.value.code == 0
     out = capsys.readouterr().out
-    assert all(command in out for command in ("generate", "verify", "inspect", "models", "rules", "info"))
+    assert all(command in out for command in ("generate", "verify", "inspect", "models", "propagate", "rules", "info"))
 
 
 def helped(capsys, *argv):
@@ -125,6 +125,7 @@ def test_completion_needs_shtab(capsys, monkeypatch):
         ["verify", "model.safetensors"],
         ["verify", "cut.safetensors"],
         ["models"],
+        ["propagate", "--depth", "2", "--width", "4", "--seeds", "1"],
         ["rules"],
         ["rules", "he"],
         ["info"],
