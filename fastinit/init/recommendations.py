@@ -139,18 +139,21 @@ def activation_of(activation: Any) -> tuple[str, dict[str, Any]]:
     Parameters
     ----------
     activation : str, callable or torch.nn.Module
-        A name such as ``"relu"`` or ``"LeakyReLU"``, a spec such as ``"leaky_relu(negative_slope=0.1)"``, a
+        A name such as ``"relu"`` or ``"LeakyReLU"``, a spec such as ``"leaky_relu(0.1)"``, a
         function or class of torch or fastinit, or a module of torch with its slope.
 
     Examples
     --------
     >>> from fastinit import nn
-    >>> activation_of("LeakyReLU(negative_slope=0.1)"), activation_of(nn.selu)
+    >>> activation_of("LeakyReLU(0.1)"), activation_of(nn.selu)
     (('leaky_relu', {'negative_slope': 0.1}), ('selu', {}))
     """
     if isinstance(activation, str):
         text = activation.strip()
-        name, arguments = (text, {}) if text.isidentifier() else specs.parse(text)
+        name, unnamed, arguments = (text, [], {}) if text.isidentifier() else specs.parse(text)
+        if len(unnamed) > 1 or (unnamed and arguments):
+            raise ValueError(f"activation {text!r:.300} has more than its slope")
+        arguments |= dict(zip(["negative_slope"], unnamed, strict=False))
     elif isinstance(activation, functools.partial):
         name, arguments = activation.func.__name__, dict(activation.keywords)
     else:

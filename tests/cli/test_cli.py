@@ -46,7 +46,8 @@ def test_help_names_every_command(capsys):
         main(["--help"])
     assert end.value.code == 0
     out = capsys.readouterr().out
-    assert all(command in out for command in ("generate", "verify", "inspect", "models", "propagate", "rules", "info"))
+    commands = ("generate", "verify", "inspect", "models", "propagate", "rules", "info")
+    assert all(command in out for command in commands)
 
 
 def helped(capsys, *argv):

@@ -101,7 +101,7 @@ def test_what_cannot_be_written(report, tmp_path, monkeypatch):
         for module in [name for name in sys.modules if name.partition(".")[0] == library]:
             monkeypatch.delitem(sys.modules, module)
         monkeypatch.setitem(sys.modules, library, None)
-        with pytest.raises(BadInput, match=rf"{library} is missing: pip install 'fastinit\[plots\]'"):
+        with pytest.raises(BadInput, match=rf"{library} is missing: pip install 'fastinit-engine\[plots\]'"):
             report.save(tmp_path / f"b.{suffix}")
 
 
