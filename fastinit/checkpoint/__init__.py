@@ -12,12 +12,14 @@ fc.bias (10,) float32
 
 from .choices import Choice
 from .errors import BadInput
+from .fitting import Law
 from .generation import Summary, generate, tensors
 from .inspection import Statistics, inspect
 from .planning import CheckpointPlan, plan
 from .recipe import Recipe
 from .recording import Recording
 from .rules import Rule
+from .sketches import Histogram
 from .spec import TensorSpec
 from .verification import Difference, Verification, verify
 
@@ -26,6 +28,8 @@ __all__ = [
     "CheckpointPlan",
     "Choice",
     "Difference",
+    "Histogram",
+    "Law",
     "Recipe",
     "Recording",
     "Rule",

@@ -180,7 +180,7 @@ def _recipe(
     if contract != ours:
         raise BadInput(f"{where}: was made under stream contract {contract}; this fastinit has {ours}")
     if recorded is None and is_shard:
-        return _of_model(specs, seed, init, where)
+        return of_model(specs, seed, init, where)
     if recorded is None:
         return resolve(specs, init, seed)
     seed = checked_seed(seed)
@@ -190,7 +190,7 @@ def _recipe(
         raise Damaged(str(error).replace("the rules given", f"{where}: its recorded rules")) from None
 
 
-def _of_model(specs: Sequence[TensorSpec], seed: int, init: Any, shard: Path) -> Recipe:
+def of_model(specs: Sequence[TensorSpec], seed: int, init: Any, shard: Path) -> Recipe:
     """Return the recipe of a shard. Its rules see the whole model, if the index beside the shard lists it."""
     model = {spec.name: spec for spec in specs}
     index, problem = formats.of(shard).index_beside(shard), "no index beside it lists it"
