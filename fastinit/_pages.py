@@ -12,11 +12,12 @@ from plotly.offline import get_plotlyjs
 
 
 class Chart(NamedTuple):
-    """A figure of plotly with its heading."""
+    """A figure of plotly with its heading; `left` is the room for the numbers of its axis, in pixels."""
 
     heading: str
     figure: Any
     height: int = 260
+    left: int = 58
 
 
 class Section(NamedTuple):
@@ -45,6 +46,7 @@ _STYLE = """
         --good: light-dark(#1b7f4d, #6fd6a0); }
 body { margin: 0 auto; max-width: 84rem; padding: 1rem; font: 16px/1.5 system-ui, sans-serif;
        color: light-dark(#222, #ddd); background: light-dark(#fff, #16181c); }
+h1, h3 { overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; margin: .3rem 0; } h2 { font-size: 1.2rem; margin: 2rem 0 .2rem; }
 h3 { font-size: .95rem; font-weight: 600; margin: .6rem 0 0; }
 p { margin: .2rem 0; max-width: 52rem; }
@@ -76,7 +78,7 @@ dark.addEventListener("change", () => {
 
 _LAYOUT = {
     "autosize": True,
-    "margin": {"l": 58, "r": 8, "t": 8, "b": 36},
+    "margin": {"r": 8, "t": 8, "b": 36},
     "showlegend": False,
     "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)",
@@ -94,7 +96,7 @@ def page(title: str, lead: str, sections: Sequence[Section]) -> str:
             name = f"chart{len(figures)}"
             style = f'class="chart" id="{name}" style="height:{chart.height}px"'
             places.append(f"<div><h3>{escape(chart.heading)}</h3><div {style}></div></div>")
-            chart.figure.update_layout(_LAYOUT, template=None)
+            chart.figure.update_layout(_LAYOUT, template=None, margin_l=chart.left)
             figures.append(f'"{name}": {_script(chart.figure.to_json())}')
         body.append(f'<div class="charts">{"".join(places)}</div>')
     looks = {"light": "plotly_white", "dark": "plotly_dark"}

@@ -54,6 +54,7 @@ TOML = [
     "['[0] = zeros']", "'(4, 8)[:2]'", "'F32:eJw='", "1", "-1", "9" * 5000, "1e400", "nan", "inf",
     "true", "1979-05-27", "[" * 3000, "\\u0000", "#", "\x00",
 ]  # fmt: skip
+INSPECT = [[], ["--json"], ["--no-histograms"], ["--init", "he"], ["model.safetensors"]]
 WORDS = [
     "generate", "verify", "inspect", "rules", "info", "help", "completion", "model.json",
     "model.safetensors", "-o", "out", "--seed", "--init", "--dtype", "--only", "--threads",
@@ -115,7 +116,9 @@ def header(pick):
     data = dumps(entries)
     length = len(data) if pick.random() < 0.95 else pick.choice([0, 1, 2**63, len(data) + 1, 10**8])
     write("model.safetensors", struct.pack("<Q", length) + data + b"1234"[: pick.choice([0, 4, 4, 4])])
-    verb = pick.choice([["inspect"], ["verify"], ["generate", "-o", "out", "--dry-run"]])
+    verb = pick.choice(
+        [["inspect", *pick.choice(INSPECT)], ["verify"], ["generate", "-o", "out", "--dry-run"]]
+    )
     return [*verb, "model.safetensors"]
 
 

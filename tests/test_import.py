@@ -55,6 +55,7 @@ OUTSIDE = {
     "fastinit._pages": {"plotly"},
     "fastinit.checkpoint.remote": {"fsspec"},
     "fastinit.cli": {"rich", "shtab"},
+    "fastinit.cli.inspect_page": {"plotly"},
     "fastinit.dask": {"dask", "distributed"},
     "fastinit.jax": {"jax"},
     "fastinit.keras": {"jax", "keras", "torch"},

@@ -11,6 +11,7 @@ fc.bias (10,) float32
 """
 
 from .choices import Choice
+from .comparison import Comparison, compare
 from .errors import BadInput
 from .fitting import Law
 from .generation import Summary, generate, tensors
@@ -27,6 +28,7 @@ __all__ = [
     "BadInput",
     "CheckpointPlan",
     "Choice",
+    "Comparison",
     "Difference",
     "Histogram",
     "Law",
@@ -37,6 +39,7 @@ __all__ = [
     "Summary",
     "TensorSpec",
     "Verification",
+    "compare",
     "generate",
     "inspect",
     "plan",

@@ -87,6 +87,12 @@ class Statistics(NamedTuple):
     p_value: float | None = None
     p_corrected: float | None = None
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the statistics for JSON."""
+        law = None if self.law is None else str(self.law)
+        histogram = None if self.histogram is None else self.histogram.as_dict()
+        return self._asdict() | {"law": law, "histogram": histogram}
+
 
 def inspect(
     path: str | os.PathLike[str],

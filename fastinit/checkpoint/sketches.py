@@ -51,6 +51,10 @@ class Histogram(NamedTuple):
     below: int
     above: int
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the histogram for JSON."""
+        return self._asdict() | {"edges": self.edges.tolist(), "counts": self.counts.tolist()}
+
     @property
     def densities(self) -> Float64s:
         """The share of all values in each bin, divided by its width."""

@@ -12,6 +12,7 @@ import numpy as np
 from fastinit.checkpoint import BadInput
 from fastinit.checkpoint.configs import is_model
 
+from . import terminal
 from .tables import folded, print_table
 from .terminal import print_json, printable, progress
 
@@ -23,7 +24,6 @@ _EPILOG = """examples:
   fastinit propagate model.json --activation relu     # the layers of a model, by its own initialisers
 """
 
-_BLOCKS = "▁▂▃▄▅▆▇█"
 _BARS = 8
 _COLUMNS = ("activation", "init", "forward", "theory", "backward", "theory", "dead", "flat")
 
@@ -178,5 +178,4 @@ def bars(sizes: Sequence[float], count: int = _BARS) -> str:
     finite = decades[np.isfinite(decades)]
     top = finite.max() if finite.size else 0.0
     steps = np.clip(7 + 2 * (decades - top), 0, 7)
-    levels = [None if math.isnan(step) else round(step) for step in steps]
-    return "".join(" " if level is None else _BLOCKS[level] for level in levels)
+    return terminal.bars(None if math.isnan(step) else round(step) for step in steps)

@@ -65,13 +65,38 @@ def folded(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[
         groups.setdefault((*row[:at], pattern, *row[at + 1 :]), []).append(numbers)
     table = []
     for key, group in groups.items():
-        ranges = [_range(sorted(set(column))) for column in zip(*group, strict=True)]
-        parts = key[at].split("\0")
-        name = "".join(part + each for part, each in zip(parts, [*ranges, ""], strict=True))
+        name = _name_of(key[at], group)
         table.append([str(len(group)) if group[1:] else "", *key[:at], name, *key[at + 1 :]])
     if not any(row[0] for row in table):
         return list(columns), [row[1:] for row in table]
     return ["", *columns], table
+
+
+def alike(names: Sequence[str]) -> dict[str, list[int]]:
+    """Return the places of names that differ only in their numbers, by a name for all of them.
+
+    Examples
+    --------
+    >>> alike(["h.0.w", "h.1.w", "b"])
+    {'h.{0..1}.w': [0, 1], 'b': [2]}
+    """
+    groups: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        groups.setdefault(_NUMBER.sub("\0", name), []).append(place)
+    numbers = (
+        [[int(each) for each in _NUMBER.findall(names[place])] for place in group]
+        for group in groups.values()
+    )
+    return {
+        _name_of(pattern, found): places
+        for (pattern, places), found in zip(groups.items(), numbers, strict=True)
+    }
+
+
+def _name_of(pattern: str, numbers: Sequence[Sequence[int]]) -> str:
+    """Return a name for all names of a pattern, given the numbers of each in the pattern's places."""
+    ranges = [_range(sorted(set(column))) for column in zip(*numbers, strict=True)]
+    return "".join(part + each for part, each in zip(pattern.split("\0"), [*ranges, ""], strict=True))
 
 
 def _range(numbers: Sequence[int]) -> str:

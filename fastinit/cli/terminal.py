@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -56,6 +56,25 @@ def as_json(value: Any) -> str:
 def print_json(value: Mapping[str, Any]) -> None:
     """Print what a verb found as one JSON object, with the number of the form that these objects have."""
     print(as_json({"schema": SCHEMA, **value}))
+
+
+_BLOCKS, _ASCII = "▁▂▃▄▅▆▇█", "_.:-=+*#"
+
+
+def bars(levels: Iterable[int | None]) -> str:
+    """Return levels from 0 to 7 as small bars, a blank for None; in ASCII if standard output has no others.
+
+    Examples
+    --------
+    >>> bars([0, 3, 7, None, 1])
+    '▁▄█ ▂'
+    """
+    marks = _BLOCKS
+    try:
+        marks.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        marks = _ASCII
+    return "".join(" " if level is None else marks[level] for level in levels)
 
 
 @contextmanager

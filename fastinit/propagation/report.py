@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastinit.checkpoint import BadInput
+from fastinit.checkpoint import BadInput, reports
 
 from . import verdicts
 from .activations import Array
@@ -180,12 +178,7 @@ def _json(report: Report, path: Path) -> None:
 
 def _by(module: str, library: str) -> Callable[[Report, Path], None]:
     """Return the function ``write`` of a module of this package, which needs a library."""
-    try:
-        return import_module(f".{module}", __package__).write  # type: ignore[no-any-return]
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] != library:
-            raise
-        raise BadInput(f"{library} is missing: pip install 'fastinit-engine[plots]'") from None
+    return reports.drawing(f"{__package__}.{module}", library).write  # type: ignore[no-any-return]
 
 
 _WRITERS: dict[str, Callable[[], Callable[[Report, Path], None]]] = {
@@ -204,17 +197,8 @@ def writer(path: str | os.PathLike[str]) -> Callable[[Report, Path], None]:
     BadInput
         The suffix is unknown, the folder cannot be written to, or a library is missing.
     """
-    suffix = Path(path).suffix
-    if suffix not in _WRITERS:
-        raise BadInput(f"{path}: a report's name ends in {', '.join(_WRITERS)}")
-    if Path(path).is_dir():
-        raise BadInput(f"{path}: is a folder")
-    try:  # permissions don't tell all: root may write to any folder, but not to /proc
-        with tempfile.TemporaryFile(dir=Path(path).parent):
-            pass
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be written: {error.strerror}") from None
-    return _WRITERS[suffix]()
+    reports.check_target(path, _WRITERS)
+    return _WRITERS[Path(path).suffix]()
 
 
 def quantiles(values: Array, at: Sequence[float]) -> Array:

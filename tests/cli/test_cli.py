@@ -89,7 +89,7 @@ def test_a_misspelt_word_is_guessed(capsys, argv, meant):
 
 def test_an_argument_is_printed_without_its_control_characters(capsys):
     with pytest.raises(SystemExit):
-        main(["inspect", "a", "\x1b[2J"])
+        main(["inspect", "a", "b", "\x1b[2J"])
     assert "\x1b" not in capsys.readouterr().err
 
 
@@ -123,6 +123,7 @@ def test_completion_needs_shtab(capsys, monkeypatch):
         ["generate", "--dry-run", "--force"],
         ["generate", "--dry-run", "--force", "--init", "missing"],
         ["inspect", "model.safetensors"],
+        ["inspect", "model.safetensors", "model.safetensors"],
         ["verify", "model.safetensors"],
         ["verify", "cut.safetensors"],
         ["models"],

@@ -2,29 +2,16 @@
 
 import json
 import re
-import shutil
-import subprocess
 import sys
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from browser import BROWSER, browse, on_a_phone
 
 import fastinit
 from fastinit.checkpoint import BadInput
 from fastinit.propagation import Report, Trace
-
-BROWSER = shutil.which("chromium")
-
-PHONE = """<!DOCTYPE html>
-<iframe id="frame" src="page.html" width="390" height="800"></iframe><pre id="found"></pre>
-<script>
-addEventListener("load", () => setTimeout(() => {
-  const page = document.getElementById("frame").contentDocument.documentElement;
-  document.getElementById("found").textContent = `page ${page.scrollWidth} of ${page.clientWidth}`;
-}, 2000));
-</script>
-"""
 
 
 @pytest.fixture(scope="module")
@@ -111,14 +98,6 @@ def page(report, tmp_path):
     return tmp_path / "page.html"
 
 
-def browse(page, *options):
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=10000", "--dump-dom"]
-    flags += ["--enable-logging=stderr", f"--user-data-dir={page.parent / 'profile'}"]
-    command = [BROWSER, *flags, "--allow-file-access-from-files", *options, page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    return done.stdout, re.findall(r".*CONSOLE.*", done.stderr)
-
-
 def test_a_page_needs_no_network(page):
     assert not re.search(r"""<(script|link|img|iframe)[^>]+(src|href)=""", page.read_text())
 
@@ -138,10 +117,6 @@ def test_charts_are_drawn(page, scheme, ink):
 
 @pytest.mark.skipif(BROWSER is None, reason="chromium is missing")
 def test_a_page_is_as_wide_as_a_phone(page):
-    phone = page.with_name("phone.html")
-    phone.write_text(PHONE)
-    dom, complaints = browse(phone)
-    assert complaints == []
-    wide, window = re.search(r"page (\d+) of (\d+)", dom).groups()
-    assert int(window) > 300
+    wide, window = on_a_phone(page)
+    assert window > 300
     assert wide == window
