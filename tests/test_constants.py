@@ -116,6 +116,15 @@ def test_the_bounds_of_truncated_normals():
     assert numbers(code) == numbers(text)
 
 
+@pytest.mark.parametrize(("dtype", "function"), [("float32", "reduce_f32"), ("float64", "reduce_f64")])
+def test_the_exponential_of_the_activations(dtype, function):
+    text = section("activations.md", "How they are computed")
+    float32, float64 = text.split("In float64")
+    constants = numbers(float32 if dtype == "float32" else float64)
+    assert sorted(constants) == sorted(numbers(body("activations.inc.h", function)))
+    assert len(constants) == {"float32": 8, "float64": 13}[dtype]
+
+
 def test_generators():
     code = (ROOT / "src_c" / "pcg64.h").read_text()
     high, low = re.search(r"#define FI_MULTIPLIER FI_U128\((\d+)u, (\d+)u\)", code).groups()

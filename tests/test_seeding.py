@@ -12,7 +12,20 @@ from fastinit import random
 standard.seed(7)
 INTEGERS = [0, 1, 2**32 - 1, 2**32, 2**64 - 1, 2**127, 2**128 + 5, 10**3000]
 INTEGERS += [standard.getrandbits(standard.randrange(1, 400)) for _ in range(40)]
-LISTS = [[], [0], [0] * 4, [0] * 5, (1, 2), (2**32, 3), [*range(9)], [[1, 2], 3], [True], [np.uint32(5)]]
+LISTS = [
+    [],
+    [0],
+    [0] * 4,
+    [0] * 5,
+    (1, 2),
+    (2**32, 3),
+    (2**32 - 1, 3),
+    (2**64 - 1, 3),
+    [*range(9)],
+    [[1, 2], 3],
+    [True],
+    [np.uint32(5)],
+]
 LISTS += [[standard.getrandbits(40) for _ in range(n)] for n in (1, 3, 4, 5, 300)]
 OTHERS = [True, np.int64(9), np.uint64(2**63), np.arange(5), np.arange(5, dtype=np.uint32), range(6)]
 SPAWN_KEYS = [(), (0,), (5, 2**32), (2**70, 1, 0), tuple(range(300))]

@@ -41,7 +41,7 @@ def is_model(source: Any, target: str | os.PathLike[str] | None = None) -> bool:
     if config_of(source) is not None:
         return not _has_weights(Path(source), target)
     path = Path(source) / "config.json"
-    if path.is_file() and not _has_weights(Path(source), None):  # a folder that can only be a model
+    if os.path.isfile(path) and not _has_weights(Path(source), None):  # a folder that can only be a model
         parse_json(path.read_bytes(), str(path))
         raise BadInput(
             f"{path}: names neither model_type nor architectures, and there are no weights beside it"
@@ -63,22 +63,22 @@ def named(source: Any, target: str | os.PathLike[str] | None = None) -> Any:
     if not isinstance(source, str) or source not in MODELS:
         return source
     path = Path(source)
-    is_path = path.is_file() or config_of(path) is not None or _has_weights(path, target)
+    is_path = os.path.isfile(path) or config_of(path) is not None or _has_weights(path, target)
     return source if is_path else MODELS[source]
 
 
 def config_of(source: str | os.PathLike[str]) -> Path | None:
     """Return the config of a transformers model, if `source` is that, or a folder with it."""
     path = Path(source)
-    path = path / "config.json" if path.is_dir() else path
-    if path.suffix != ".json" or not path.is_file():
+    path = path / "config.json" if os.path.isdir(path) else path
+    if path.suffix != ".json" or not os.path.isfile(path):
         return None
     return path if _content(path).keys() & {"model_type", "architectures"} else None
 
 
 def _has_weights(source: Path, target: str | os.PathLike[str] | None) -> bool:
     """Whether a folder holds weights. Those that fastinit wrote don't count if it is its own target."""
-    if not source.is_dir():
+    if not os.path.isdir(source):
         return False
     weights = [source / name for name in os.listdir(source) if name.endswith(_WEIGHTS)]
     if target is None or source.resolve() != Path(target).resolve():
@@ -102,9 +102,9 @@ def beside(source: Any) -> dict[str, Any]:
     if not isinstance(source, (str, os.PathLike)):
         return {}
     path = Path(source)
-    if not (path.is_dir() or path.name.endswith((".safetensors", ".safetensors.index.json"))):
+    if not (os.path.isdir(path) or path.name.endswith((".safetensors", ".safetensors.index.json"))):
         return {}
-    content = _content((path if path.is_dir() else path.parent) / "config.json")
+    content = _content((path if os.path.isdir(path) else path.parent) / "config.json")
     valid: dict[str, Callable[[Any], bool]] = {
         "model_type": lambda value: isinstance(value, str),
         "initializer_range": lambda value: type(value) in (int, float) and 0 <= value < 1e6,

@@ -231,7 +231,8 @@ def _recorded(source: str, args: argparse.Namespace) -> Recording:
 def _is_in(source: str, folder: str) -> bool:
     """Whether a model is a folder, or the config in it."""
     path = Path(source.removeprefix("diffusers:"))
-    return path.exists() and (path if path.is_dir() else path.parent).resolve() == Path(folder).resolve()
+    there = path if os.path.isdir(path) else path.parent
+    return os.path.exists(path) and there.resolve() == Path(folder).resolve()
 
 
 def describe(summary: Summary, *, of_rank: bool = False) -> str:

@@ -1,5 +1,6 @@
 """Checkpoints while calls to the system fail and while signals come, by faults.py: a part, or all."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,8 @@ def library(tmp_path_factory):
 
 
 def lose_nothing(library, monkeypatch, *arguments):
-    monkeypatch.setenv("LD_PRELOAD", str(library))
+    others = os.environ.get("LD_PRELOAD", "")  # a sanitizer's must come first
+    monkeypatch.setenv("LD_PRELOAD", f"{others} {library}")
     command = [sys.executable, PROGRAM, library, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -161,6 +161,11 @@ def test_empty_paths(run, here):
     refused(run, "the path is empty", "generate", "", "-o", "out", "--init", "he")
 
 
+@pytest.mark.parametrize("command", ["generate", "inspect", "verify"])
+def test_names_that_no_file_may_have(run, here, command):
+    refused(run, "File name too long" if command != "generate" else "No such file", command, "x" * 300)
+
+
 def test_names_of_files_with_escapes(run, here, capsys):
     with pytest.raises(SystemExit):
         run("inspect", "a.safetensors", "\x1b[31mred")

@@ -36,6 +36,11 @@ def test_any_pcg64_makes_the_mask_of_its_own_words(bits):
         assert_array_equal(gradient == 0, words < round(P * 2**32))
 
 
+def test_a_probability_of_less_than_a_word_drops_next_to_nothing():
+    x = np.linspace(-3, 3, 1000)
+    np.testing.assert_allclose(nn.alpha_dropout_backward(x, 1e-11, default_rng(SEED)), x, rtol=1e-10)
+
+
 @pytest.mark.parametrize("n", [0, 1, 2, 7, 1000, 20_001])
 @pytest.mark.parametrize("buffered", [False, True])
 def test_the_generator_moves_by_a_word_an_element(n, buffered):

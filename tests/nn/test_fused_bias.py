@@ -189,13 +189,22 @@ def test_sums_of_halves_keep_what_a_half_would_lose(function, tag):
     assert_same(grad_bias, np.array([slope * (64 + 4096 * small)]).astype(DTYPES[tag]))
 
 
+@pytest.mark.parametrize(("beyond", "steps"), [(2.0**-24, 1), (-(2.0**-24), 0)])
 @pytest.mark.parametrize("tag", ["f16", "bf16"])
-def test_a_sum_of_halves_is_rounded_once(tag):
-    """A sum just above the middle of two half values would round to the middle in float32, then to even."""
+def test_a_sum_of_halves_is_rounded_once(tag, beyond, steps):
+    """A sum next to the middle of two half values would round to the middle in float32, then to even."""
     g = np.zeros((17, 1), DTYPES[tag])
-    g[0], g[1], g[16] = 1, EPSILON[tag] / 2, 2.0**-24
+    g[0], g[1], g[16] = 1, EPSILON[tag] / 2, beyond
     _, grad_bias = nn.bias_leaky_relu_backward(g, np.ones_like(g), np.zeros(1, DTYPES[tag]))
-    assert grad_bias == 1 + EPSILON[tag]
+    assert grad_bias == 1 + steps * EPSILON[tag]
+
+
+@pytest.mark.parametrize("columns", [7, 1001])
+def test_each_thread_finds_its_place_in_the_bias(threads, columns):
+    rng = np.random.default_rng(3)
+    x, bias = rng.random((3_000_000 // columns, columns), np.float32), rng.random(columns, np.float32)
+    threads(3)
+    assert_same(nn.bias_leaky_relu(x, bias), x + bias)  # which is positive
 
 
 def test_nan_and_infinity_stay_in_their_columns():

@@ -169,6 +169,15 @@ def test_a_fused_bias_is_numpys_sum_before(isa, name, tag):
         assert_same(BY_NAME[f"bias_{name}"].call(x, bias), BY_NAME[name].call(x + bias))
 
 
+def test_the_order_of_a_gradients_products(isa):
+    """Each is rounded, in the order of docs/activations.md."""
+    rng = np.random.default_rng(2)
+    grad, y = rng.standard_normal(100_000, np.float32), rng.random(100_000, np.float32)
+    assert_same(nn.sigmoid_backward(grad, y), grad * (1 - y) * y)
+    slope = (1 - y.astype(np.float64) ** 2).astype(np.float32)  # rounded once: y is a multiple of 2^-24
+    assert_same(nn.tanh_backward(grad, y), grad * slope)
+
+
 def test_results_have_the_dtype_and_shape_of_the_input_and_leave_it_alone():
     for function in FUNCTIONS:
         for tag, dtype in DTYPES.items():
