@@ -54,7 +54,7 @@ TOML = [
     "['[0] = zeros']", "'(4, 8)[:2]'", "'F32:eJw='", "1", "-1", "9" * 5000, "1e400", "nan", "inf",
     "true", "1979-05-27", "[" * 3000, "\\u0000", "#", "\x00",
 ]  # fmt: skip
-INSPECT = [[], ["--json"], ["--no-histograms"], ["--init", "he"], ["model.safetensors"]]
+INSPECT = [[], ["--json"], ["--no-histograms"], ["--init", "he"], ["model.safetensors"], ["-o", "x.html"]]
 WORDS = [
     "generate", "verify", "inspect", "rules", "info", "help", "completion", "model.json",
     "model.safetensors", "-o", "out", "--seed", "--init", "--dtype", "--only", "--threads",
