@@ -141,9 +141,10 @@ def test_what_was_changed_is_marked(checkpoint, tmp_path, name, change):
         "uniform",
         "constant(value=0.1)",
         "truncated_normal(low=0, high=1)",
+        "normal(mean=1, std=0.02)",  # all are 1 in float8
     ],
 )
-@pytest.mark.parametrize("dtype", ["F64", "BF16"])
+@pytest.mark.parametrize("dtype", ["F64", "BF16", "F8_E4M3"])
 def test_nothing_that_is_right_is_marked(tmp_path, spec, dtype):
     model = {f"{i}": {"dtype": dtype, "shape": [40, 30]} for i in range(50)}
     generate(model, tmp_path / "a.safetensors", init=[Rule("*", spec)])
