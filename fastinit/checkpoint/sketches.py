@@ -29,6 +29,7 @@ REACH = 4.0
 _HALF = 16
 _CELLS = 1 << _HALF
 _FINITE = 0x7F80
+_LARGEST = np.finfo(np.float64).max
 _CHUNK = 1 << 18  # values that are counted at a time: many beside the cells
 
 
@@ -107,8 +108,14 @@ class Sketch(NamedTuple):
         if not low < high:
             around = 0.5 * abs(low) or 0.5
             low, high = low - around, low + around
-        wanted = np.linspace(np.nextafter(low, -np.inf), np.nextafter(high, np.inf), BINS + 1)
-        edges = self.fitted(wanted, stored)
+        # The ends are in a bin each. Their difference may be beyond float64.
+        with np.errstate(all="ignore"):
+            ends = np.nextafter([low, high], [-np.inf, np.inf]).clip(-_LARGEST, _LARGEST)
+        shares = np.linspace(0.0, 1.0, BINS + 1)
+        edges = self.fitted(ends[0] * (1.0 - shares) + ends[1] * shares, stored)
+        if stored.floating is not None:  # no value is beyond the largest
+            beyond = stored.floating.max * (1.0 + stored.floating.epsilon)
+            edges = np.unique(edges.clip(-beyond, beyond))
         edges = edges[np.isfinite(edges)]
         if len(edges) < 2:
             edges = np.array([low, high])
@@ -219,9 +226,9 @@ def _outward(edges: Float64s) -> Float64s:
 
 @functools.cache
 def _bounds() -> Float64s:
-    """Return the lower bound of each cell in order: the middle of two values of float32."""
+    """Return each cell's lower bound in order, and the last's upper: middles of two values of float32."""
     first = np.arange(1, _FINITE + 1, dtype=np.uint32) << np.uint32(_HALF)
     upper, lower = (each.view(np.float32).astype(np.float64) for each in (first, first - np.uint32(1)))
     upper[-1] = 2.0**128
     positive = (upper + lower) / 2
-    return np.concatenate([-positive[::-1], positive[:-1]])
+    return np.concatenate([-positive[::-1], positive])

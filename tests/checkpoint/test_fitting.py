@@ -5,7 +5,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from scipy import stats
 
-from fastinit.checkpoint import Rule, TensorSpec, fitting, formats, generate, inspect
+from fastinit.checkpoint import Rule, TensorSpec, compare, fitting, formats, generate, inspect
 from fastinit.checkpoint.fitting import Law, chi_square, corrected
 from fastinit.checkpoint.sketches import Counter
 
@@ -203,3 +203,28 @@ def test_dtypes_without_laws_have_histograms(tmp_path, tag):
     histogram = found.histogram
     assert sum(histogram.counts) + histogram.below + histogram.above == count
     assert not found.marked
+
+
+def test_the_largest_and_smallest_numbers_have_histograms(tmp_path):
+    rng = np.random.default_rng(0)
+    wide = np.where(rng.random(200) < 0.5, -1.7e308, 1.7e308)
+    arrays = {
+        "wide": wide,
+        "ends": np.array([-np.finfo(np.float64).max, np.finfo(np.float64).max] * 50),
+        "subnormal": np.array([5e-324, -5e-324] * 50),
+        "zero": np.full(100, -0.0, np.float32),
+        "single": np.full(100_000, 3.4028235e38, np.float32),
+        "integers": rng.integers(-(2**63), 2**63 - 1, 100),
+        "half": np.full(100, 65504, np.float16),
+    }
+    save_file(arrays, tmp_path / "a.safetensors")
+    for each in inspect(tmp_path / "a.safetensors", histograms=True):
+        histogram = each.histogram
+        # No edge is above the largest float64.
+        assert sum(histogram.counts) + histogram.above * (each.name == "ends") == arrays[each.name].size
+        assert np.isfinite(histogram.densities).all()
+    many = {"beyond float32": np.tile(wide, 100)}
+    save_file(many, tmp_path / "b.safetensors")
+    assert inspect(tmp_path / "b.safetensors", histograms=True)[0].histogram is None
+    (found,) = compare(tmp_path / "b.safetensors", tmp_path / "b.safetensors", histograms=True)
+    assert (found.equal, found.ks) == (1.0, None)
