@@ -168,7 +168,7 @@ def test_names_that_no_file_may_have(run, here, command):
 
 def test_names_of_files_with_escapes(run, here, capsys):
     with pytest.raises(SystemExit):
-        run("inspect", "a.safetensors", "\x1b[31mred")
+        run("inspect", "a.safetensors", "b", "\x1b[31mred")
     assert capsys.readouterr().err == "fastinit: error: unrecognized arguments: \\x1b[31mred\n"
 
 
