@@ -36,6 +36,8 @@ WARNINGS = ["-Wall", "-Wextra", "-Werror"] if os.environ.get("FASTINIT_WERROR") 
 SANITIZE = os.environ.get("FASTINIT_SANITIZE")
 SANITIZERS = [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all", "-g", "-O1"] if SANITIZE else []
 
+# Not build_temp, which is a new folder in each editable install: it would compile all again.
+OBJECTS = f"build/objects-{sys.implementation.cache_tag}{'-sanitized' if SANITIZE else ''}"
 CORE = sorted(Path("src_c").glob("*.c"))
 GPU = [path.name for path in Path("src_c").iterdir() if path.suffix in (".cu", ".def", ".h")]
 MODULES = sorted(Path("fastinit").glob("*.pyx"))
@@ -56,7 +58,7 @@ class BuildExt(build_ext):
 
     def compiled(self, source, extension):
         """The object of a source. The compiler lists what it was made from, in a file beside it."""
-        [built] = self.compiler.object_filenames([str(source)], output_dir=self.build_temp)
+        [built] = self.compiler.object_filenames([str(source)], output_dir=OBJECTS)
         listed = Path(f"{built}.d")
         if listed.exists() and not self.force:
             made_from = shlex.split(listed.read_text().partition(":")[2].replace("\\\n", ""))
@@ -65,7 +67,7 @@ class BuildExt(build_ext):
         isa = self.understood(ISA_FLAGS.get(source.stem, []))
         self.compiler.compile(
             [str(source)],
-            output_dir=self.build_temp,
+            output_dir=OBJECTS,
             macros=extension.define_macros,
             include_dirs=extension.include_dirs,
             extra_postargs=[*isa, *extension.extra_compile_args, "-MMD", "-MF", str(listed)],

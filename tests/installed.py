@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # What a wheel is made of, and what a build left of objects, which are not made again.
 SOURCES = ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py", "src_c", "fastinit")
-BUILT = ("build/fastinit", "build/temp.*")
+BUILT = ("build/fastinit", "build/objects-*")
 
 
 def wheel(folder):

@@ -76,6 +76,7 @@ def test_a_cut_file(checkpoint, tmp_path):
 
 
 def test_a_tensor_that_was_added(checkpoint, tmp_path):
+    import ml_dtypes  # noqa: F401  which gives NumPy the name bfloat16
     from safetensors import safe_open
     from safetensors.numpy import load_file, save_file
 
