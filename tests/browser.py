@@ -1,5 +1,6 @@
 """Pages as a browser shows them."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -22,7 +23,8 @@ def browse(page, *options):
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=10000", "--dump-dom"]
     flags += ["--enable-logging=stderr", f"--user-data-dir={page.parent / 'profile'}"]
     command = [BROWSER, *flags, "--allow-file-access-from-files", *options, page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    environment = {**os.environ, "LD_PRELOAD": ""}  # a browser starts under no sanitizer
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=300)
     return done.stdout, re.findall(r".*CONSOLE.*", done.stderr)
 
 

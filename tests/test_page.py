@@ -2,19 +2,17 @@
 
 import json
 import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from browser import BROWSER, browse
 
 sys.path.append(str(Path(__file__).parents[1]))  # bench is no part of what is installed
 
 from bench.page import STYLE, headline, sections
 from trackbench.page import write
 
-BROWSER = shutil.which("chromium")
 SPEEDS = {"fastinit": 9.0, "NumPy": 0.8, "torch": 0.4, "memset": 20.0}
 
 # A frame as wide as a phone, and what a script finds in it.
@@ -82,15 +80,6 @@ def record(benchmarks, load="0.2 0.8 1.6", commit="abc1234"):
     about = {"CPU": "A CPU", "CPUs": 2, "JAX": "missing", "load": load, "commit": commit}
     when = "2026-11-28T20:09:27.710632+00:00"
     return {"machine_info": {"bench": about}, "benchmarks": benchmarks, "datetime": when}
-
-
-def browse(page, *options):
-    """The page's elements once its scripts ran, and what it complained of."""
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=10000", "--dump-dom"]
-    flags += ["--enable-logging=stderr", f"--user-data-dir={page.parent / 'profile'}"]
-    command = [BROWSER, *flags, "--allow-file-access-from-files", *options, page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    return done.stdout, re.findall(r".*CONSOLE.*", done.stderr)
 
 
 def test_page_needs_no_network(page):

@@ -38,8 +38,8 @@ def arguments(tests: str) -> list[str]:
 
 def built_files(root: Path) -> list[Path]:
     """What the build has made in a tree: Cython's C, objects and modules."""
-    found = [*root.glob("fastinit/*.so"), *root.glob("build/fastinit/*.c"), *root.glob("build/objects-*/**/*.[od]")]
-    return [path.relative_to(root) for path in found]
+    patterns = ("fastinit/*.so", "build/fastinit/*.c", "build/objects-*/**/*.[od]")
+    return [path.relative_to(root) for each in patterns for path in root.glob(each)]
 
 
 class Tree:
