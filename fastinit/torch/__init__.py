@@ -18,6 +18,7 @@ from .filling import fill_
 from .initializer import initialize
 from .names import manifest
 from .naming import by_name
+from .probing import Fault, Probe, probe
 from .recorder import CannotRecord, record
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CannotRecord",
+    "Fault",
+    "Probe",
     "Recording",
     "by_name",
     "fill_",
@@ -32,6 +35,7 @@ __all__ = [
     "initialize",
     "manifest",
     "meta_parameters",
+    "probe",
     "record",
     "skip_init",
 ]
