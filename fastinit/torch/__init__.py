@@ -13,6 +13,7 @@ except ImportError:
 from fastinit.checkpoint import Recording
 
 from . import init as init
+from .calibrating import Calibration, Scaled, calibrate
 from .construction import meta_parameters, skip_init
 from .filling import fill_
 from .initializer import initialize
@@ -25,11 +26,14 @@ if TYPE_CHECKING:
     from . import nn as nn
 
 __all__ = [
+    "Calibration",
     "CannotRecord",
     "Fault",
     "Probe",
     "Recording",
+    "Scaled",
     "by_name",
+    "calibrate",
     "fill_",
     "init",
     "initialize",
