@@ -91,11 +91,23 @@ class Probe(Report):
     faults: tuple[Fault, ...] = ()
     uncalled: tuple[str, ...] = ()
 
+    @property
+    def tables(self) -> Sequence[tuple[str, Sequence[Sequence[str]]]]:
+        """The layers at fault, those that were not called, and the names of the places."""
+        faults = [(each.name, each.why, each.advice) for each in self.faults]
+        places = [(str(i), name) for i, name in enumerate(self.traces[0].places)]
+        found: list[tuple[str, Sequence[Sequence[str]]]] = [
+            ("Layers at fault", [("layer", "what it does", "what would mend it"), *faults]),
+            ("Not called", [("layer",), *((name,) for name in self.uncalled)]),
+            ("Layers by number", [("number", "layer"), *places]),
+        ]
+        return [(heading, rows) for heading, rows in found if len(rows) > 1]
+
     def __str__(self) -> str:
         lines = [super().__str__()]
         lines += [f"  {each.name}: {each.why}; {each.advice}" for each in self.faults[:_FEW]]
         if len(self.faults) > _FEW:
-            lines.append(f"  and {len(self.faults) - _FEW} more at fault: {self.traces[0].advice}")
+            lines.append(f"  and {len(self.faults) - _FEW} more: {self.traces[0].advice}")
         return "\n".join([*lines, *(f"  {name}: not called" for name in self.uncalled)])
 
     def as_dict(self) -> dict[str, Any]:
@@ -343,4 +355,4 @@ def _summary(faults: Sequence[Fault]) -> str:
 
 
 def _few(names: Sequence[str]) -> str:
-    return ", ".join(names if len(names) < 5 else [*names[:3], f"{len(names) - 3} more"])
+    return ", ".join(names if len(names) < 5 else [*names[:3], f"and {len(names) - 3} more"])

@@ -149,6 +149,15 @@ def test_dead_and_saturated_layers_are_at_fault():
     assert {each.mend for each in flat.faults} == {"xavier_uniform"}
 
 
+def test_a_page_has_the_layers_at_fault_and_their_names(tmp_path):
+    report = probe(ByHand(), 100 * draws(5, 6))
+    report.save(tmp_path / "a.html")
+    page = (tmp_path / "a.html").read_text()
+    assert report.faults
+    for text in ("Layers at fault", report.faults[0].why, "Not called", "unused", "two (2)"):
+        assert text in page
+
+
 def test_what_no_initialiser_mends_is_said():
     found = probe(chain(20, 32, "xavier_uniform", nn.Sigmoid), draws(16, 32))
     assert {each.mend for each in found.faults} == {""}
