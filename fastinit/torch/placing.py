@@ -17,7 +17,7 @@ from fastinit.propagation.verdicts import EXPLODES, VANISHES, Verdict
 
 from .graphs import before, cuts
 from .sizes import NOTHING, Size
-from .watching import Layer, Watch
+from .watching import Follower, Layer, Watch
 
 __all__ = ["BAD", "Place", "Runs", "end_of", "follow", "places_of"]
 
@@ -137,14 +137,18 @@ def _passed(watch: Watch, nodes: Sequence[Any], passed: Container[Any]) -> Itera
         behind = behind + layers.get(node, [])
         if not (behind and node in passed and (node, 0) in watch.sizes):
             continue
-        follower = followers.get(node)
-        active = followers.get(best)
-        if best is None or (
-            follower is not None and not follower.is_norm and (active is None or active.is_norm)
-        ):
+        follower, last = followers.get(node), followers.get(best)
+        if best is None or (follower is not None and _belongs(follower, last, behind)):
             best, norm = node, None
         elif follower is not None and follower.is_norm:
             norm = node
+
+
+def _belongs(follower: Follower, last: Follower | None, layers: Sequence[Layer]) -> bool:
+    """Whether a follower is a part of the layers, behind a value of theirs: their activation or own norm."""
+    if follower.is_norm:
+        return any(each.end is follower for each in layers)
+    return last is None or last.is_norm
 
 
 def end_of(layer: Layer) -> Place:

@@ -336,6 +336,8 @@ def _advice(module: nn.Module, activation: str) -> tuple[str, str]:
     has = root_mean_square(weight)
     if abs(has - wanted) <= _ALIKE * wanted:
         return "", f"its std is that of {better.spec} ({follows}): a norm, a residual or fewer layers"
+    if has == 0.0:
+        return better.spec, f"it is all zeros, which may be on purpose; {better.spec} is for it ({follows})"
     return better.spec, f"{better.spec} has std {wanted:.3g}, it has {has:.3g} ({follows})"
 
 

@@ -39,6 +39,8 @@ def check(module: nn.Module) -> None:
             raise TypeError(f"{each.name} is lazy: it has no shape before the module's first call")
         if each.tensor.is_meta:
             raise TypeError(f"{each.name} is on the meta device: fastinit.torch.initialize(module) fills it")
+        if each.tensor.is_inference():
+            raise TypeError(f"{each.name} was made in torch.inference_mode(): it takes no gradients")
     if has_shards(tensors):
         raise TypeError("the module has DTensors: take it whole, on one device")
 

@@ -176,7 +176,7 @@ class Watch(TorchFunctionMode):
         if given is None:
             self._open.append(_Call(None, None, len(self.layers)))
             return None
-        alias = given.view_as(given)
+        alias = given.view_as(given) if torch.is_grad_enabled() else given
         self._open.append(_Call(_edge(alias), size_of(given), len(self.layers)))
         return pytree.tree_map(lambda each: alias if each is given else each, (args, kwargs))
 
@@ -263,7 +263,7 @@ def _floating(value: Any) -> torch.Tensor | None:
 
 def _edge(tensor: torch.Tensor | None) -> GradientEdge | None:
     """Return a tensor's place in autograd's graph, whatever is done to the tensor in place later."""
-    if tensor is None or not tensor.requires_grad:
+    if tensor is None or not tensor.requires_grad or not torch.is_grad_enabled():
         return None
     return get_gradient_edge(tensor)
 
@@ -282,10 +282,13 @@ def _composed(module: nn.Module) -> tuple[str, bool] | None:
 
 
 def _spec(name: str, args: Any, kwargs: Any) -> str:
-    """Return an activation with its slope."""
+    """Return an activation with its slope. A ReLU with a bound is one for values of usual size."""
     if name == "leaky_relu":
         slope = kwargs.get("negative_slope", args[0] if args else 0.01)
         return f"leaky_relu(negative_slope={float(slope)!r})"
+    least = kwargs.get("min_val", args[0] if args else -1.0)
+    if name == "relu6" or (name == "hardtanh" and least == 0.0):
+        return "relu"
     return name
 
 
