@@ -16,7 +16,7 @@ from .report import Report, Trace
 from .verdicts import STABLE, Verdict
 
 _LEAD = (
-    "Random networks, forward and backward. A signal that vanishes or explodes on its way through the layers"
+    "Networks, forward and backward. A signal that vanishes or explodes on its way through the layers"
     " cannot be learnt from. A factor is what each layer multiplies by; more than tenfold over all layers is"
     " too much."
 )
@@ -44,6 +44,7 @@ def _page(report: Report) -> str:
         notes = "; ".join(dict.fromkeys(trace.advice for trace in traces if trace.advice))
         legend = [(trace.init, colours[trace.init]) for trace in traces]
         sections.append(Section(activation, f"Better: {notes}." if notes else "", (), legend, charts))
+    sections += [Section(heading, "", rows) for heading, rows in report.tables]
     return page("Does the initialisation keep the signal?", f"{_LEAD} {_CHARTS}", sections)
 
 

@@ -143,6 +143,11 @@ class Report:
         """The verdicts of all traces, forward and backward in turn."""
         return tuple(verdict for trace in self.traces for verdict in trace.verdicts)
 
+    @property
+    def tables(self) -> Sequence[tuple[str, Sequence[Sequence[str]]]]:
+        """The tables at the end of a page: the heading and the rows of each, the titles first."""
+        return ()
+
     def __str__(self) -> str:
         lines = []
         for trace in self.traces:

@@ -25,6 +25,9 @@ ACTIVATIONS = "relu,leaky_relu,selu,tanh,sigmoid"
 INITIALISERS = "xavier_normal,kaiming_normal,lecun_normal"
 NORMS = ("none", "layer", "batch")
 
+#: What helps against a sigmoid.
+SIGMOID = "tanh, or fewer layers; a slope of at most 1/4 shrinks gradients, whatever the init"
+
 # Places at which singular values are computed: a decomposition takes as long as the way there.
 _DEPTHS = 10
 
@@ -243,5 +246,5 @@ def _advice(network: Network, trace: Trace) -> str:
         if all(each.word == verdicts.STABLE for each in both):
             return f"{activation.spec}: {better.spec} keeps both"
     if activation.name == "sigmoid":
-        return "sigmoid: tanh, or fewer layers; a slope of at most 1/4 shrinks gradients, whatever the init"
+        return f"sigmoid: {SIGMOID}"
     return f"{activation.spec}: fewer layers, or a norm with a residual; no recommended init keeps both"

@@ -13,25 +13,33 @@ except ImportError:
 from fastinit.checkpoint import Recording
 
 from . import init as init
+from .calibrating import Calibration, Scaled, calibrate
 from .construction import meta_parameters, skip_init
 from .filling import fill_
 from .initializer import initialize
 from .names import manifest
 from .naming import by_name
+from .probing import Fault, Probe, probe
 from .recorder import CannotRecord, record
 
 if TYPE_CHECKING:
     from . import nn as nn
 
 __all__ = [
+    "Calibration",
     "CannotRecord",
+    "Fault",
+    "Probe",
     "Recording",
+    "Scaled",
     "by_name",
+    "calibrate",
     "fill_",
     "init",
     "initialize",
     "manifest",
     "meta_parameters",
+    "probe",
     "record",
     "skip_init",
 ]
