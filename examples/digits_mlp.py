@@ -4,9 +4,9 @@ A net for handwritten digits in NumPy alone
 
 Weights are by ``fastinit.init``, activations by ``fastinit.nn``.
 
-784-256-10, twice: LeakyReLU with He's weights, SELU with LeCun's. scikit-learn's digits are 8 x 8 pixels;
-each pixel becomes 3 x 3, and with a margin of two that is 28 x 28: MNIST's size, for which such nets are
-drawn.
+784-256-10, twice: LeakyReLU with He's weights, SELU with LeCun's. scikit-learn's digits
+are 8 x 8 pixels; each pixel becomes 3 x 3, and with a margin of two that is 28 x 28:
+MNIST's size, for which such nets are drawn.
 """
 
 from __future__ import annotations

@@ -63,9 +63,16 @@ def exact(text, value, expected):
     )
 
 
-def spread_of(sample):
-    """Return the squares behind a standard deviation: their mean is the variance of weights with mean 0."""
-    return np.square(np.asarray(sample, dtype=np.float64))
+def larger(text, sample):
+    """Assert that the mean of independent differences is more than 5 standard errors above 0."""
+    sample = np.asarray(sample, dtype=np.float64)
+    mean, error = (
+        float(sample.mean()),
+        float(sample.std(ddof=1)) / math.sqrt(sample.size),
+    )
+    measured[text] = Measurement(mean, error, sample.size)
+    print(f"{text}: {mean:.4g} ± {error:.1g}")
+    assert mean > 5 * error, (text, mean, error)
 
 
 def forward(trace):

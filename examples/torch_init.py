@@ -4,8 +4,8 @@ Initial weights of torch's layers
 
 ``fastinit.torch.init`` stands where ``torch.nn.init`` stood.
 
-Xavier's for tanh and sigmoid, He's for ReLU and its kin, LeCun's for SELU: each keeps the size of a signal
-through ten layers. With another pair it vanishes or explodes.
+Xavier's for tanh and sigmoid, He's for ReLU and its kin, LeCun's for SELU: each keeps the
+size of a signal through ten layers. With another pair it vanishes or explodes.
 """
 
 import math

@@ -106,6 +106,16 @@ def test_a_claim_holds_and_its_row_has_what_is_measured(example):
         assert rows[claim]["count"] == claims.shown(measurement)[1]
 
 
+def test_torchs_code_holds_with_torchs_own_import():
+    """And its claims with it, of torch's own values."""
+    path = ROOT / "examples" / "torch_code.py"
+    text, line = path.read_text(), "import fastinit.torch.nn as nn\n"
+    code = text.partition('"""')[2].partition('"""')[2]
+    assert code.count("fastinit") == code.count(line) == 1
+    exec(compile(text.replace(line, "import torch.nn as nn\n"), path, "exec"), {"__name__": "torch"})
+    claims.measure("torch_code")
+
+
 def test_rows():
     assert len(ROWS) == len({row["claim"] for row in ROWS})
     assert {row["example"] for row in ROWS} == set(claims.EXAMPLES)

@@ -25,6 +25,7 @@ ROW = re.compile(
 def measure(example):
     """Run an example, and return what it measured, by claim."""
     import matplotlib
+    from matplotlib import pyplot
 
     matplotlib.use("agg")
     folder = str(ROOT / "examples")
@@ -34,6 +35,7 @@ def measure(example):
 
     measuring.measured.clear()
     runpy.run_path(f"{folder}/{example}.py", run_name="__main__")
+    pyplot.close("all")
     return dict(measuring.measured)
 
 

@@ -2,9 +2,9 @@
 Xavier in tanh and sigmoid nets
 ===============================
 
-Xavier's weights have the variance 2 / (fan_in + fan_out). Where an activation is nearly linear, that keeps
-the variance of signals and gradients: tanh is so near 0, with a slope of 1. A sigmoid's slope is at most
-1/4, so that Xavier does not save a deep sigmoid net.
+Xavier's weights have the variance 2 / (fan_in + fan_out). Where an activation is nearly
+linear, that keeps the variance of signals and gradients: tanh is so near 0, with a slope
+of 1. A sigmoid's slope is at most 1/4, so that Xavier does not save a deep sigmoid net.
 """
 
 import matplotlib.pyplot as plt
@@ -15,9 +15,9 @@ from measuring import backward, claim, forward, plot
 # %%
 # The law itself: linear nets
 # ---------------------------
-# Without an activation, the factor of each layer is fan_in · Var(W) forward and fan_out · Var(W) backward: 1
-# if the fans are equal, for the uniform and the normal form alike. For such nets the mean of the factor is
-# exactly the law's, whatever the width.
+# Without an activation, the factor of each layer is fan_in · Var(W) forward and fan_out ·
+# Var(W) backward: 1 if the fans are equal, for the uniform and the normal form alike. For
+# such nets the mean of the factor is exactly the law's, whatever the width.
 
 settings = {"depth": 20, "width": 256, "seeds": 16, "batch": 32, "directions": 2}
 
@@ -27,7 +27,8 @@ for trace in linear.traces:
     claim(f"{trace.init} keeps the variance of gradients", backward(trace), 1)
 
 # %%
-# From 784 to 256 units, it is a compromise: forward 784 · 2 / 1040 = 1.508, backward 256 · 2 / 1040 = 0.492.
+# From 784 to 256 units, it is a compromise: forward 784 · 2 / 1040 = 1.508, backward 256
+# · 2 / 1040 = 0.492.
 
 [trace] = fastinit.propagate(
     "linear", "xavier_normal", **{**settings, "widths": [784, 256], "seeds": 64}
@@ -38,8 +39,8 @@ claim("Xavier from 784 to 256 units: the gradient", backward(trace), 256 * 2 / 1
 # %%
 # Too small, too large
 # --------------------
-# Half of Xavier's standard deviation keeps 1/4 of the variance a layer, twice it makes it 4: after 20 layers
-# that is 10⁻¹² and 10¹².
+# Half of Xavier's standard deviation keeps 1/4 of the variance a layer, twice it makes it
+# 4: after 20 layers that is 10⁻¹² and 10¹².
 
 half, double = fastinit.propagate(
     "linear", "xavier_normal(gain=0.5),xavier_normal(gain=2)", **settings
@@ -52,9 +53,10 @@ claim("Twice Xavier's std: the gradient explodes", backward(double), 4)
 # %%
 # tanh and sigmoid
 # ----------------
-# tanh bends, so that its std falls slowly, about as 1 / √(2 l) after l layers. A sigmoid's values stay near
-# one half, but what differs between inputs, and the gradient, vanish: by 0.236 a layer, close to 1/4. Theory
-# is of infinitely wide layers here; what it leaves out is of the order of depth / width, 8%.
+# tanh bends, so that its std falls slowly, about as 1 / √(2 l) after l layers. A
+# sigmoid's values stay near one half, but what differs between inputs, and the gradient,
+# vanish: by 0.236 a layer, close to 1/4. Theory is of infinitely wide layers here; what
+# it leaves out is of the order of depth / width, 8%.
 
 nets = fastinit.propagate(
     "tanh,sigmoid", "xavier_normal,xavier_uniform", **settings
@@ -86,7 +88,8 @@ for trace in nets.traces:
         assert trace.forward.word == trace.backward.word == "vanishes"
 
 # %%
-# Lines are medians of 16 networks, bands go from the 10th to the 90th percentile, and dashes are theory.
+# Lines are medians of 16 networks, bands go from the 10th to the 90th percentile, and
+# dashes are theory.
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
 for trace in [*linear.traces[:1], half, double, *nets.traces[::2]]:

@@ -2,9 +2,9 @@
 LeCun in SELU nets
 ==================
 
-SELU is λ x for x > 0 and λ α (eˣ - 1) otherwise. Its two constants are chosen so that, with weights of
-variance 1 / fan_in, mean 0 and variance 1 are a fixed point, to which other values return: the network
-normalises itself.
+SELU is λ x for x > 0 and λ α (eˣ - 1) otherwise. Its two constants are chosen so that,
+with weights of variance 1 / fan_in, mean 0 and variance 1 are a fixed point, to which
+other values return: the network normalises itself.
 """
 
 import matplotlib.pyplot as plt
@@ -33,8 +33,8 @@ claim("SELU of a standard normal has variance 1", nn.selu(z) ** 2, 1)
 # %%
 # Twenty layers
 # -------------
-# Each of 16 networks has weights of its own. What theory of infinitely wide layers leaves out is of the order
-# of depth / width, 8%, at most.
+# Each of 16 networks has weights of its own. What theory of infinitely wide layers leaves
+# out is of the order of depth / width, 8%, at most.
 
 settings = {"depth": 20, "width": 256, "seeds": 16, "batch": 32, "directions": 2}
 specs = ["lecun_normal", "lecun_uniform", "kaiming_normal", "normal(std=0.03125)"]
@@ -55,8 +55,8 @@ for trace in (normal, uniform):
     )
 
 # %%
-# The wrong weights beside it: He's, with twice the variance, drift to another std. With half of LeCun's std,
-# values shrink; SELU alone doesn't normalise.
+# The wrong weights beside it: He's, with twice the variance, drift to another std. With
+# half of LeCun's std, values shrink; SELU alone doesn't normalise.
 
 claim(
     "He: std of SELU nets after 20 layers",
@@ -101,7 +101,8 @@ for scale, mean in ((2.0, 0.5), (0.5, 0.5), (1.0, 0.0)):
     courses[f"input: mean {mean:g}, std {scale:g}"] = np.median(course, axis=0)
 
 # %%
-# Lines are medians of 16 networks, bands go from the 10th to the 90th percentile, and dashes are theory.
+# Lines are medians of 16 networks, bands go from the 10th to the 90th percentile, and
+# dashes are theory.
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
 for trace in report.traces:

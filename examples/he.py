@@ -2,9 +2,9 @@
 He in ReLU and LeakyReLU nets
 =============================
 
-ReLU sets half of what it gets to 0, and so keeps half of its mean square. He's weights have twice the
-variance, 2 / fan_in, to make up for it. LeakyReLU with slope a keeps (1 + a²) / 2, and needs
-2 / ((1 + a²) fan_in).
+ReLU sets half of what it gets to 0, and so keeps half of its mean square. He's weights
+have twice the variance, 2 / fan_in, to make up for it. LeakyReLU with slope a keeps (1 +
+a²) / 2, and needs 2 / ((1 + a²) fan_in).
 """
 
 import matplotlib.pyplot as plt
@@ -17,9 +17,10 @@ from measuring import backward, claim, exact, forward, plot
 # %%
 # What ReLU keeps
 # ---------------
-# Of a million standard normals, ReLU keeps half of the mean square, and LeakyReLU (1 + a²) / 2. The
-# *variance* of ReLU's output is less than half, since its mean is not 0: 1/2 - 1/(2π) = 0.341. It is the mean
-# square that the next layer passes on, as its weights have mean 0.
+# Of a million standard normals, ReLU keeps half of the mean square, and LeakyReLU (1 +
+# a²) / 2. The *variance* of ReLU's output is less than half, since its mean is not 0: 1/2
+# - 1/(2π) = 0.341. It is the mean square that the next layer passes on, as its weights
+# have mean 0.
 
 SLOPE = 0.1
 z = random.default_rng(1).standard_normal(1_000_000)
@@ -41,9 +42,10 @@ claim(
 # %%
 # Twenty layers
 # -------------
-# Each network has weights of its own; its inputs are standard normal. The mean square of each layer's output
-# is divided by that of its input. For such nets, the mean of this factor is exactly the law's, whatever the
-# width: 20 layers of 16 networks give 320 factors, whose mean is the law's within 5 standard errors.
+# Each network has weights of its own; its inputs are standard normal. The mean square of
+# each layer's output is divided by that of its input. For such nets, the mean of this
+# factor is exactly the law's, whatever the width: 20 layers of 16 networks give 320
+# factors, whose mean is the law's within 5 standard errors.
 
 LEAKY = f"leaky_relu(negative_slope={SLOPE})"
 HE, LEAKY_HE = "kaiming_normal(nonlinearity=relu)", f"kaiming_normal(a={SLOPE})"
@@ -83,9 +85,10 @@ claim(
 # %%
 # One variance for each direction
 # -------------------------------
-# If a layer has more outputs than inputs, Var(W) = 2 / fan_in keeps the signal, and 2 / fan_out the gradient.
-# No one variance keeps both: with ``fan_in``, a layer from 128 to 512 units multiplies the variance of the
-# gradient by fan_out / fan_in = 4; with ``fan_out``, the mean square of the signal by 1/4.
+# If a layer has more outputs than inputs, Var(W) = 2 / fan_in keeps the signal, and 2 /
+# fan_out the gradient. No one variance keeps both: with ``fan_in``, a layer from 128 to
+# 512 units multiplies the variance of the gradient by fan_out / fan_in = 4; with
+# ``fan_out``, the mean square of the signal by 1/4.
 
 wide = {**settings, "widths": [128, 512], "seeds": 64}
 for mode, ahead, back in (("fan_in", 1, 4), ("fan_out", 1 / 4, 1)):
@@ -105,7 +108,8 @@ exact(
 )
 
 # %%
-# Lines are medians of 16 networks, bands go from the 10th to the 90th percentile, and dashes are theory.
+# Lines are medians of 16 networks, bands go from the 10th to the 90th percentile, and
+# dashes are theory.
 
 figure, axes = plt.subplots(2, 2, figsize=(9, 6), layout="constrained", sharex=True)
 for row, activation in zip(axes, ("relu", "leaky_relu"), strict=True):
