@@ -125,17 +125,26 @@ def digits(seed=0):
 
 
 def main():
+    """Print both accuracies, and show what 12 hidden units of each net look for."""
+    from matplotlib import pyplot as plt
+
     train, test = digits()
-    for activation in (LeakyReLU(), SELU()):
+    _, axes = plt.subplots(2, 12, figsize=(9, 2), layout="constrained")
+    for row, activation in zip(axes, (LeakyReLU(), SELU()), strict=True):
         net = MLP(activation)
         print(
             f"{type(activation).__name__:<9} untrained {net.accuracy(*test):.1%}",
             end=", ",
         )
+        start = net.parameters[0].copy()
         net.train(*train)
         print(
             f"trained {net.accuracy(*test):.1%} of {len(test[0])} images never seen"
         )
+        for at, learned in zip(row, net.parameters[0] - start, strict=False):
+            at.imshow(learned.reshape(28, 28), cmap="RdBu")
+            at.axis("off")
+    plt.show()
 
 
 if __name__ == "__main__":

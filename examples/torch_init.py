@@ -102,9 +102,16 @@ def sizes():
 
 
 def main():
-    for name, size in sizes().items():
+    from matplotlib import pyplot as plt
+
+    found = sizes()
+    for name, size in found.items():
         print(f"{name:<26} {size:.3f} after ten layers")
     print("MLP", tuple(MLP()(torch.randn(2, 784)).shape))
+    _, at = plt.subplots(figsize=(7, 2.5), layout="constrained")
+    at.barh(list(found), found.values())
+    at.set_title("size after ten layers, of an input of size 1")
+    plt.show()
 
 
 if __name__ == "__main__":

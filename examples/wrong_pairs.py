@@ -130,7 +130,8 @@ figure, axes = plt.subplots(
 for row, activation in zip(axes, ACTIVATIONS, strict=True):
     for spec in INITS:
         for at, quantity in zip(row, ("std", "gradient"), strict=True):
-            plot(at, pairs[activation, spec], quantity)
+            style = ":" if spec == "lecun_normal" else "-"  # it lies on Xavier's
+            plot(at, pairs[activation, spec], quantity, linestyle=style)
     row[0].set_ylabel(activation)
     if activation == "selu":
         row[0].legend()
