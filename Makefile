@@ -29,6 +29,7 @@ demo: .venv/installed-cli build
 	$(BIN)/python -m bench.demo
 
 docs: .venv/installed-test build
+	rm -rf docs/gallery  # an example that is gone would keep its page
 	$(BIN)/python -m sphinx -W --keep-going --quiet -c docs -d build/doctrees . build/docs
 
 bench: .venv/installed-bench build

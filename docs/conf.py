@@ -34,7 +34,7 @@ release = fastinit.__version__
 extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc"]
 root_doc = "docs/index"
 include_patterns = ["docs/**.md", "bench/README.md", "bench/track/README.md"]
-include_patterns += ["CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
+include_patterns += ["CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs/gallery/*.rst"]
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
@@ -45,6 +45,20 @@ nitpick_ignore_regex = [("py:.*", r"(?!fastinit\b).*")]
 numpydoc_show_class_members = False  # autodoc shows them
 autodoc_typehints = "none"  # the text says each parameter's type
 autodoc_member_order = "groupwise"
+
+sphinx_gallery_conf = {
+    "examples_dirs": "examples",
+    "gallery_dirs": "docs/gallery",
+    "filename_pattern": r"\.py$",
+    "ignore_pattern": r"measuring\.py$",
+    "within_subsection_order": "FileNameSortKey",
+    "image_srcset": ["2x"],
+    "download_all_examples": False,
+    "show_signature": False,
+    "min_reported_time": 60,
+    "write_computation_times": False,
+    "abort_on_example_error": True,
+}
 
 html_theme = "furo"
 html_title = f"fastinit {release}"
@@ -68,6 +82,10 @@ def link_sources(app, name, text):
             logging.getLogger(__name__).warning("%s is not there", match[1], location=name)
             return match[1]
         inside = path.relative_to(app.srcdir)
+        if inside.parts[0] == "examples":  # each has a page in the gallery
+            page = "docs/gallery/" + inside.stem.replace("README", "index")
+            if page in app.env.found_docs:
+                return os.path.relpath(f"{app.srcdir}/{page}.rst", folder)
         if str(inside.with_suffix("")) in app.env.found_docs or path.suffix == ".svg":
             return match[1]
         return f"{SOURCE}/{'tree' if path.is_dir() else 'blob'}/main/{inside}"
@@ -124,6 +142,8 @@ def redirect(app, error):
 
 
 def setup(app):
+    if Path(app.srcdir, "examples").is_dir():  # not so in the tests
+        app.setup_extension("sphinx_gallery.gen_gallery")
     app.connect("source-read", link_sources)
     app.connect("env-check-consistency", check_reference)
     app.connect("build-finished", redirect)

@@ -1,10 +1,12 @@
-"""A net for handwritten digits in NumPy alone: weights by fastinit.init, activations by fastinit.nn.
+"""
+A net for handwritten digits in NumPy alone
+===========================================
 
-    python examples/digits_mlp.py
+Weights are by ``fastinit.init``, activations by ``fastinit.nn``.
 
-784-256-10, twice: LeakyReLU with He's weights, SELU with LeCun's. scikit-learn's digits are 8 x 8 pixels;
-each pixel becomes 3 x 3, and with a margin of two that is 28 x 28: MNIST's size, for which such nets are
-drawn.
+784-256-10, twice: LeakyReLU with He's weights, SELU with LeCun's. scikit-learn's digits
+are 8 x 8 pixels; each pixel becomes 3 x 3, and with a margin of two that is 28 x 28:
+MNIST's size, for which such nets are drawn.
 """
 
 from __future__ import annotations
@@ -71,15 +73,27 @@ class MLP:
         grad = softmax(self.forward(x))
         grad[np.arange(len(x)), labels] -= 1
         grad /= len(x)
-        grad_hidden, grad_hidden_bias = self.activation.backward(grad @ self.parameters[2])
-        return [grad_hidden.T @ self._x, grad_hidden_bias, grad.T @ self._y, grad.sum(0)]
+        grad_hidden, grad_hidden_bias = self.activation.backward(
+            grad @ self.parameters[2]
+        )
+        return [
+            grad_hidden.T @ self._x,
+            grad_hidden_bias,
+            grad.T @ self._y,
+            grad.sum(0),
+        ]
 
-    def train(self, x, labels, *, epochs=20, batch=64, rate=0.02, momentum=0.9, seed=1):
+    def train(
+        self, x, labels, *, epochs=20, batch=64, rate=0.02, momentum=0.9, seed=1
+    ):
         rng = default_rng(seed)
         for _ in range(epochs):
             for rows in np.array_split(rng.permutation(len(x)), len(x) // batch):
                 for parameter, velocity, grad in zip(
-                    self.parameters, self._velocities, self.gradients(x[rows], labels[rows]), strict=True
+                    self.parameters,
+                    self._velocities,
+                    self.gradients(x[rows], labels[rows]),
+                    strict=True,
                 ):
                     velocity *= momentum
                     velocity -= rate * grad
@@ -97,20 +111,40 @@ def softmax(logits):
 def digits(seed=0):
     """Images to train on and to test, in rows of 784 with mean 0 and variance 1, as LeCun's weights want."""
     bunch = load_digits()
-    images = np.pad(np.kron(bunch.images, np.ones((1, 3, 3))), ((0, 0), (2, 2), (2, 2)))
-    images = ((images - images.mean()) / images.std()).astype(np.float32).reshape(-1, 784)
+    images = np.pad(
+        np.kron(bunch.images, np.ones((1, 3, 3))), ((0, 0), (2, 2), (2, 2))
+    )
+    images = (
+        ((images - images.mean()) / images.std())
+        .astype(np.float32)
+        .reshape(-1, 784)
+    )
     order = default_rng(seed).permutation(len(images))
     train, test = np.split(order, [len(order) * 3 // 4])
     return (images[train], bunch.target[train]), (images[test], bunch.target[test])
 
 
 def main():
+    """Print both accuracies, and show what 12 hidden units of each net look for."""
+    from matplotlib import pyplot as plt
+
     train, test = digits()
-    for activation in (LeakyReLU(), SELU()):
+    _, axes = plt.subplots(2, 12, figsize=(9, 2), layout="constrained")
+    for row, activation in zip(axes, (LeakyReLU(), SELU()), strict=True):
         net = MLP(activation)
-        print(f"{type(activation).__name__:<9} untrained {net.accuracy(*test):.1%}", end=", ")
+        print(
+            f"{type(activation).__name__:<9} untrained {net.accuracy(*test):.1%}",
+            end=", ",
+        )
+        start = net.parameters[0].copy()
         net.train(*train)
-        print(f"trained {net.accuracy(*test):.1%} of {len(test[0])} images never seen")
+        print(
+            f"trained {net.accuracy(*test):.1%} of {len(test[0])} images never seen"
+        )
+        for at, learned in zip(row, net.parameters[0] - start, strict=False):
+            at.imshow(learned.reshape(28, 28), cmap="RdBu")
+            at.axis("off")
+    plt.show()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The examples do what they say."""
 
 import runpy
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ import torch
 from fastinit import init
 
 ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT))  # tools is no part of what is installed
+
+from tools import claims  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +88,49 @@ def test_its_weights_are_fastinits():
         torch.manual_seed(3)
         example[way](layer)
         assert np.array_equal(layer.weight.detach(), init.get(spec)((256, 784), rng=seed)), way
+
+
+ROWS = list(claims.ROW.finditer(claims.PAGE.read_text()))
+
+
+@pytest.mark.parametrize("example", claims.EXAMPLES)
+def test_a_claim_holds_and_its_row_has_what_is_measured(example):
+    """The example asserts it. The last digit of the row may differ, as BLAS adds in an order of its own."""
+    found = claims.measure(example)
+    rows = {row["claim"]: row for row in ROWS if row["example"] == example}
+    assert list(rows) == list(found)
+    for claim, measurement in found.items():
+        for cell, number in zip(rows[claim]["measured"].split(" ± "), measurement, strict=False):
+            digit = 10.0 ** -len(cell.partition(".")[2])
+            assert float(cell) == pytest.approx(number, abs=0.6 * digit, rel=1e-6), claim
+        assert rows[claim]["count"] == claims.shown(measurement)[1]
+
+
+def test_torchs_code_holds_with_torchs_own_import():
+    """And its claims with it, of torch's own values."""
+    path = ROOT / "examples" / "torch_code.py"
+    text, line = path.read_text(), "import fastinit.torch.nn as nn\n"
+    code = text.partition('"""')[2].partition('"""')[2]
+    assert code.count("fastinit") == code.count(line) == 1
+    exec(compile(text.replace(line, "import torch.nn as nn\n"), path, "exec"), {"__name__": "torch"})
+    claims.measure("torch_code")
+
+
+def test_rows():
+    assert len(ROWS) == len({row["claim"] for row in ROWS})
+    assert {row["example"] for row in ROWS} == set(claims.EXAMPLES)
+    names = {path.stem for path in (ROOT / "examples").glob("*.py")} - {"measuring", *claims.EXAMPLES}
+    assert names == {"digits_mlp", "torch_init"}
+
+
+@pytest.mark.parametrize("sample", [np.arange(-100, 101) + 20.0, np.arange(-100, 101) - 50.0])
+def test_a_claim_that_does_not_hold_is_noticed(sample):
+    """The error of the mean of 0 is 4.1."""
+    claims.measure(claims.EXAMPLES[0])
+    import measuring
+
+    measuring.claim("right", sample, sample.mean() + 20)
+    with pytest.raises(AssertionError):
+        measuring.claim("wrong", sample, sample.mean() + 21)
+    with pytest.raises(AssertionError):
+        measuring.exact("wrong", 1.0, 1.0 + 1e-9)
