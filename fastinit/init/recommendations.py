@@ -52,7 +52,7 @@ _LECUN = (
     "LeCun, Bottou, Orr and Müller, Efficient BackProp, 1998;"
     " Klambauer, Unterthiner, Mayr and Hochreiter, Self-normalizing neural networks, 2017"
 )
-_HALF = "Xavier keeps 1/2 of the variance in each layer, and units may die"
+_HALF = "Xavier keeps 1/2 of the mean square in each layer"
 _DERIVED = f"{_HE}: the same condition, with the mean square of this activation"
 
 
