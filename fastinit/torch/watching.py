@@ -121,6 +121,7 @@ class Watch(TorchFunctionMode):
         self.called: set[str] = set()
         self._module = module
         self._open: list[_Call] = []
+        self._given: list[tuple[GradientEdge | None, Any] | None] = []  # source and slopes of open followers
         self._hidden = 0  # calls of norms and activations that are written as several functions
         self._handles: list[Any] = []
 
@@ -142,7 +143,7 @@ class Watch(TorchFunctionMode):
     def _watch(self, module: nn.Module, name: str) -> None:
         kind = _composed(module)
         if kind is not None:
-            before, after = self._enter_follower, self._leave_follower(*kind)
+            before, after = self._enter_follower(is_norm=kind[1]), self._leave_follower(*kind)
         elif has_weight(module):
             before, after = (
                 self._enter_layer,
@@ -180,36 +181,50 @@ class Watch(TorchFunctionMode):
         self._open.append(_Call(_edge(alias), size_of(given), len(self.layers)))
         return pytree.tree_map(lambda each: alias if each is given else each, (args, kwargs))
 
-    def _leave_layer(self, name: str) -> Callable[..., None]:
+    def _leave_layer(self, name: str) -> Callable[..., Any]:
         calls = 0
 
-        def leave(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        def leave(module: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
             nonlocal calls
             call = self._open.pop()
+            if isinstance(output, torch.Tensor) and output._is_view():
+                output = output.clone()  # what is written to a view takes the view's node out of the graph
             made = _floating(output)
             if made is None or call.layers < len(self.layers):
-                return
+                return output
             calls += 1
             edge, size = _edge(made), size_of(made)
             self._keep(edge, size)
             if call.size is None:
                 self.inputs.append((edge, size))
-                return
+                return output
             title = name if calls == 1 else f"{name} ({calls})"
             self.layers.append(Layer(title, module, call.source, edge, call.size, size))
+            return output
 
         return leave
 
-    def _enter_follower(self, *_: Any) -> None:
-        self._hidden += 1
+    def _enter_follower(self, *, is_norm: bool) -> Callable[..., None]:
+        """Look at the input before the call, which may write to it."""
+
+        def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
+            self._hidden += 1
+            given = _floating((args, kwargs))
+            if given is None:
+                self._given.append(None)
+                return
+            slopes = (0.0, (0.0, 0.0)) if is_norm else _slopes(module.forward, given, (), {})
+            self._given.append((_edge(given), slopes))
+
+        return enter
 
     def _leave_follower(self, name: str, is_norm: bool) -> Callable[..., None]:
         def leave(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-            given = _floating((args, kwargs))
-            slopes = (0.0, (0.0, 0.0)) if is_norm or given is None else _slopes(module.forward, given, (), {})
             self._hidden -= 1
+            given = self._given.pop()
             if isinstance(output, torch.Tensor) and given is not None:
-                self._follow(Follower(name, is_norm, _edge(given), _edge(output), size_of(output), *slopes))
+                source, slopes = given
+                self._follow(Follower(name, is_norm, source, _edge(output), size_of(output), *slopes))
 
         return leave
 

@@ -75,6 +75,43 @@ def test_the_verdicts_are_those_of_propagate(name, act, init):
         assert np.abs(found.measured[quantity][0, 1:] - theirs.mean(axis=0)).max() < 0.15
 
 
+class AddsInput(nn.Module):
+    """Residual blocks whose sums may be written into the layer's output."""
+
+    def __init__(self, in_place):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(16, 16) for _ in range(4))
+        self.in_place = in_place
+
+    def forward(self, x):
+        for layer in self.layers:
+            y = layer(x)
+            x = y.add_(x).mul_(0.5) if self.in_place else (y + x) * 0.5
+        return x
+
+
+@pytest.mark.parametrize("shape", [(64, 16), (16, 4, 16)], ids=str)
+@pytest.mark.parametrize("act", [nn.ReLU, nn.SELU, nn.SiLU, None])
+def test_what_is_done_in_place_is_seen_as_its_copy(act, shape):
+    """The output of a Linear with a bias is a view if its input has more than two axes."""
+
+    def made(in_place):
+        if act is None:
+            module = AddsInput(in_place)
+        else:
+            module = nn.Sequential(
+                *(part for _ in range(4) for part in (nn.Linear(16, 16), act(inplace=in_place)))
+            )
+        return fastinit.torch.initialize(module, 7)
+
+    copied, written = (probe(made(in_place), draws(*shape)) for in_place in (False, True))
+    assert not np.isnan(copied.traces[0].measured["gradient"]).any()
+    assert written.traces[0].places == copied.traces[0].places
+    for quantity, values in copied.traces[0].measured.items():
+        np.testing.assert_allclose(written.traces[0].measured[quantity], values, rtol=1e-5)
+    assert str(written) == str(copied)
+
+
 class ByHand(nn.Module):
     """Functions instead of modules, in place, and a layer that is called twice."""
 
