@@ -106,10 +106,17 @@ def _figure(panel: Panel, lines: Sequence[Line], colours: Mapping[str, str]) -> 
     figure.update_xaxes(title={"text": "layer", "standoff": 4}, rangemode="tozero", automargin=False)
     figure.update_yaxes(automargin=False)
     if panel.log:
-        figure.update_yaxes(type="log", exponentformat="power", nticks=6)
+        figure.update_yaxes(type="log", exponentformat="power", nticks=6, dtick=_ticks(lines))
     elif panel.quantity != "mean":
         figure.update_yaxes(range=[-0.02, 1.02], tickformat=".0%")
     return figure
+
+
+def _ticks(lines: Sequence[Line]) -> str | None:
+    """Return plotly's name for ticks at 1, 2 and 5 of each decade if there are few: all digits overlap."""
+    values = np.concatenate([each for line in lines for each in (line.low, line.high)])
+    known = values[np.isfinite(values)]
+    return "D2" if known.size and known.max() < 100.0 * known.min() else None
 
 
 def _short(values: Array) -> list[float | None]:

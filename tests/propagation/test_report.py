@@ -11,7 +11,8 @@ from browser import BROWSER, browse, on_a_phone
 
 import fastinit
 from fastinit.checkpoint import BadInput
-from fastinit.propagation import Report, Trace
+from fastinit.propagation import Report, Trace, panels
+from fastinit.propagation.page import _figure
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,16 @@ def test_a_report_of_ones_own_measurements(tmp_path):
     for suffix in ("html", "png", "svg", "json"):
         own.save(tmp_path / f"a.{suffix}")
     assert "</script> model" not in (tmp_path / "a.html").read_text()
+
+
+@pytest.mark.parametrize(("factor", "ticks"), [(0.9, "D2"), (0.5, None)])
+def test_ticks_of_few_decades_have_room(factor, ticks):
+    """Of 2 decades, plotly writes all nine digits, and one over the other."""
+    sizes = factor ** np.arange(20.0)
+    trace = Trace("tanh", "normal", tuple(map(str, range(20))), {"std": sizes[None]})
+    [signal] = [panel for panel in panels.PANELS if panel.quantity == "std"]
+    lines = [panels.line(trace, signal)]
+    assert _figure(signal, lines, {"normal": "#000000"}).layout.yaxis.dtick == ticks
 
 
 def test_pictures(report, tmp_path):
