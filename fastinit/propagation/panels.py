@@ -104,6 +104,8 @@ def summary(report: Report) -> str:
         units = str(widths[0]) if same else f"{min(widths)} to {max(widths)}"
         short = len(widths) < 8 and not same
         parts.append("-".join(map(str, widths)) if short else f"{len(widths) - 1} layers of {units} units")
+    if "layers" in settings:
+        parts.append("a chain without the rest of the model")
     if settings.get("norm", "none") != "none":
         parts.append(f"{settings['norm']} norm")
     if settings.get("residual"):

@@ -52,7 +52,7 @@ def test_a_models_layers(run, model):
     status, out, _ = run("propagate", model, "--seeds", 1, "--activation", "relu")
     assert status == 0
     assert "own" in out
-    assert "784-10" in out
+    assert "784-10, a chain without the rest of the model, 256 inputs" in out
     assert "layers: fc.weight" in out
 
 
