@@ -107,7 +107,7 @@ class Probe(Report):
         lines = [super().__str__()]
         lines += [f"  {each.name}: {each.why}; {each.advice}" for each in self.faults[:_FEW]]
         if len(self.faults) > _FEW:
-            lines.append(f"  and {len(self.faults) - _FEW} more: {self.traces[0].advice}")
+            lines.append(f"  and {len(self.faults) - _FEW} more; in all: {self.traces[0].advice}")
         return "\n".join([*lines, *(f"  {name}: not called" for name in self.uncalled)])
 
     def as_dict(self) -> dict[str, Any]:
@@ -357,4 +357,4 @@ def _summary(faults: Sequence[Fault]) -> str:
 
 
 def _few(names: Sequence[str]) -> str:
-    return ", ".join(names if len(names) < 5 else [*names[:3], f"and {len(names) - 3} more"])
+    return ", ".join(names if len(names) < 5 else [*names[:3], f"and {len(names) - 3} others"])

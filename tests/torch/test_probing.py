@@ -112,6 +112,12 @@ def test_what_is_done_in_place_is_seen_as_its_copy(act, shape):
     assert str(written) == str(copied)
 
 
+def test_a_text_names_few_layers_and_counts_all():
+    lines = str(probe(chain(12, 64, "xavier_normal"), draws(64, 64))).splitlines()
+    assert sum(" has std " in line for line in lines) == 8
+    assert lines[-1] == "  and 4 more; in all: kaiming_normal(nonlinearity=relu) for 0, 2, 4, and 9 others"
+
+
 class ByHand(nn.Module):
     """Functions instead of modules, in place, and a layer that is called twice."""
 
