@@ -22,6 +22,8 @@ OWN = "own"
 
 #: The name that stands for the first that `fastinit.init.recommended` has.
 RECOMMENDED = "recommended"
+#: Rules for any model, of which a layer's is taken.
+PRESETS = ("he", "lecun", "xavier")
 
 # Tables that are looked up, and multiply nothing.
 _LOOKED_UP = re.compile(r"embed|\bwte\b|\bwpe\b|position|token_type|shared\.weight", re.IGNORECASE)
@@ -141,6 +143,12 @@ def _linear(choice: Choice) -> Layer | None:
     return Layer(name, fan_in, fan_out, io, choice)
 
 
+def _of_preset(name: str) -> str:
+    """Return the spec that a preset of rules has for a weight of two axes."""
+    weight = {"layer.weight": {"dtype": "F32", "shape": [2, 2]}}
+    return checkpoint.plan(weight, init=name).recipe.choices[0].rule.init
+
+
 def initializer_of(spec: Any, activation: str, chain: Sequence[Layer]) -> Initializer | None:
     """Return the initialiser of a spec, or None for a model's own.
 
@@ -154,7 +162,10 @@ def initializer_of(spec: Any, activation: str, chain: Sequence[Layer]) -> Initia
             raise BadInput("init 'own' is a model's: give a list of tensors or a recording, too")
         return None
     try:
-        made = init.recommended(activation)[0].initializer if spec == RECOMMENDED else init.get(spec)
+        if spec == RECOMMENDED:
+            made = init.recommended(activation)[0].initializer
+        else:
+            made = init.get(_of_preset(spec) if spec in PRESETS else spec)
         for layer in chain:
             layer.plan(made)
     except (ValueError, TypeError) as error:

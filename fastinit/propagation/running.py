@@ -60,7 +60,8 @@ def propagate(
         separated by commas. ``"leaky_relu(negative_slope=0.1)"`` has an argument.
     init : str, Initializer, or a sequence of these
         As `fastinit.init.get` takes it; several are separated by commas. Each has its own default gain,
-        whatever the activation: that of ``"kaiming_normal"`` is for ReLU. ``"recommended"`` is the first of
+        whatever the activation: that of ``"kaiming_normal"`` is for ReLU. ``"he"``, ``"xavier"`` and
+        ``"lecun"`` are those of the presets of rules. ``"recommended"`` is the first of
         `fastinit.init.recommended`, ``"own"`` is each layer's in `model`.
     depth, width : int
         The number of layers, and the units of each and of the input.

@@ -83,6 +83,14 @@ def test_lists_without_a_chain():
             chains.of_model(bad)
 
 
+@pytest.mark.parametrize(
+    ("name", "spec"), [("he", "kaiming_normal(nonlinearity=relu)"), ("xavier", "xavier_uniform")]
+)
+def test_presets_of_rules(name, spec):
+    chain = chains.of_widths([4, 5])
+    assert chains.initializer_of(name, "relu", chain).spec == init.get(spec).spec
+
+
 def test_initialisers():
     chain = chains.of_widths([4, 4])
     assert (
