@@ -95,6 +95,9 @@ def follow(watch: Watch) -> None:
             if layer.activation is None:
                 if len(found) == 1:
                     layer.end = follower
+                    # With running statistics, batch norm multiplies by what they say.
+                    sets_scale = "batch" not in follower.name or layer.module.training
+                    layer.normed |= follower.is_norm and sets_scale
                 if not follower.is_norm:
                     layer.activation = follower
 

@@ -314,9 +314,12 @@ def _shares(layer: Layer) -> list[str]:
     return [f"{share:.0%} of its {what}" for share, what in shares if share >= SHARE]
 
 
+_NORMED = "a norm follows, which sets its scale: look at the norm's weight, not at the layer's"
+
+
 def _fault(layer: Layer, why: str, own: _Factors) -> Fault:
     activation = "linear" if layer.activation is None else layer.activation.name
-    mend, advice = _advice(layer.module, activation)
+    mend, advice = ("", _NORMED) if layer.normed else _advice(layer.module, activation)
     return Fault(layer.name, why, *own, _dead(layer), _saturated(layer), activation, mend, advice)
 
 

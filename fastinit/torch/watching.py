@@ -76,6 +76,8 @@ class Layer:
         The first activation that its output flows into.
     end : Follower, optional
         The last norm, or else that activation, whose input comes from this layer alone.
+    normed : bool
+        Whether a norm of its output alone sets its scale.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Layer:
     size: Size
     activation: Follower | None = None
     end: Follower | None = None
+    normed: bool = False
 
 
 @dataclass

@@ -181,6 +181,21 @@ def test_faults_name_the_initialiser_that_mends():
     assert probe(broken, draws(32, 64)).faults == ()
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_no_weights_mend_what_a_norm_sets(training):
+    layers = [(nn.Linear(32, 32), nn.BatchNorm1d(32), nn.ReLU()) for _ in range(8)]
+    model = nn.Sequential(*(part for layer in layers for part in layer), nn.Linear(32, 32)).train(training)
+    for _, norm, _ in layers:
+        nn.init.constant_(norm.weight, 0.01)
+    faults = [
+        each for each in probe(model, draws(64, 32)).faults if each.name != "24"
+    ]  # the last has no norm
+    assert faults
+    for each in faults:  # with its running statistics, batch norm sets no scale
+        assert ("a norm follows, which sets its scale" in each.advice) is training
+        assert not (each.mend and training)
+
+
 def test_dead_and_saturated_layers_are_at_fault():
     dead = chain(3, 32, "kaiming_normal")
     dead[2] = nn.Linear(32, 32)
