@@ -103,6 +103,8 @@ def calibrate(
         A tensor is on the meta device, lazy, or a DTensor.
     ValueError
         `tol` or `max_iterations` is not positive, or `init` cannot make a weight. Nothing has been written.
+    Exception
+        What the module itself raises. The layers that it had reached stay scaled.
 
     Warns
     -----
