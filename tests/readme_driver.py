@@ -8,12 +8,13 @@ import json
 import subprocess
 import sys
 
-names = {"__name__": "readme"}
-for line in sys.stdin:
-    language, code = json.loads(line)
-    importlib.invalidate_caches()  # an install came between
-    if language == "python":
-        exec(compile(code, "README.md", "exec"), names)
-    else:
-        subprocess.run(["sh", "-ec", code], stdout=subprocess.DEVNULL, check=True)
-    print("done", flush=True)
+if __name__ == "__main__":
+    names = {"__name__": "readme"}
+    for line in sys.stdin:
+        language, code = json.loads(line)
+        importlib.invalidate_caches()  # an install came between
+        if language == "python":
+            exec(compile(code, "README.md", "exec"), names)
+        else:
+            subprocess.run(["sh", "-ec", code], stdout=subprocess.DEVNULL, check=True)
+        print("done", flush=True)

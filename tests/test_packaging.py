@@ -66,7 +66,7 @@ def test_citation():
 
 def test_the_archive_has_all_that_builds_and_tests_read(archive):
     folders = "src_c", "fastinit", "tests", "bench", "docs", "examples", "tools"
-    left_out = {"__pycache__", "build", ".benchmarks"}
+    left_out = {"__pycache__", "build", "gallery", ".benchmarks", ".ruff_cache"}
     made = {".so", ".o", ".pyc"}
     files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
     expected = {

@@ -1,6 +1,9 @@
 """Large pages under new tensors."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,14 +27,23 @@ def advised(tensor):
     raise AssertionError
 
 
-@pytest.mark.skipif(not LINUX.is_dir(), reason="this kernel has no large pages")
-def test_new_parameters_have_large_pages():
+def look():
     plain, meta = nn.Linear(4096, 4096), nn.Linear(4096, 4096, device="meta")  # 64 MiB, so malloc maps each
     with skip_init():
         skipped = nn.Linear(4096, 4096)
     assert not advised(plain.weight)
     assert advised(skipped.weight)
     assert advised(initialize(meta, 7).weight)
+
+
+@pytest.mark.skipif(not LINUX.is_dir(), reason="this kernel has no large pages")
+def test_new_parameters_have_large_pages():
+    """In a new process: malloc may give memory again for which NumPy has asked."""
+    program = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})"
+    program += "; import test_memory; test_memory.look()"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_small_and_other_tensors_are_left_alone():
